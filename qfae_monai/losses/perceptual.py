@@ -1,0 +1,140 @@
+"""Perceptual distance of frozen vision-transformer features: training loss and anomaly map (paper section 3.4, Eq. 2).
+
+The main text adds distances up; the supplement (6.2) and the released implementation multiply over patch sizes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from monai.utils import LossReduction
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.modules.loss import _Loss
+
+from qfae_monai.networks.encoders import as_three_channels, block_index, hidden_states
+from qfae_monai.networks.patches import check_divisible
+from qfae_monai.networks.precision import Precision, autocast, check_precision
+
+COSINE_EPS = 1e-8
+
+METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cosine": lambda a, b: 1 - F.cosine_similarity(a, b, dim=-1, eps=COSINE_EPS),
+    "l1": lambda a, b: (a - b).abs().mean(dim=-1),
+    "l2": lambda a, b: (a - b).square().mean(dim=-1),
+}
+"""How two token sequences (B, N, D) differ at each position: (B, N)."""
+
+
+def at_patch_size(trunk: VisionTransformer, patch_size: int) -> VisionTransformer:
+    """A view of a vision transformer at another patch size that shares everything but its patch and position embedding.
+
+    Both embeddings are resampled as timm does it (pseudo-inverse; bicubic with antialias), so one checkpoint serves
+    all patch sizes and its blocks are in memory once.
+
+    Raises:
+        ValueError: if the trunk's image size is not divisible by `patch_size`.
+    """
+    for side in trunk.patch_embed.img_size:
+        check_divisible(side, patch_size)
+    view = copy.copy(trunk)
+    view._modules = {**trunk._modules, "patch_embed": copy.deepcopy(trunk.patch_embed)}
+    view._parameters = dict(trunk._parameters)
+    view.set_input_size(patch_size=(patch_size, patch_size))
+    return view.requires_grad_(False)
+
+
+class PerceptualLoss(_Loss):
+    """Distance between an image and its reconstruction in the features of a frozen network.
+
+    `A[i, p]`, the distance of the raw hidden states of block i at patch size p, is resized bilinearly to the image;
+    `consensus="product"` multiplies over patch sizes, `"none"` keeps one map for each block and patch size.
+
+    Args:
+        trunk: a timm vision transformer (in the paper the MAE ViT-L/16), built at the image size; it is frozen here.
+        blocks: block numbers counted from 0, negative ones from the end.
+        patch_sizes: in pixels.
+        metric: `cosine`, `l1` or `l2` (mean square) over feature channels.
+        consensus: `product` (released implementation, supplement 6.2) or `none` (supplement 6.3).
+        reduction: `mean` or `sum` for a scalar, `none` for the distance maps.
+        precision: as in `QFAE`.
+
+    Raises:
+        ValueError: for a block or patch size that the trunk does not admit, or an unknown metric or consensus.
+    """
+
+    def __init__(
+        self,
+        trunk: VisionTransformer,
+        *,
+        blocks: Sequence[int] = (15, 19),
+        patch_sizes: Sequence[int] = (32, 56),
+        metric: Literal["cosine", "l1", "l2"] = "cosine",
+        consensus: Literal["product", "none"] = "product",
+        reduction: str = "mean",
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__(reduction=LossReduction(reduction).value)
+        check_precision(precision)
+        if metric not in METRICS:
+            raise ValueError(f"metric must be one of {tuple(METRICS)}, got {metric!r}")
+        if consensus not in ("product", "none"):
+            raise ValueError(f"consensus must be 'product' or 'none', got {consensus!r}")
+        if not blocks or not patch_sizes:
+            raise ValueError(f"expected at least one block and one patch size, got {blocks} and {patch_sizes}")
+        self.blocks = tuple(block_index(block, len(trunk.blocks)) for block in blocks)
+        self.patch_sizes = tuple(patch_sizes)
+        self.metric, self.consensus, self.precision = metric, consensus, precision
+        trunk.requires_grad_(False).eval()
+        self.trunks = torch.nn.ModuleList(at_patch_size(trunk, patch_size) for patch_size in patch_sizes)
+
+    @property
+    def num_maps(self) -> int:
+        """Number of distance maps an image."""
+        return len(self.blocks) * (1 if self.consensus == "product" else len(self.patch_sizes))
+
+    def train(self, mode: bool = True) -> PerceptualLoss:
+        """The network never leaves eval mode."""
+        return super().train(False)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Distance of a reconstruction from its image; gradients flow to `input` only.
+
+        Args:
+            input: reconstruction, (B, 1 or 3, H, W), normalised.
+            target: image, (B, 1 or 3, H, W), normalised.
+
+        Returns:
+            A scalar, or with `reduction="none"` the maps: (B, L, H, W) for L blocks, or (B, L * P, H, W) block by
+            block without consensus.
+        """
+        with autocast(input.device, self.precision):
+            maps = torch.stack([self._maps(trunk, input, target) for trunk in self.trunks], dim=2)
+        maps = maps.prod(dim=2) if self.consensus == "product" else maps.flatten(1, 2)
+        if self.reduction == LossReduction.MEAN.value:
+            return maps.mean()
+        return maps.sum() if self.reduction == LossReduction.SUM.value else maps
+
+    def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
+        """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
+        trunk = self.trunks[self.patch_sizes.index(patch_size)]
+        return self._features(trunk, image)
+
+    def _features(self, trunk: VisionTransformer, image: Tensor) -> list[Tensor]:
+        states = hidden_states(trunk, as_three_channels(image), self.blocks)
+        return [state[:, trunk.num_prefix_tokens :].float() for state in states]
+
+    def _maps(self, trunk: VisionTransformer, input: Tensor, target: Tensor) -> Tensor:
+        """(B, L, H, W) at one patch size."""
+        with torch.no_grad():
+            wanted = self._features(trunk, target)
+        found = self._features(trunk, input)
+        rows, columns = trunk.patch_embed.grid_size
+        with torch.autocast(input.device.type, enabled=False):
+            distances = [METRICS[self.metric](a, b) for a, b in zip(found, wanted, strict=True)]
+            grids = torch.stack(distances, dim=1).unflatten(-1, (rows, columns))
+            return F.interpolate(grids, size=target.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,67 @@
+"""Light transformer decoder: query outputs to pixels (paper section 3.3, after He et al., MAE, 2021)."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from qfae_monai.networks.encoders import _layer_norm
+from qfae_monai.networks.patches import sincos_positions, unpatchify
+
+PREFIX_INIT_STD = 1e-3
+
+
+class PatchDecoder(nn.Module):
+    """One token a patch, fixed positions, register and class tokens, pre-norm blocks, pixels.
+
+    Args:
+        input_dim: width of the incoming tokens.
+        grid: patches along one side of the image; the incoming sequence has `grid` x `grid` tokens.
+        patch_size: side of a patch in pixels.
+        dim, depth, heads, mlp_ratio: of the transformer.
+        out_channels: 1 is repeated to 3 in the output, 3 is returned as it is.
+        num_registers: learned tokens beside the class token that carry no position and are dropped at the end.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        grid: int,
+        patch_size: int,
+        *,
+        dim: int = 768,
+        depth: int = 6,
+        heads: int = 12,
+        mlp_ratio: float = 4.0,
+        out_channels: int = 3,
+        num_registers: int = 4,
+    ) -> None:
+        super().__init__()
+        if out_channels not in (1, 3):
+            raise ValueError(f"out_channels must be 1 or 3, got {out_channels}")
+        self.grid, self.patch_size, self.out_channels = grid, patch_size, out_channels
+        self.embed = nn.Linear(input_dim, dim)
+        self.register_buffer("positions", sincos_positions(dim, grid)[None], persistent=False)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * PREFIX_INIT_STD)
+        self.register_tokens = (
+            nn.Parameter(torch.randn(1, num_registers, dim) * PREFIX_INIT_STD) if num_registers else None
+        )
+        self.num_prefix_tokens = num_registers + 1
+        self.blocks = nn.ModuleList(
+            Block(dim, num_heads=heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=_layer_norm)
+            for _ in range(depth)
+        )
+        self.norm = _layer_norm(dim)
+        self.prediction = nn.Linear(dim, patch_size * patch_size * out_channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens: (B, grid * grid, input_dim) -> image: (B, 3, grid * patch_size, grid * patch_size), linear."""
+        patches = self.embed(tokens) + self.positions
+        prefix = [self.cls_token] if self.register_tokens is None else [self.register_tokens, self.cls_token]
+        sequence = torch.cat([*(token.expand(patches.shape[0], -1, -1) for token in prefix), patches], dim=1)
+        for block in self.blocks:
+            sequence = block(sequence)
+        pixels = self.prediction(self.norm(sequence[:, self.num_prefix_tokens :]))
+        image = unpatchify(pixels, self.patch_size, self.out_channels)
+        return image.expand(-1, 3, -1, -1) if self.out_channels == 1 else image

@@ -1,0 +1,92 @@
+"""Q-Former Autoencoder: frozen encoders, learned queries as bottleneck, patch decoder (arXiv 2507.18481, figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qfae_monai.networks.decoder import PatchDecoder
+from qfae_monai.networks.encoders import FrozenViT
+from qfae_monai.networks.precision import Precision, autocast, check_precision
+from qfae_monai.networks.qformer import QFormer
+
+
+class QFAE(nn.Module):
+    """Reconstruct what is normal in an image.
+
+    Images are normalised with mean 0.449 and standard deviation 0.226, one grey channel or three equal ones; the
+    reconstruction lives in the same normalised space.
+
+    Args:
+        encoders: one or several frozen encoders, whose token sequences are concatenated.
+        qformer: the bottleneck.
+        decoder: takes one token a patch.
+        precision: `bfloat16` autocasts the forward pass, `auto` does so on a CPU with native bfloat16 only.
+
+    Raises:
+        ValueError: if the parts do not fit together; the message says which and how.
+    """
+
+    def __init__(
+        self,
+        encoders: FrozenViT | Sequence[FrozenViT],
+        qformer: QFormer,
+        decoder: PatchDecoder,
+        *,
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__()
+        check_precision(precision)
+        self.encoders = nn.ModuleList([encoders] if isinstance(encoders, FrozenViT) else encoders)
+        self.qformer = qformer
+        self.decoder = decoder
+        self.precision = precision
+        self._check_parts()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
+        return self.reconstruct(image)
+
+    def reconstruct(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q, T), True is visible."""
+        with autocast(image.device, self.precision):
+            queries = self.qformer(self.encode(image), mask)
+            reconstruction = self.decoder(queries)
+        return reconstruction.float()
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image tokens of all encoders: (B, T, dim)."""
+        return torch.cat([encoder(image) for encoder in self.encoders], dim=1)
+
+    def attention_weights(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What each query looks at: (B, heads, Q, 1 + T), column 0 is the null token."""
+        with autocast(image.device, self.precision):
+            return self.qformer.attention_weights(self.encode(image), mask)
+
+    @property
+    def num_tokens(self) -> int:
+        """T, the number of image tokens of all encoders: the width of a cross-attention mask."""
+        return sum(encoder.num_tokens for encoder in self.encoders)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.encoders[0].image_size
+
+    def _check_parts(self) -> None:
+        side = self.decoder.grid * self.decoder.patch_size
+        for number, encoder in enumerate(self.encoders):
+            if encoder.output_dim != self.qformer.dim:
+                raise ValueError(f"encoder {number} gives tokens of width {encoder.output_dim}, "
+                                 f"the Q-Former expects {self.qformer.dim}")  # fmt: skip
+            if encoder.image_size != (side, side):
+                raise ValueError(f"encoder {number} takes images of {encoder.image_size} pixels, the decoder makes "
+                                 f"{self.decoder.grid} patches of {self.decoder.patch_size}: {(side, side)}")  # fmt: skip
+        if self.qformer.queries.shape[1] != self.decoder.grid**2:
+            raise ValueError(f"{self.qformer.queries.shape[1]} queries do not fill the decoder's grid of "
+                             f"{self.decoder.grid} x {self.decoder.grid} patches")  # fmt: skip
+        if self.decoder.embed.in_features != self.qformer.output_dim:
+            raise ValueError(f"the Q-Former gives tokens of width {self.qformer.output_dim}, "
+                             f"the decoder expects {self.decoder.embed.in_features}")  # fmt: skip

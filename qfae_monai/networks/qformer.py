@@ -1,0 +1,201 @@
+"""Q-Former bottleneck: learned queries gather what the encoders saw (paper section 3.2, after Li et al., BLIP-2).
+
+Two facts of the released implementation that the paper does not mention are the default here: the queries'
+self-attention is causal and shares one key/value head (multi-query, Shazeer 2019); and there is no residual path.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from qfae_monai.networks.encoders import LAYER_NORM_EPS
+
+CROSS_ATTENTION_HEAD_DIM = 64
+QUERY_INIT_STD = 1e-3
+
+
+class MultiQuerySelfAttention(nn.Module):
+    """Causal self-attention of the queries, `heads` query heads sharing one key/value head.
+
+    Args:
+        dim: width of the queries, divisible by `heads`.
+        heads: number of query heads.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"Q-Former dim {dim} is not divisible by its {heads} heads")
+        self.dim, self.heads, self.head_dim = dim, heads, dim // heads
+        self.qkv = nn.Linear(dim, dim + 2 * self.head_dim)
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """queries: (B, Q, dim) -> (B, Q, dim); query i attends to queries 0..i."""
+        batch, count, _ = queries.shape
+        query, key, value = self.qkv(queries).split([self.dim, self.head_dim, self.head_dim], dim=-1)
+        query = query.view(batch, count, self.heads, self.head_dim).transpose(1, 2)
+        key, value = (shared[:, None].expand(-1, self.heads, -1, -1) for shared in (key, value))
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.projection(mixed.transpose(1, 2).reshape(batch, count, self.dim))
+
+
+class CrossAttention(nn.Module):
+    """Queries attend to image tokens, and to one learned null token that is always visible.
+
+    Args:
+        dim: width of queries and tokens.
+        heads: number of heads, each 64 wide whatever `dim` is.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        inner = heads * CROSS_ATTENTION_HEAD_DIM
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.query = nn.Linear(dim, inner, bias=False)
+        self.key_value = nn.Linear(dim, 2 * inner, bias=False)
+        self.null_key_value = nn.Parameter(torch.randn(2, CROSS_ATTENTION_HEAD_DIM))
+        self.projection = nn.Linear(inner, dim, bias=False)
+        self.output_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """queries: (1 or B, Q, dim), tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, dim)."""
+        query, key, value = self._heads(queries, tokens)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=_with_null(mask))
+        return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
+
+    def attention_weights(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What each query looks at: (B, heads, Q, 1 + T) that sums to 1 over the last axis; column 0 is the null token."""
+        query, key, _ = self._heads(queries, tokens)
+        scores = query.float() @ key.float().transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
+        visible = _with_null(mask)
+        if visible is not None:
+            scores = scores.masked_fill(~visible, -torch.inf)
+        return scores.softmax(dim=-1)
+
+    def _heads(self, queries: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query (B, heads, Q, 64), key and value (B, heads, 1 + T, 64)."""
+        batch = tokens.shape[0]
+        query = self._split(self.query(self.norm(queries))).expand(batch, -1, -1, -1)
+        key, value = (self._split(part) for part in self.key_value(tokens).chunk(2, dim=-1))
+        null_key, null_value = self.null_key_value.to(key.dtype).view(2, 1, 1, 1, -1).expand(-1, batch, self.heads, -1, -1)
+        return query, torch.cat([null_key, key], dim=2), torch.cat([null_value, value], dim=2)
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(-1, (self.heads, CROSS_ATTENTION_HEAD_DIM)).transpose(1, 2)
+
+
+def _with_null(mask: Tensor | None) -> Tensor | None:
+    """(Q, T) or (B, Q, T) -> (1 or B, 1, Q, 1 + T), the null token visible to every query."""
+    if mask is None:
+        return None
+    if mask.dtype != torch.bool:
+        raise TypeError(f"cross-attention mask must be boolean (True is visible), got {mask.dtype}")
+    mask = mask[None] if mask.dim() == 2 else mask
+    return F.pad(mask, (1, 0), value=True)[:, None]
+
+
+class QueryMLP(nn.Module):
+    """LayerNorm, two linear layers with exact GELU between, dropout."""
+
+    def __init__(self, dim: int, output_dim: int, mlp_ratio: float, dropout: float) -> None:
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, output_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, dim) -> (B, N, output_dim)."""
+        return self.dropout(self.fc2(F.gelu(self.fc1(self.norm(tokens)))))
+
+
+class QFormerBlock(nn.Module):
+    """Self-attention, optional cross-attention, MLP; one after the other, no residual path."""
+
+    def __init__(
+        self, dim: int, output_dim: int, heads: int, *, mlp_ratio: float, dropout: float, cross_attention: bool
+    ) -> None:
+        super().__init__()
+        self.self_attention = MultiQuerySelfAttention(dim, heads)
+        self.cross_attention = CrossAttention(dim, heads) if cross_attention else None
+        self.mlp = QueryMLP(dim, output_dim, mlp_ratio, dropout)
+
+    def forward(self, mixed_queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """mixed_queries: (1 or B, Q, dim), the output of `self_attention` -> (B, Q, output_dim)."""
+        if self.cross_attention is not None:
+            mixed_queries = self.cross_attention(mixed_queries, tokens, mask)
+        return self.mlp(mixed_queries)
+
+
+class QFormer(nn.Module):
+    """Learned queries, and blocks of which every other one (0, 2, ...) attends to the image.
+
+    Args:
+        dim: width of queries and image tokens.
+        output_dim: width of the result; None for `dim`.
+        num_queries: number of queries, the length of the sequence that the decoder gets.
+        heads: attention heads.
+        num_blocks: number of blocks.
+        mlp_ratio: hidden width of the MLP over `dim`.
+        dropout: after the MLP.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_queries: int,
+        *,
+        output_dim: int | None = None,
+        heads: int = 8,
+        num_blocks: int = 1,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if num_blocks < 1:
+            raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
+        self.dim = dim
+        self.output_dim = dim if output_dim is None else output_dim
+        self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * QUERY_INIT_STD)
+        self.blocks = nn.ModuleList(
+            QFormerBlock(
+                dim,
+                self.output_dim if index == num_blocks - 1 else dim,
+                heads,
+                mlp_ratio=mlp_ratio,
+                dropout=dropout,
+                cross_attention=index % 2 == 0,
+            )
+            for index in range(num_blocks)
+        )
+        self._mixed: tuple[tuple, Tensor] | None = None
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, output_dim)."""
+        for index, block in enumerate(self.blocks):
+            mixed = self.mixed_queries() if index == 0 else block.self_attention(gathered)
+            gathered = block(mixed, tokens, mask)
+        return gathered
+
+    def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention of the first block's queries over the image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
+        return self.blocks[0].cross_attention.attention_weights(self.mixed_queries(), tokens, mask)
+
+    def mixed_queries(self) -> Tensor:
+        """Self-attention of the queries: (1, Q, dim). It does not see the image: once per step, kept at inference."""
+        attention = self.blocks[0].self_attention
+        if torch.is_grad_enabled() or torch.jit.is_tracing():
+            self._mixed = None
+            return attention(self.queries)
+        # The key changes with every in-place update, move or cast of the weights it was computed from.
+        sources = [self.queries, *attention.parameters()]
+        key = (*((source.data_ptr(), source._version) for source in sources), torch.is_autocast_enabled("cpu"),
+               torch.is_autocast_enabled("cuda"))  # fmt: skip
+        if self._mixed is None or self._mixed[0] != key:
+            self._mixed = (key, attention(self.queries))
+        return self._mixed[1]

@@ -1,0 +1,76 @@
+"""From distance maps to what a user sees: an anomaly map and an image score (paper section 3.5, supplement 6.3)."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from qfae_monai.networks.encoders import as_three_channels
+
+Reduction = Literal["max", "mean"]
+
+
+class AnomalyResult(NamedTuple):
+    """What was found in a batch of images.
+
+    anomaly_map: (B, 1, H, W), higher is more abnormal.
+    score: (B,), one number an image.
+    layer_maps: (B, L, H, W), the maps before reduction over layers, where asked for.
+    """
+
+    anomaly_map: Tensor
+    score: Tensor
+    layer_maps: Tensor | None = None
+
+
+class AnomalyScorer(nn.Module):
+    """Score an image by its distance from its reconstruction.
+
+    Args:
+        distance: called with (reconstruction, image), returns maps (B, L, H, W): a `PerceptualLoss` with
+            `reduction="none"`, or an element-wise loss such as `torch.nn.L1Loss(reduction="none")`.
+        score_over_pixels: how a map becomes a number; `max` by default, `mean` for RSNA (Table 10).
+        score_over_layers: how the numbers of all layers become one; `mean` by default, `max` for RSNA.
+        map_over_layers: how the maps of all layers become one; `mean` in tables and released configuration, `max` in
+            the supplement's formula.
+
+    Raises:
+        ValueError: for an unknown reduction or a distance that returns a scalar.
+    """
+
+    def __init__(
+        self,
+        distance: nn.Module,
+        *,
+        score_over_pixels: Reduction = "max",
+        score_over_layers: Reduction = "mean",
+        map_over_layers: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("score_over_pixels", score_over_pixels),
+            ("score_over_layers", score_over_layers),
+            ("map_over_layers", map_over_layers),
+        ):
+            if value not in ("max", "mean"):
+                raise ValueError(f"{name} must be 'max' or 'mean', got {value!r}")
+        if getattr(distance, "reduction", "none") != "none":
+            raise ValueError(f"the scorer's distance needs reduction 'none', got {distance.reduction!r}")
+        self.distance = distance
+        self.score_over_pixels = score_over_pixels
+        self.score_over_layers = score_over_layers
+        self.map_over_layers = map_over_layers
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, reconstruction: Tensor, *, return_layer_maps: bool = False) -> AnomalyResult:
+        """image, reconstruction: (B, 1 or 3, H, W), normalised -> AnomalyResult."""
+        layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))
+        score = _reduce(_reduce(layers.flatten(2), self.score_over_pixels, dim=-1), self.score_over_layers, dim=-1)
+        anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]
+        return AnomalyResult(anomaly_map, score, layers if return_layer_maps else None)
+
+
+def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:
+    return values.amax(dim) if how == "max" else values.mean(dim)
