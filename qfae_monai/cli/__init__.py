@@ -1,0 +1,36 @@
+"""The `qfae` command; each sub-command imports what it needs when it runs, so that `qfae --help` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from qfae_monai import __version__
+from qfae_monai.cli import weights
+
+# Plain tracebacks: typer's own show local variables, which may hold patient data.
+app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(weights.app, name="weights")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"qfae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def qfae(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
+    ),
+) -> None:
+    """Q-Former Autoencoder: anomaly detection in medical images, trained on normal scans only."""
+
+
+def main() -> None:
+    """Entry point: an error that the user can act on is one line on stderr and exit code 1."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(1) from None

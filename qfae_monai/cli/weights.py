@@ -1,0 +1,84 @@
+"""`qfae weights`: what there is, fetch it, check it, and import a published checkpoint."""
+
+# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Pretrained weights: list, fetch, check, import.")
+
+
+@app.command("list")
+def list_weights(
+    folder: Path | None = typer.Option(None, help="Weights folder to look in beside the local hub cache."),
+) -> None:
+    """Show the known networks, their licences and where they are on this machine. Asks no network."""
+    from qfae_monai.weights import CATALOGUE
+    from qfae_monai.weights.hub import cached_file
+    from qfae_monai.weights.sources import find_in_folder
+
+    rows = [("NAME", "ROLE", "LICENCE", "SIZE", "FOUND AT")]
+    for entry in CATALOGUE:
+        path = (find_in_folder(entry, folder) if folder else None) or cached_file(entry)
+        size = f"{path.stat().st_size / 1e6:.1f} MB" if path else "-"
+        rows.append((entry.name, ", ".join(entry.roles), entry.licence, size, str(path) if path else "-"))
+    _print_table(rows)
+
+
+@app.command()
+def fetch(
+    name: str = typer.Argument(help="Name from `qfae weights list`, or any timm name."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder for the file and its SHA256SUMS."),
+) -> None:
+    """Download one set of weights into a folder. The only command that uses the network."""
+    from qfae_monai.weights import fetch_weights, find_entry
+    from qfae_monai.weights.checksums import SUMS_FILE, read_sums
+
+    typer.echo(f"licence: {find_entry(name).licence}")
+    path = fetch_weights(name, output)
+    typer.echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {read_sums(path.parent)[path.name]}")
+    typer.echo(f"recorded in {path.with_name(SUMS_FILE)}")
+
+
+@app.command()
+def check(folder: Path = typer.Argument(help="Folder with a SHA256SUMS.")) -> None:
+    """Compare every file of a folder with its SHA256SUMS; exit code 1 if one is missing or has changed."""
+    from qfae_monai.weights.checksums import check_folder
+
+    result = check_folder(folder)
+    for word in ("unchanged", "changed", "missing", "unlisted"):
+        for name in getattr(result, word):
+            typer.echo(f"{word:9}  {name}")
+    if not result.passed:
+        raise ValueError(f"{folder}: {len(result.changed)} changed and {len(result.missing)} missing files")
+
+
+@app.command("import")
+def import_checkpoint(
+    checkpoint: Path = typer.Argument(help="A published QFAE checkpoint (last_ckpt.pth)."),
+    output: Path = typer.Argument(help="File to write: model.pt, or .safetensors."),
+    without_trunk: bool = typer.Option(
+        False, "--without-trunk", help="Leave out the frozen trunks, which are public weights."
+    ),
+) -> None:
+    """Turn a published QFAE checkpoint into the bundle's model.pt."""
+    from qfae_monai.weights import convert_released, read_checkpoint, save_checkpoint
+    from qfae_monai.weights.matching import TRUNK
+
+    state = convert_released(read_checkpoint(checkpoint))
+    if without_trunk:
+        state = {name: weight for name, weight in state.items() if TRUNK not in name}
+    save_checkpoint(output, state)
+    parameters = sum(weight.numel() for weight in state.values())
+    trunk = "with" if any(TRUNK in name for name in state) else "without"
+    typer.echo(f"wrote {output}: {len(state)} tensors, {parameters:,} parameters, {trunk} trunk")
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

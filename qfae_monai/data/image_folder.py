@@ -1,0 +1,131 @@
+"""Data lists of 2D image folders in BMAD's layout: good (normal) and Ungood (abnormal) images, and their masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+__all__ = ["image_folder_datalist"]
+
+SPLITS = {"train": ("train",), "valid": ("valid", "val"), "val": ("valid", "val"), "test": ("test",)}
+CLASSES = {"good": 0, "ungood": 1}  # image_label: 1 abnormal, 0 normal
+IMAGE_FOLDER = "img"
+MASK_FOLDERS = ("label", "anomaly_mask")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+SHOWN = 5  # names that an error lists
+
+
+def image_folder_datalist(root: str | PathLike, split: str, *, require_masks: bool = False) -> list[dict[str, Any]]:
+    """Images of one split of a folder in BMAD's layout, upper and lower case alike.
+
+    ::
+
+        train/good/*.png
+        valid/{good,Ungood}/...   or val/
+        test/{good,Ungood}/...    images in test/good, test/good/img or test/img/good,
+                                  masks in test/Ungood/label or test/label/Ungood, or anomaly_mask instead of label
+
+    Args:
+        root: folder with the splits.
+        split: "train", "valid" (or "val") or "test".
+        require_masks: whether every abnormal image needs a mask.
+
+    Returns:
+        Dictionaries sorted by path: ``image`` (path), ``image_label`` (1 abnormal, 0 normal), ``case`` (file name
+        without suffix, with its class in front where good and Ungood share the name) and, where there is one, ``label``
+        (path of the mask).
+
+    Raises:
+        FileNotFoundError: when a folder is missing or has no images, or a required mask is missing.
+        ValueError: when the split is unknown, ``train`` has abnormal images, the layout is ambiguous, two images share
+            a name, or a mask has no image.
+    """
+    folder = _split_folder(Path(root), split)
+    classes = {name: _class_files(folder, name) for name in CLASSES}
+    if not any(images for images, _ in classes.values()):
+        raise FileNotFoundError(f"{folder}: expected images in good or Ungood, got {_names(folder.iterdir())}.")
+    if split == "train" and classes["ungood"][0]:
+        raise ValueError(f"{folder}: expected normal images alone, got {len(classes['ungood'][0])} Ungood ones.")
+    shared = classes["good"][0].keys() & classes["ungood"][0].keys()
+    entries = []
+    for name, (images, masks) in classes.items():
+        _check_masks(images, masks, folder, name, required=require_masks and name == "ungood")
+        for stem, image in images.items():
+            case = f"{name}_{stem}" if stem in shared else stem
+            label = {"label": str(masks[stem])} if stem in masks else {}
+            entries.append({"image": str(image), "image_label": CLASSES[name], "case": case, **label})
+    return sorted(entries, key=lambda entry: entry["image"])
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    if split not in SPLITS:
+        raise ValueError(f"expected a split of {sorted(SPLITS)}, got {split!r}.")
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: expected a folder with train, valid and test, got no such folder.")
+    return _one([found for name in SPLITS[split] for found in _subfolders(root, name)], root, f"folder {split!r}")
+
+
+def _class_files(folder: Path, name: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks of one class by file name without suffix; empty where there are none."""
+    own = _subfolders(folder, name)
+    image_folders = [*own, *_nested(own, IMAGE_FOLDER), *_nested(_subfolders(folder, IMAGE_FOLDER), name)]
+    mask_folders = [
+        found for mask in MASK_FOLDERS for found in (*_nested(own, mask), *_nested(_subfolders(folder, mask), name))
+    ]
+    images, masks = ([found for found in folders if _image_files(found)] for folders in (image_folders, mask_folders))
+    where = f"folder of {name}"
+    return (
+        _by_stem(_one(images, folder, f"{where} images")) if images else {},
+        _by_stem(_one(masks, folder, f"{where} masks")) if masks else {},
+    )
+
+
+def _subfolders(folder: Path, name: str) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.lower() == name)
+
+
+def _nested(folders: list[Path], name: str) -> list[Path]:
+    return [found for folder in folders for found in _subfolders(folder, name)]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    files = _image_files(folder)
+    twice = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
+    if twice:
+        raise ValueError(f"{folder}: expected one file a name, got several of {_names(map(Path, twice))}.")
+    return {file.stem: file for file in files}
+
+
+def _one(found: list[Path], folder: Path, what: str) -> Path:
+    if not found:
+        raise FileNotFoundError(f"{folder}: expected a {what}, got {_names(folder.iterdir())}.")
+    if len(found) > 1:
+        raise ValueError(f"{folder}: expected one {what}, got {', '.join(map(str, found))}.")
+    return found[0]
+
+
+def _check_masks(images: dict[str, Path], masks: dict[str, Path], folder: Path, name: str, *, required: bool) -> None:
+    unmasked = [path for stem, path in images.items() if stem not in masks]
+    strays = [path for stem, path in masks.items() if stem not in images]
+    if strays:
+        raise ValueError(
+            f"{folder}: expected {name} masks named like their images, got {len(strays)} masks without an image "
+            f"({_names(strays)}) and {len(unmasked)} images without a mask ({_names(unmasked)})."
+        )
+    if required and unmasked:
+        raise FileNotFoundError(
+            f"{folder}: expected a mask for each of {len(images)} {name} images, got none for {len(unmasked)}: "
+            f"{_names(unmasked)}."
+        )
+
+
+def _names(paths: Iterable[Path]) -> str:
+    names = sorted(path.name for path in paths)
+    return (", ".join(names[:SHOWN]) or "nothing") + (" ..." if len(names) > SHOWN else "")

@@ -1,0 +1,147 @@
+"""Data lists of volumes: Decathlon-style JSON, with identifiers and with a guard against patients in two sections."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from monai.data import load_decathlon_datalist
+from monai.utils import ensure_tuple
+
+__all__ = ["check_patient_disjoint", "volume_datalist"]
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
+IDENTIFIERS = ("case", "patient", "image_label")
+SHOWN = 5  # entries that an error lists
+
+
+def volume_datalist(path: str | PathLike, section: str) -> list[dict[str, Any]]:
+    """Volumes of one section of a data list file.
+
+    Args:
+        path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
+            where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case`` and
+            ``patient``. Paths are relative to the file's folder.
+        section: name of the list, such as "training", "validation" or "test".
+
+    Returns:
+        One dictionary a volume, with absolute paths and a ``case``: the image's file name without suffix, or its
+        folder's name where file names repeat within the file.
+
+    Raises:
+        FileNotFoundError: when the data list or a file that it names is missing.
+        ValueError: when the section is missing or empty, an entry has no image, or an image is listed twice.
+    """
+    path = Path(path)
+    content = _read(path)
+    entries = _section(content, section, path)
+    _check_files(entries, f"section {section!r} of {path}")
+    cases = _case_names(content, path)
+    return [{**entry, "case": str(entry.get("case", cases[_image(entry)]))} for entry in entries]
+
+
+def check_patient_disjoint(path: str | PathLike, sections: Sequence[str]) -> None:
+    """Refuse a data list in which one patient is in two sections: the evaluation would know its test cases.
+
+    Args:
+        path: JSON file as in :func:`volume_datalist`.
+        sections: names of the lists to compare.
+
+    Raises:
+        ValueError: when a patient (``patient`` of an entry, else its ``case``) or an image is in two of the sections.
+    """
+    owner: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for section in sections:
+        for entry in volume_datalist(path, section):
+            # an image is its own patient too: it may carry different identifiers in two sections
+            for patient in (str(entry.get("patient", entry["case"])), _image(entry)):
+                if owner.setdefault(patient, section) != section:
+                    shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
+    if shared:
+        raise ValueError(f"{path}: expected each patient in one section, got {_some(list(shared.values()))}.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected a data list in JSON, got no such file.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a data list in JSON, got a file that is not ({error}).") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object with lists of volumes, got a {type(content).__name__}.")
+    return content
+
+
+def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str, Any]]:
+    """Entries of a section with absolute paths."""
+    if not isinstance(content.get(section), list):
+        raise ValueError(f"{path}: expected a section {section!r}, got the sections {_sections(content)}.")
+    raw = [{"image": entry} if isinstance(entry, str) else entry for entry in content[section]]
+    if not raw:
+        raise ValueError(f"{path}: expected volumes in section {section!r}, got none.")
+    for entry in raw:
+        if not (isinstance(entry, dict) and entry.get("image")):
+            raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {entry!r}.")
+    if any(isinstance(entry, str) for entry in content[section]):
+        return [{**e, **{k: _absolute(path, e[k]) for k in ("image", "label") if k in e}} for e in raw]
+    loaded = load_decathlon_datalist(path, is_segmentation=True, data_list_key=section, base_dir=path.parent.absolute())
+    # MONAI turns any text that happens to name a file or a folder into a path: "case": "patient_1" beside patient_1/
+    return [
+        {**new, **{key: old[key] for key in IDENTIFIERS if key in old}} for new, old in zip(loaded, raw, strict=True)
+    ]
+
+
+def _sections(content: dict[str, Any]) -> list[str]:
+    return [
+        key
+        for key, value in content.items()
+        if isinstance(value, list) and all(isinstance(entry, str | dict) for entry in value)
+    ]
+
+
+def _absolute(path: Path, name: Any) -> Any:
+    return [_absolute(path, one) for one in name] if isinstance(name, list) else str(path.parent.absolute() / name)
+
+
+def _image(entry: dict[str, Any]) -> str:
+    return str(ensure_tuple(entry["image"])[0])
+
+
+def _check_files(entries: list[dict[str, Any]], where: str) -> None:
+    named = [str(name) for entry in entries for key in ("image", "label") for name in ensure_tuple(entry.get(key, ()))]
+    missing = [name for name in named if not Path(name).exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {_some(missing)}."
+        )
+    twice = [image for image, count in Counter(_image(entry) for entry in entries).items() if count > 1]
+    if twice:
+        raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {_some(twice)}.")
+
+
+def _case_names(content: dict[str, Any], path: Path) -> dict[str, str]:
+    """Image path -> case, from the shortest part of the path that tells all images of the file apart."""
+    listed = [entry for section in _sections(content) for entry in content[section]]
+    entries = [{"image": entry} if isinstance(entry, str) else entry for entry in listed]
+    images = {_image(entry) for entry in entries if entry.get("image")}
+    paths = [Path(_absolute(path, image)) for image in sorted(images)]
+    for name_of in (_stem, lambda p: p.parent.name, lambda p: f"{p.parent.name}_{_stem(p)}"):
+        names = {str(p): name_of(p) for p in paths}
+        if len(set(names.values())) == len(paths):
+            return names
+    return {str(p): "_".join((*p.parent.parts[1:], _stem(p))) for p in paths}
+
+
+def _stem(path: Path) -> str:
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+    return path.name[: len(path.name) - len(suffix)]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

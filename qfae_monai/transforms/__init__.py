@@ -1,0 +1,69 @@
+"""Transforms that MONAI has no part for: checks at the door, intensity scaling, the paper's augmentation."""
+
+from __future__ import annotations
+
+from qfae_monai.transforms.augmentation import (
+    RandResizedCropRotateFlip,
+    RandResizedCropRotateFlipD,
+    RandResizedCropRotateFlipd,
+    RandResizedCropRotateFlipDict,
+)
+from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthD, ScaleBitDepthd, ScaleBitDepthDict
+from qfae_monai.transforms.foreground import (
+    ScaleIntensityForegroundPercentiles,
+    ScaleIntensityForegroundPercentilesD,
+    ScaleIntensityForegroundPercentilesd,
+    ScaleIntensityForegroundPercentilesDict,
+    foreground_mask,
+)
+from qfae_monai.transforms.images import LoadGreyImage, LoadGreyImageD, LoadGreyImaged, LoadGreyImageDict, grey
+from qfae_monai.transforms.jitter import (
+    BrightnessContrast,
+    RandBrightnessContrast,
+    RandBrightnessContrastD,
+    RandBrightnessContrastd,
+    RandBrightnessContrastDict,
+)
+from qfae_monai.transforms.nifti_check import CheckNiftiFile, CheckNiftiFileD, CheckNiftiFiled, CheckNiftiFileDict
+from qfae_monai.transforms.normal_label import NormalLabelD, NormalLabeld, NormalLabelDict
+from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
+from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckVolumed, CheckVolumeDict, source_name
+
+__all__ = [
+    "BrightnessContrast",
+    "CheckNiftiFile",
+    "CheckNiftiFileD",
+    "CheckNiftiFileDict",
+    "CheckNiftiFiled",
+    "CheckVolume",
+    "CheckVolumeD",
+    "CheckVolumeDict",
+    "CheckVolumed",
+    "LoadGreyImage",
+    "LoadGreyImageD",
+    "LoadGreyImageDict",
+    "LoadGreyImaged",
+    "NormalLabelD",
+    "NormalLabelDict",
+    "NormalLabeld",
+    "RandBrightnessContrast",
+    "RandBrightnessContrastD",
+    "RandBrightnessContrastDict",
+    "RandBrightnessContrastd",
+    "RandResizedCropRotateFlip",
+    "RandResizedCropRotateFlipD",
+    "RandResizedCropRotateFlipDict",
+    "RandResizedCropRotateFlipd",
+    "ResizedCropRotateFlip",
+    "ScaleBitDepth",
+    "ScaleBitDepthD",
+    "ScaleBitDepthDict",
+    "ScaleBitDepthd",
+    "ScaleIntensityForegroundPercentiles",
+    "ScaleIntensityForegroundPercentilesD",
+    "ScaleIntensityForegroundPercentilesDict",
+    "ScaleIntensityForegroundPercentilesd",
+    "foreground_mask",
+    "grey",
+    "source_name",
+]

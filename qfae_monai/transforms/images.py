@@ -1,0 +1,108 @@
+"""Grey images from image files, at the depth they were stored with (MONAI's reader alone gives palette indices)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor, PILReader
+from monai.transforms import LoadImage, MapTransform, Transform
+from PIL import Image
+
+__all__ = ["LoadGreyImage", "LoadGreyImageD", "LoadGreyImageDict", "LoadGreyImaged", "grey"]
+
+BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
+BITS_OF_MODE = {"L": 8, "I;16": 16}
+
+
+def grey(img: Image.Image) -> Image.Image:
+    """One channel of a PIL image, 16-bit where the file is; colours and palettes become luminance (ITU-R 601).
+
+    Raises:
+        ValueError: when the file has several frames, or colours of 16 bits that PIL would reduce to 8.
+
+    Example:
+        >>> grey(Image.new("RGB", (4, 3), (255, 255, 255))).getpixel((0, 0))
+        255
+    """
+    frames = getattr(img, "n_frames", 1)
+    if frames != 1:
+        raise ValueError(f"expected one frame, got {frames}")
+    # a tiff whose byte order torch does not take, and how older Pillow opens a PNG of 16 bits
+    if img.mode == "I;16B" or (img.mode == "I" and img.format == "PNG"):
+        return Image.fromarray(np.asarray(img).astype(np.uint16))
+    if img.mode in ("I", "F", "I;16"):
+        return img
+    if ";16" in str(getattr(img, "tile", "")):
+        raise ValueError(f"expected colours of 8 bits or grey of up to 16, got {img.mode} of 16 bits a channel")
+    return img if img.mode == "L" else img.convert("L")
+
+
+class LoadGreyImage(Transform):
+    """Load a png, jpeg, bmp or tiff file with MONAI's PIL reader, rows first, values as stored."""
+
+    def __init__(self) -> None:
+        reader = PILReader(converter=grey, reverse_indexing=False)
+        self.loader = LoadImage(reader=reader, dtype=None, ensure_channel_first=True)
+        # what this reader refuses, the default ones behind it would load transposed and without a word
+        self.loader.readers = [reader]
+
+    def __call__(self, path: str | PathLike) -> torch.Tensor:
+        """
+        Args:
+            path: file of one image.
+
+        Returns:
+            (1, H, W), integers as stored (floats for floating-point tiff), with the stored depth in ``meta["bits"]``
+            where the file tells it: 8 or 16.
+
+        Raises:
+            ValueError: when the file is damaged, is no image, or cannot be loaded without loss.
+        """
+        try:
+            img = self.loader(path)
+        except Exception as error:
+            # MONAI reports the whole traceback of its readers; the last line is the reason
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(f"{path}: expected a readable image, got one that is not ({reason}).") from error
+        mode = img.meta.get("mode") if isinstance(img, MetaTensor) else None
+        if mode in BITS_OF_MODE:
+            img.meta[BITS_KEY] = BITS_OF_MODE[mode]
+        return img
+
+
+class LoadGreyImaged(MapTransform):
+    """Dictionary twin of :class:`LoadGreyImage`; all images of a dictionary must have one size.
+
+    A mask becomes 0 and 1 with MONAI's ``AsDiscreted("label", threshold=0.5)`` behind it.
+
+    Args:
+        keys: the image's key, then keys of masks.
+        allow_missing_keys: whether masks may be absent; the image never may.
+    """
+
+    def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.loader = LoadGreyImage()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        first = self.keys[0]
+        if first not in d:
+            raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}.")
+        for key in self.key_iterator(d):
+            path = d[key]
+            d[key] = self.loader(path)
+            if d[key].shape != d[first].shape:
+                raise ValueError(
+                    f"mask {path} and image {data[first]}: expected one size, "
+                    f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)."
+                )
+        return d
+
+
+LoadGreyImageD = LoadGreyImageDict = LoadGreyImaged

@@ -1,0 +1,125 @@
+"""Brightness and contrast jitter with torchvision's definitions, on images in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Randomizable, Transform
+from monai.utils import convert_to_tensor
+
+__all__ = [
+    "BrightnessContrast",
+    "RandBrightnessContrast",
+    "RandBrightnessContrastD",
+    "RandBrightnessContrastDict",
+    "RandBrightnessContrastd",
+]
+
+
+class BrightnessContrast(Transform):
+    """Multiply by a brightness factor and blend with the image's mean by a contrast factor; each step clips to [0, 1].
+
+    Example:
+        >>> BrightnessContrast()(torch.tensor([[[0.2, 0.6]]]), brightness=1.0, contrast=0.5)
+        tensor([[[0.3000, 0.5000]]])
+    """
+
+    def __call__(
+        self, img: torch.Tensor, *, brightness: float = 1.0, contrast: float = 1.0, contrast_first: bool = False
+    ) -> torch.Tensor:
+        """
+        Args:
+            img: (1, H, W) in [0, 1].
+            brightness: factor; 0 is black, 1 leaves the image as it is.
+            contrast: factor; 0 is the image's mean everywhere, 1 leaves the image as it is.
+            contrast_first: whether the contrast is changed before the brightness.
+
+        Returns:
+            (1, H, W), float32 in [0, 1], a plain tensor: metadata would double the time.
+        """
+        out = convert_to_tensor(img, dtype=torch.float32, track_meta=False)
+        if contrast_first:
+            return self._brighten(self._blend(out, contrast), brightness)
+        return self._blend(self._brighten(out, brightness), contrast)
+
+    @staticmethod
+    def _brighten(img: torch.Tensor, factor: float) -> torch.Tensor:
+        return (img * factor).clamp(0, 1)
+
+    @staticmethod
+    def _blend(img: torch.Tensor, factor: float) -> torch.Tensor:
+        return (img * factor + (1 - factor) * img.mean()).clamp(0, 1)
+
+
+class RandBrightnessContrast(Randomizable, Transform):
+    """Jitter brightness and contrast in random order.
+
+    Args:
+        brightness: the factor is uniform in [1 - brightness, 1 + brightness].
+        contrast: the factor is uniform in [1 - contrast, 1 + contrast].
+
+    Raises:
+        ValueError: when one of them is not in [0, 1].
+    """
+
+    def __init__(self, brightness: float = 0.1, contrast: float = 0.1) -> None:
+        if not (0 <= brightness <= 1 and 0 <= contrast <= 1):
+            raise ValueError(f"expected brightness and contrast in [0, 1], got {brightness} and {contrast}.")
+        self.ranges = (brightness, contrast)
+        self.adjust = BrightnessContrast()
+        self.brightness, self.contrast, self.contrast_first = 1.0, 1.0, False
+
+    def randomize(self, data: object = None) -> None:
+        """Draw both factors and their order."""
+        self.brightness, self.contrast = (float(self.R.uniform(1 - half, 1 + half)) for half in self.ranges)
+        self.contrast_first = bool(self.R.random_sample() < 0.5)
+
+    def __call__(self, img: torch.Tensor, randomize: bool = True) -> torch.Tensor:
+        """
+        Args:
+            img: (1, H, W) in [0, 1].
+            randomize: False repeats the last draw.
+
+        Returns:
+            (1, H, W), float32 in [0, 1].
+        """
+        if randomize:
+            self.randomize()
+        return self.adjust(img, brightness=self.brightness, contrast=self.contrast, contrast_first=self.contrast_first)
+
+
+class RandBrightnessContrastd(Randomizable, MapTransform):
+    """Dictionary twin of :class:`RandBrightnessContrast`: one draw for all keys.
+
+    Args:
+        keys: keys of the images.
+        brightness: the factor is uniform in [1 - brightness, 1 + brightness].
+        contrast: the factor is uniform in [1 - contrast, 1 + contrast].
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, brightness: float = 0.1, contrast: float = 0.1, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.jitter = RandBrightnessContrast(brightness, contrast)
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> RandBrightnessContrastd:
+        self.jitter.set_random_state(seed, state)
+        return self
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        self.jitter.randomize()
+        for key in self.key_iterator(d):
+            d[key] = self.jitter(d[key], randomize=False)
+        return d
+
+
+RandBrightnessContrastD = RandBrightnessContrastDict = RandBrightnessContrastd

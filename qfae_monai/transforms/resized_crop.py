@@ -1,0 +1,87 @@
+"""The paper's geometric augmentation with given parameters (section 6 of its recipe), in one resampling not three.
+
+Resize, crop, rotation and flip are composed into one sampling grid, so that an image is interpolated once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from monai.transforms import GaussianSmooth, Transform
+from monai.utils import convert_to_tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+__all__ = ["Box", "ResizedCropRotateFlip"]
+
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the resized image
+
+
+@lru_cache(maxsize=32)
+def _antialias(sigma: tuple[float, float]) -> GaussianSmooth:
+    return GaussianSmooth(sigma=sigma)
+
+
+class ResizedCropRotateFlip(Transform):
+    """Resize to a square, crop and resize again, rotate, flip: given parameters, one resampling.
+
+    With the defaults of ``__call__`` it equals MONAI's ``Resize((size, size), mode, anti_aliasing=True)``, which
+    prepares images for evaluation. What the rotation brings in from outside of the crop is 0. The prefilter costs most
+    of the time where images are much larger than ``size``: store them at about that size.
+
+    Args:
+        size: side S of the output in pixels.
+        mode: "bilinear" for images, "nearest" for label maps.
+        anti_aliasing: whether images larger than ``size`` are smoothed first (never with "nearest").
+    """
+
+    def __init__(self, size: int, mode: str = "bilinear", anti_aliasing: bool = True) -> None:
+        if size < 1:
+            raise ValueError(f"expected a size of at least 1 pixel, got {size}.")
+        if mode not in ("bilinear", "nearest"):
+            raise ValueError(f"expected mode 'bilinear' or 'nearest', got {mode!r}.")
+        self.size = size
+        self.mode = mode
+        self.anti_aliasing = anti_aliasing and mode == "bilinear"
+
+    def __call__(
+        self, img: torch.Tensor, *, box: Box | None = None, angle: float = 0.0, flip: bool = False
+    ) -> torch.Tensor:
+        """
+        Args:
+            img: (C, H, W), any size.
+            box: top, left, height, width of the crop, in pixels of the image once resized to (S, S); None for all.
+            angle: rotation about the centre in degrees, counter-clockwise as the image is looked at.
+            flip: whether to turn the first spatial axis (H) around, last.
+
+        Returns:
+            (C, S, S), float32, a plain tensor: an augmented slice has no place in the patient any more.
+        """
+        plain = convert_to_tensor(img, dtype=torch.float32, track_meta=False)
+        if plain.ndim != 3:
+            raise ValueError(f"expected an image (C, H, W), got shape {tuple(plain.shape)}.")
+        top, left, height, width = box or (0, 0, self.size, self.size)
+        turned = self._rotated_grid(angle, flip, plain.device)
+        inside = (turned.abs() <= 1).all(-1)
+        scale = turned.new_tensor([width, height]) / self.size
+        centre = turned.new_tensor([2 * left + width, 2 * top + height]) / self.size - 1
+        # border padding, as resizing has it; zeros outside of the crop come from `inside`
+        out = grid_sample(
+            self._smooth(plain)[None], turned * scale + centre, self.mode, padding_mode="border", align_corners=False
+        )
+        return out[0] * inside
+
+    def _rotated_grid(self, angle: float, flip: bool, device: torch.device) -> torch.Tensor:
+        """Where each output pixel comes from in the crop: (1, S, S, 2), x then y, the crop spans [-1, 1]."""
+        cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        sign = -1.0 if flip else 1.0
+        theta = torch.tensor([[[cos, -sin * sign, 0.0], [sin, cos * sign, 0.0]]], device=device)
+        return affine_grid(theta, [1, 1, self.size, self.size], align_corners=False)
+
+    def _smooth(self, img: torch.Tensor) -> torch.Tensor:
+        """The Gaussian that MONAI's and scikit-image's resize put before downsampling."""
+        sigma = tuple(max(0.0, (side / self.size - 1) / 2) for side in img.shape[1:])
+        if not self.anti_aliasing or max(sigma) == 0:
+            return img
+        return convert_to_tensor(_antialias((sigma[0], sigma[1]))(img), track_meta=False)

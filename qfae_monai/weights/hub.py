@@ -1,0 +1,62 @@
+"""The only file that talks to the Hugging Face hub: what its local cache holds, and downloads on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+from qfae_monai.weights.catalogue import WeightsEntry
+from qfae_monai.weights.checksums import ChangedFileError, sha256_of
+
+
+def cached_file(entry: WeightsEntry) -> Path | None:
+    """The entry's file in the local hub cache, None if it is not there; never asks the network."""
+    if entry.repository is None:
+        return None
+    for name in entry.remote_files:
+        path = try_to_load_from_cache(entry.repository, name)
+        if isinstance(path, str):  # the hub answers with an object of its own for "known not to exist"
+            return Path(path)
+    return None
+
+
+def download(entry: WeightsEntry, folder: str | Path | None = None) -> Path:
+    """Download the entry's file and compare it with the sum the hub reports for it.
+
+    Args:
+        entry: what to download.
+        folder: where to; None is the hub's own cache.
+
+    Raises:
+        ValueError: if the network has no published weights.
+        ConnectionError: if the hub cannot be reached or refuses.
+        ChangedFileError: if what came is not what the hub describes.
+    """
+    repository = entry.repository
+    if repository is None:
+        raise ValueError(f"{entry.name}: timm knows of no published weights for it")
+    try:
+        # Asked first because, without a connection, this fails at once, while a download retries for half a minute.
+        described = {item.path: item for item in HfApi().get_paths_info(repository, list(entry.remote_files))}
+        name = next((name for name in entry.remote_files if name in described), None)
+        if name is None:
+            raise FileNotFoundError(f"expected one of {', '.join(entry.remote_files)}, the repository has none of them")
+        path = Path(hf_hub_download(repository, name, local_dir=folder))
+    except Exception as error:  # the hub's client changes its network library, and so its errors, between versions
+        raise ConnectionError(
+            f"{entry.name} could not be fetched from the Hugging Face repository {repository}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    _compare_with_hub(path, described[name])
+    return path
+
+
+def _compare_with_hub(path: Path, described: object) -> None:
+    """The hub reports a SHA-256 for large files only; a small file carries none."""
+    large_file = getattr(described, "lfs", None)
+    if large_file is None:
+        return
+    found = sha256_of(path)
+    if found != large_file.sha256:
+        raise ChangedFileError(f"{path}: the hub describes SHA-256 {large_file.sha256}, what came has {found}")

@@ -1,0 +1,108 @@
+"""Decathlon-style data lists: identifiers, missing files, and patients in two sections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qfae_monai.data import check_patient_disjoint, volume_datalist
+
+# content of the list -> cases of its section "training"
+CASES = [
+    [{"training": ["a.nii.gz", "b.nii"]}, ["a", "b"]],
+    [{"training": [{"image": "p1/flair.nii.gz"}, {"image": "p2/flair.nii.gz"}]}, ["p1", "p2"]],
+    [{"training": ["p1/flair.nii.gz"], "test": ["p2/flair.nii.gz"]}, ["p1"]],
+    [{"training": ["p1/flair.nii.gz", "p2/flair.nii.gz", "p1/t1.nii.gz"]}, ["p1_flair", "p2_flair", "p1_t1"]],
+    # MONAI would turn this case into a path, as a folder of its name is there
+    [{"training": [{"image": "p1/flair.nii.gz", "case": "p1", "patient": "p2"}]}, ["p1"]],
+]
+REFUSED: list[list[Any]] = [
+    [
+        {"test": ["a.nii.gz"], "name": "x", "numTraining": 1},
+        ValueError,
+        r"section 'training', got the sections \['test'\]",
+    ],
+    [{"training": []}, ValueError, "expected volumes in section 'training', got none"],
+    [{"training": [{"label": "a.nii.gz"}]}, ValueError, "expected an image in each entry"],
+    [{"training": ["a.nii.gz", "a.nii.gz"]}, ValueError, r"listed again: .*a.nii.gz"],
+    [{"training": ["a.nii.gz", "gone.nii.gz"]}, FileNotFoundError, r"1 of 2 missing: .*gone.nii.gz"],
+    [{"training": [{"image": "a.nii.gz", "label": "gone.nii.gz"}]}, FileNotFoundError, r"gone.nii.gz"],
+    [["a.nii.gz"], ValueError, "expected a JSON object .* got a list"],
+]
+OVERLAPS = [
+    [{"training": ["a.nii.gz"], "test": ["b.nii"]}, None],
+    [{"training": ["a.nii.gz"], "test": ["a.nii.gz"]}, "a in 'training' and 'test'"],
+    [
+        {
+            "training": [{"image": "a.nii.gz", "patient": "P7"}],
+            "test": [{"image": "b.nii", "patient": "P7"}],
+        },
+        "P7 in 'training' and 'test'",
+    ],
+    [
+        {"training": [{"image": "a.nii.gz", "case": "x"}], "test": [{"image": "a.nii.gz", "case": "y"}]},
+        r"a.nii.gz in 'training' and 'test'",
+    ],
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.nii.gz", "b.nii", "seg.nii.gz", "p1/flair.nii.gz", "p1/t1.nii.gz", "p2/flair.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / "datalist.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(("content", "expected"), CASES)
+def test_cases(folder: Path, content: dict, expected: list[str]) -> None:
+    entries = volume_datalist(written(folder, content), "training")
+    assert [entry["case"] for entry in entries] == expected
+    assert all(Path(entry["image"]).is_absolute() for entry in entries)
+
+
+def test_entry_keeps_what_it_says(folder: Path) -> None:
+    entry = {"image": "a.nii.gz", "label": "seg.nii.gz", "image_label": 1, "patient": "p1"}
+    path = written(folder, {"validation": [entry]})
+    assert volume_datalist(path, "validation") == [
+        {
+            "image": str(folder / "a.nii.gz"),
+            "label": str(folder / "seg.nii.gz"),
+            "image_label": 1,
+            "patient": "p1",
+            "case": "a",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("content", "error", "message"), REFUSED)
+def test_wrong_list_is_refused(folder: Path, content: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=rf"datalist.json.*{message}"):
+        volume_datalist(written(folder, content), "training")
+
+
+def test_no_list_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"datalist.json"):
+        volume_datalist(tmp_path / "datalist.json", "training")
+    (tmp_path / "datalist.json").write_text("{")
+    with pytest.raises(ValueError, match=r"datalist.json"):
+        volume_datalist(tmp_path / "datalist.json", "training")
+
+
+@pytest.mark.parametrize(("content", "message"), OVERLAPS)
+def test_patient_in_two_sections_is_refused(folder: Path, content: dict, message: str | None) -> None:
+    path = written(folder, content)
+    if message is None:
+        check_patient_disjoint(path, ("training", "test"))
+    else:
+        with pytest.raises(ValueError, match=message):
+            check_patient_disjoint(path, ("training", "test"))

@@ -1,0 +1,124 @@
+"""Image files keep their depth, orientation and luminance; what PIL would load with a loss is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import AsDiscreted, Compose
+from PIL import Image
+
+from qfae_monai.transforms import LoadGreyImage, LoadGreyImaged, NormalLabeld, ScaleBitDepthd
+
+GREY8 = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)
+GREY16 = (np.arange(12, dtype=np.uint16) * 5000).reshape(3, 4)
+RGB = np.stack([GREY8, GREY8[::-1], GREY8 // 2], -1)
+LUMINANCE = np.asarray(Image.fromarray(RGB).convert("L"))
+BIG_ENDIAN = Image.frombytes("I;16B", (4, 3), GREY16.astype(">u2").tobytes())
+
+TEST_CASES = [
+    ["grey8.png", Image.fromarray(GREY8), GREY8, 8],
+    ["grey8.bmp", Image.fromarray(GREY8), GREY8, 8],
+    ["grey8.tif", Image.fromarray(GREY8), GREY8, 8],
+    ["grey16.png", Image.fromarray(GREY16), GREY16, 16],
+    ["grey16.tif", Image.fromarray(GREY16), GREY16, 16],
+    ["big_endian.tif", BIG_ENDIAN, GREY16, 16],
+    ["grey32.tif", Image.fromarray(GREY16.astype(np.int32)), GREY16, None],
+    ["rgb.png", Image.fromarray(RGB), LUMINANCE, 8],
+    ["rgba.png", Image.fromarray(np.dstack([RGB, GREY8])), LUMINANCE, 8],
+    ["grey_alpha.png", Image.fromarray(GREY8).convert("LA"), GREY8, 8],
+    ["palette.png", Image.fromarray(GREY8[::-1]).convert("P"), GREY8[::-1], 8],
+    ["bits1.png", Image.fromarray(GREY8 > 100), np.where(GREY8 > 100, 255, 0), 8],
+]
+
+
+@pytest.mark.parametrize(("name", "stored", "expected", "bits"), TEST_CASES)
+def test_values_are_as_stored(
+    tmp_path: Path, name: str, stored: Image.Image, expected: np.ndarray, bits: int | None
+) -> None:
+    stored.save(tmp_path / name)
+    img = LoadGreyImage()(tmp_path / name)
+    assert isinstance(img, MetaTensor)
+    assert img.shape == (1, 3, 4)
+    assert img.meta.get("bits") == bits
+    np.testing.assert_array_equal(img.numpy()[0], expected)
+
+
+def damaged(path: Path) -> None:
+    Image.fromarray(GREY16).save(path)
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def two_frames(path: Path) -> None:
+    Image.fromarray(GREY8).save(path, save_all=True, append_images=[Image.fromarray(GREY8)])
+
+
+def colours_of_16_bits(path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(path), np.stack([GREY16] * 3, -1))
+
+
+def text(path: Path) -> None:
+    path.write_text("no image")
+
+
+REFUSED = [
+    ["cut.png", damaged, "truncated"],
+    ["frames.tif", two_frames, "expected one frame, got 2"],
+    ["colours.png", colours_of_16_bits, "got RGB of 16 bits a channel"],
+    ["text.png", text, "cannot identify"],
+]
+
+
+@pytest.mark.parametrize(("name", "write", "message"), REFUSED)
+def test_lossy_or_damaged_file_is_refused_by_name(tmp_path: Path, name: str, write: object, message: str) -> None:
+    assert callable(write)
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}.*{message}"):
+        LoadGreyImage()(tmp_path / name)
+
+
+def test_image_and_mask_to_the_network(tmp_path: Path) -> None:
+    Image.fromarray(GREY16 // 16).save(tmp_path / "image.png")  # 12 bits in 16
+    Image.fromarray(np.where(GREY8 > 100, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
+    load = Compose([LoadGreyImaged(), ScaleBitDepthd("image", bits=12), AsDiscreted("label", threshold=0.5)])
+    out = load({"image": tmp_path / "image.png", "label": tmp_path / "mask.png", "case": "a"})
+    np.testing.assert_allclose(out["image"].numpy()[0], (GREY16 // 16) / 4095, rtol=1e-6)
+    np.testing.assert_array_equal(out["label"].numpy()[0], GREY8 > 100)
+
+
+def test_mask_of_other_size_is_refused_by_both_names(tmp_path: Path) -> None:
+    Image.fromarray(GREY8).save(tmp_path / "image.png")
+    Image.fromarray(GREY8.T).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"mask.png.*image.png.*\(4, 3\) and \(3, 4\)"):
+        LoadGreyImaged()({"image": tmp_path / "image.png", "label": tmp_path / "mask.png"})
+
+
+def test_mask_may_be_missing_but_the_image_may_not(tmp_path: Path) -> None:
+    Image.fromarray(GREY8).save(tmp_path / "image.png")
+    assert set(LoadGreyImaged()({"image": tmp_path / "image.png"})) == {"image"}
+    with pytest.raises(KeyError, match="'image'"):
+        LoadGreyImaged()({"label": tmp_path / "image.png"})
+
+
+NORMAL_LABELS = [
+    [{"image_label": 0}, True],
+    [{"image_label": 1}, False],
+    [{}, False],
+]
+
+
+@pytest.mark.parametrize(("marks", "given"), NORMAL_LABELS)
+def test_only_normal_images_are_given_an_empty_mask(marks: dict, given: bool) -> None:
+    out = NormalLabeld()({"image": torch.ones(1, 2, 3), **marks})
+    assert ("label" in out) == given
+    if given:
+        assert torch.equal(out["label"], torch.zeros(1, 2, 3))
+
+
+def test_mask_of_a_normal_image_is_kept() -> None:
+    label = torch.ones(1, 2, 3)
+    assert NormalLabeld()({"image": label, "label": label, "image_label": 0})["label"] is label
