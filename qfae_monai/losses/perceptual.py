@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from monai.utils import LossReduction
@@ -113,7 +113,8 @@ class PerceptualLoss(_Loss):
             block without consensus.
         """
         with autocast(input.device, self.precision):
-            maps = torch.stack([self._maps(trunk, input, target) for trunk in self.trunks], dim=2)
+            trunks = cast(Sequence[VisionTransformer], self.trunks)
+            maps = torch.stack([self._maps(trunk, input, target) for trunk in trunks], dim=2)
         maps = maps.prod(dim=2) if self.consensus == "product" else maps.flatten(1, 2)
         if self.reduction == LossReduction.MEAN.value:
             return maps.mean()
@@ -122,7 +123,7 @@ class PerceptualLoss(_Loss):
     def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
         """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
         trunk = self.trunks[self.patch_sizes.index(patch_size)]
-        return self._features(trunk, image)
+        return self._features(cast(VisionTransformer, trunk), image)
 
     def _features(self, trunk: VisionTransformer, image: Tensor) -> list[Tensor]:
         states = hidden_states(trunk, as_three_channels(image), self.blocks)

@@ -1,0 +1,5 @@
+"""Metrics that MONAI lacks."""
+
+from qfae_monai.metrics.pixels import PixelRanking
+
+__all__ = ["PixelRanking"]

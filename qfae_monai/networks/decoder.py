@@ -6,7 +6,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from qfae_monai.networks.encoders import _layer_norm
+from qfae_monai.networks.encoders import LayerNorm
 from qfae_monai.networks.patches import sincos_positions, unpatchify
 
 PREFIX_INIT_STD = 1e-3
@@ -49,10 +49,9 @@ class PatchDecoder(nn.Module):
         )
         self.num_prefix_tokens = num_registers + 1
         self.blocks = nn.ModuleList(
-            Block(dim, num_heads=heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=_layer_norm)
-            for _ in range(depth)
+            Block(dim, num_heads=heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=LayerNorm) for _ in range(depth)
         )
-        self.norm = _layer_norm(dim)
+        self.norm = LayerNorm(dim)
         self.prediction = nn.Linear(dim, patch_size * patch_size * out_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -11,6 +11,13 @@ from torch import Tensor, nn
 LAYER_NORM_EPS = 1e-5
 
 
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm with the eps that the published numbers were made with: timm's own default changed to 1e-6."""
+
+    def __init__(self, dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None) -> None:
+        super().__init__(dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+
+
 def block_index(block: int, depth: int) -> int:
     """Resolve a block number that may count from the end.
 
@@ -87,7 +94,7 @@ class FrozenViT(nn.Module):
                 trunk.embed_dim,
                 num_heads=int(additional_block["num_heads"]),
                 mlp_ratio=float(additional_block["mlp_ratio"]),
-                norm_layer=_layer_norm,
+                norm_layer=LayerNorm,
             )
         self.projection: nn.Module = nn.Identity()
         if output_dim is not None:
@@ -118,8 +125,3 @@ class FrozenViT(nn.Module):
             states = hidden_states(self.trunk, as_three_channels(image), self.blocks)
         tokens = torch.cat(states, dim=1)
         return self.projection(self.additional_block(tokens))
-
-
-def _layer_norm(dim: int, **kwargs: float) -> nn.LayerNorm:
-    """LayerNorm with the eps that the published numbers were made with: timm's own default changed to 1e-6."""
-    return nn.LayerNorm(dim, **{**kwargs, "eps": LAYER_NORM_EPS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +69,12 @@ class QFAE(nn.Module):
     @property
     def num_tokens(self) -> int:
         """T, the number of image tokens of all encoders: the width of a cross-attention mask."""
-        return sum(encoder.num_tokens for encoder in self.encoders)
+        return sum(encoder.num_tokens for encoder in cast(Sequence[FrozenViT], self.encoders))
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return self.encoders[0].image_size
+        return cast(FrozenViT, self.encoders[0]).image_size
 
     def _check_parts(self) -> None:
         side = self.decoder.grid * self.decoder.patch_size
@@ -83,7 +84,8 @@ class QFAE(nn.Module):
                                  f"the Q-Former expects {self.qformer.dim}")  # fmt: skip
             if encoder.image_size != (side, side):
                 raise ValueError(f"encoder {number} takes images of {encoder.image_size} pixels, the decoder makes "
-                                 f"{self.decoder.grid} patches of {self.decoder.patch_size}: {(side, side)}")  # fmt: skip
+                                 f"{self.decoder.grid} x {self.decoder.grid} patches of {self.decoder.patch_size}: "
+                                 f"{(side, side)}")  # fmt: skip
         if self.qformer.queries.shape[1] != self.decoder.grid**2:
             raise ValueError(f"{self.qformer.queries.shape[1]} queries do not fill the decoder's grid of "
                              f"{self.decoder.grid} x {self.decoder.grid} patches")  # fmt: skip

@@ -6,11 +6,14 @@ self-attention is causal and shares one key/value head (multi-query, Shazeer 201
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qfae_monai.networks.encoders import LAYER_NORM_EPS
+from qfae_monai.networks.encoders import LayerNorm
 
 CROSS_ATTENTION_HEAD_DIM = 64
 QUERY_INIT_STD = 1e-3
@@ -54,12 +57,12 @@ class CrossAttention(nn.Module):
         super().__init__()
         inner = heads * CROSS_ATTENTION_HEAD_DIM
         self.heads = heads
-        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm = LayerNorm(dim)
         self.query = nn.Linear(dim, inner, bias=False)
         self.key_value = nn.Linear(dim, 2 * inner, bias=False)
         self.null_key_value = nn.Parameter(torch.randn(2, CROSS_ATTENTION_HEAD_DIM))
         self.projection = nn.Linear(inner, dim, bias=False)
-        self.output_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.output_norm = LayerNorm(dim)
 
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """queries: (1 or B, Q, dim), tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, dim)."""
@@ -68,7 +71,7 @@ class CrossAttention(nn.Module):
         return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
 
     def attention_weights(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What each query looks at: (B, heads, Q, 1 + T) that sums to 1 over the last axis; column 0 is the null token."""
+        """What each query looks at: (B, heads, Q, 1 + T), sums to 1 over the last axis; column 0 is the null token."""
         query, key, _ = self._heads(queries, tokens)
         scores = query.float() @ key.float().transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
         visible = _with_null(mask)
@@ -81,7 +84,8 @@ class CrossAttention(nn.Module):
         batch = tokens.shape[0]
         query = self._split(self.query(self.norm(queries))).expand(batch, -1, -1, -1)
         key, value = (self._split(part) for part in self.key_value(tokens).chunk(2, dim=-1))
-        null_key, null_value = self.null_key_value.to(key.dtype).view(2, 1, 1, 1, -1).expand(-1, batch, self.heads, -1, -1)
+        null = self.null_key_value.to(key.dtype).view(2, 1, 1, 1, -1)
+        null_key, null_value = null.expand(-1, batch, self.heads, -1, -1)
         return query, torch.cat([null_key, key], dim=2), torch.cat([null_value, value], dim=2)
 
     def _split(self, tokens: Tensor) -> Tensor:
@@ -104,7 +108,7 @@ class QueryMLP(nn.Module):
     def __init__(self, dim: int, output_dim: int, mlp_ratio: float, dropout: float) -> None:
         super().__init__()
         hidden = int(dim * mlp_ratio)
-        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.norm = LayerNorm(dim)
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, output_dim)
         self.dropout = nn.Dropout(dropout)
@@ -143,6 +147,7 @@ class QFormer(nn.Module):
         num_blocks: number of blocks.
         mlp_ratio: hidden width of the MLP over `dim`.
         dropout: after the MLP.
+        query_init_std: spread of the queries at the start; a short training learns sooner with about 1.
     """
 
     def __init__(
@@ -155,13 +160,14 @@ class QFormer(nn.Module):
         num_blocks: int = 1,
         mlp_ratio: float = 4.0,
         dropout: float = 0.01,
+        query_init_std: float = QUERY_INIT_STD,
     ) -> None:
         super().__init__()
         if num_blocks < 1:
             raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
         self.dim = dim
         self.output_dim = dim if output_dim is None else output_dim
-        self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * QUERY_INIT_STD)
+        self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * query_init_std)
         self.blocks = nn.ModuleList(
             QFormerBlock(
                 dim,
@@ -177,18 +183,20 @@ class QFormer(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, output_dim)."""
-        for index, block in enumerate(self.blocks):
-            mixed = self.mixed_queries() if index == 0 else block.self_attention(gathered)
-            gathered = block(mixed, tokens, mask)
+        first, *others = cast(Sequence[QFormerBlock], self.blocks)
+        gathered = first(self.mixed_queries(), tokens, mask)
+        for block in others:
+            gathered = block(block.self_attention(gathered), tokens, mask)
         return gathered
 
     def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention of the first block's queries over the image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
-        return self.blocks[0].cross_attention.attention_weights(self.mixed_queries(), tokens, mask)
+        """Attention of the first block's queries over image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
+        cross_attention = cast(CrossAttention, self.blocks[0].cross_attention)
+        return cross_attention.attention_weights(self.mixed_queries(), tokens, mask)
 
     def mixed_queries(self) -> Tensor:
         """Self-attention of the queries: (1, Q, dim). It does not see the image: once per step, kept at inference."""
-        attention = self.blocks[0].self_attention
+        attention = cast(MultiQuerySelfAttention, self.blocks[0].self_attention)
         if torch.is_grad_enabled() or torch.jit.is_tracing():
             self._mixed = None
             return attention(self.queries)

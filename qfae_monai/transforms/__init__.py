@@ -27,9 +27,18 @@ from qfae_monai.transforms.jitter import (
 from qfae_monai.transforms.nifti_check import CheckNiftiFile, CheckNiftiFileD, CheckNiftiFiled, CheckNiftiFileDict
 from qfae_monai.transforms.normal_label import NormalLabelD, NormalLabeld, NormalLabelDict
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
+from qfae_monai.transforms.save_maps import SaveMapsD, SaveMapsd, SaveMapsDict
+from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES, SliceSummaryD, SliceSummaryd, SliceSummaryDict
 from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckVolumed, CheckVolumeDict, source_name
 
 __all__ = [
+    "TRIVIAL_FEATURES",
+    "SaveMapsD",
+    "SaveMapsDict",
+    "SaveMapsd",
+    "SliceSummaryD",
+    "SliceSummaryDict",
+    "SliceSummaryd",
     "BrightnessContrast",
     "CheckNiftiFile",
     "CheckNiftiFileD",

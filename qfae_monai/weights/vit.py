@@ -26,6 +26,7 @@ def create_vit(
     *,
     weights: str | os.PathLike | None = None,
     seed: int | None = None,
+    bias_std: float | None = None,
     image_size: int = 224,
     patch_size: int | None = None,
     download: bool = False,
@@ -42,6 +43,8 @@ def create_vit(
             a file (.safetensors, .pt, .pth, .bin) or a folder that holds `<name>.safetensors`. Where a SHA256SUMS
             lists the file, its sum is checked.
         seed: of random weights; the global random state stays as it is.
+        bias_std: standard deviation of the patch embedding's bias in a random network; features then turn around a
+            common offset, without which the cosine distance of patches near the mean grey is all noise.
         image_size: side of the square input in pixels; the file's position embedding is resampled to it.
         patch_size: side of a patch in pixels, None for the architecture's own; the file's patch embedding is resampled.
         download: with "hub", may the network be asked for what the cache lacks.
@@ -65,7 +68,7 @@ def create_vit(
     path = None if weights is None or weights == CHECKPOINT else find_weights(name, weights, download=download)
     if path is not None:
         verify_file(path)
-    network = _build(name, seed, image_size, patch_size, architecture)
+    network = _build(name, seed, bias_std, image_size, patch_size, architecture)
     if path is not None:
         _load_file(network, name, path)
     elif weights == CHECKPOINT:
@@ -74,7 +77,12 @@ def create_vit(
 
 
 def _build(
-    name: str, seed: int | None, image_size: int, patch_size: int | None, architecture: dict[str, Any]
+    name: str,
+    seed: int | None,
+    bias_std: float | None,
+    image_size: int,
+    patch_size: int | None,
+    architecture: dict[str, Any],
 ) -> VisionTransformer:
     if patch_size is not None:
         architecture = {**architecture, "patch_size": patch_size}
@@ -84,6 +92,8 @@ def _build(
             torch.default_generator.manual_seed(seed)
         try:
             network = timm.create_model(name, pretrained=False, num_classes=0, img_size=image_size, **architecture)
+            if bias_std is not None:
+                torch.nn.init.normal_(network.patch_embed.proj.bias, std=bias_std)
         except TypeError as error:  # timm's answer to an argument that the architecture does not have
             raise ValueError(f"{name}: timm cannot build it with {architecture}: {error}") from error
     if not isinstance(network, VisionTransformer):

@@ -1,0 +1,30 @@
+"""What MONAI's engines are told of a batch: the target of a reconstruction is the image itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.engines import PrepareBatch
+from torch import Tensor
+
+
+class ReconstructionPrepareBatch(PrepareBatch):
+    """Batch dictionary -> (image, image), plain tensors (B, C, H, W): MetaTensor bookkeeping inside a ViT is slow."""
+
+    def __init__(self, image_key: str = "image") -> None:
+        self.image_key = image_key
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        image = batchdata[self.image_key]
+        image = image.as_tensor() if isinstance(image, MetaTensor) else image
+        image = image.to(device=device, non_blocking=non_blocking, **kwargs)
+        return image, image

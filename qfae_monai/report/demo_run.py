@@ -1,0 +1,110 @@
+"""The demo from phantoms to summary: each step is one that a user could run alone."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from monai.bundle import run
+from numpy.typing import NDArray
+
+from qfae_monai.data.phantoms import write_phantom_cohort
+from qfae_monai.report.demo import format_table, read_metrics, save_montage
+
+SHOWN = 6
+"""Slices in the montage: two thirds of them with a lesion."""
+
+
+def run_demo(output: Path, bundle: Path, *, seed: int, epochs: int | None, volumes: int) -> str:
+    """Make the cohort, train, evaluate, write maps, montage and `summary.json`; return the table to print.
+
+    Args:
+        output: folder for everything; `data`, `model`, `evaluation` below it.
+        bundle: the bundle's folder.
+        seed: of the phantoms and of the training.
+        epochs: of the training, None for the preset's.
+        volumes: normal volumes to train on.
+    """
+    start = time.monotonic()
+    datalist = write_phantom_cohort(output / "data", train=volumes, seed=seed)
+    evaluation = output / "evaluation"
+    overlays = ["train", "presets/tiny", "datasets/phantoms"]
+    settings: dict[str, Any] = {
+        "bundle_root": str(bundle),
+        "dataset_dir": str(output / "data"),
+        "ckpt_dir": str(output / "model"),
+        "log_dir": str(output / "logs"),
+        "output_dir": str(evaluation),
+        "seed": seed,
+        "meta_file": str(bundle / "configs" / "metadata.json"),
+        "logging_file": str(bundle / "configs" / "logging.conf"),
+    }
+    if epochs is not None:
+        settings["max_epochs"] = epochs
+    configs = [str(bundle / "configs" / f"{name}.json") for name in overlays]
+    run(run_id="training", config_file=configs, **settings)
+    run(run_id="evaluating", config_file=[*configs, str(bundle / "configs" / "evaluate.json")],
+        save_reconstructions=True, **settings)  # fmt: skip
+    metrics = read_metrics(evaluation)
+    _montage(output / "montage.png", datalist, evaluation)
+    summary = {
+        **{key: metrics[key] for key in ("image_auroc", "volume_auroc", "pixel_ap", "pixel_auroc")},
+        "trivial": {key.removeprefix("trivial_"): metrics[key] for key in metrics if key.startswith("trivial_")},
+        "seed": seed,
+        "seconds": round(time.monotonic() - start, 1),
+        "peak_memory_mb": round(_peak_memory_mb()),
+    }
+    unfinished = output / "summary.part"
+    unfinished.write_text(json.dumps(summary, indent=2) + "\n")
+    unfinished.replace(output / "summary.json")
+    written = "\n".join(
+        f"  {output / name}" for name in ("summary.json", "montage.png", "evaluation", "model/model.pt", "data")
+    )
+    spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb']} MB"
+    return f"{format_table(metrics)}\n{spent}\nwritten:\n{written}"
+
+
+def _montage(path: Path, datalist: Path, evaluation: Path) -> None:
+    """Slices with the largest lesions of different cases, and middle slices of normal ones."""
+    entries = json.loads(datalist.read_text())["test"]
+    columns: list[list[NDArray]] = []
+    titles: list[str] = []
+    wanted = {True: SHOWN - SHOWN // 3, False: SHOWN // 3}
+    for entry in entries:
+        mask = _load(datalist.parent / entry["label"])
+        abnormal = bool(mask.any())
+        if not wanted[abnormal]:
+            continue
+        wanted[abnormal] -= 1
+        index = int(mask.sum((0, 1)).argmax()) if abnormal else mask.shape[2] // 2
+        case = entry["case"]
+        volumes = [
+            _load(datalist.parent / entry["image"]),
+            _load(evaluation / f"{case}_reconstruction.nii.gz"),
+            _load(evaluation / f"{case}_anomaly_map.nii.gz"),
+        ]
+        reconstruction = _to_scale(volumes[1][..., index], volumes[0][..., index])
+        columns.append([volumes[0][..., index], reconstruction, volumes[2][..., index], mask[..., index]])
+        titles.append(f"{case}\nslice {index}")
+    save_montage(path, columns, titles)
+
+
+def _to_scale(pixels: NDArray, like: NDArray) -> NDArray:
+    """Network space to the input's grey values: the affine intensity map that fits best, for the eye alone."""
+    slope, intercept = np.polyfit(pixels.ravel(), like.ravel(), 1)
+    return slope * pixels + intercept
+
+
+def _load(path: Path) -> NDArray:
+    return np.asarray(nib.load(path).dataobj)
+
+
+def _peak_memory_mb() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,59 @@
+"""Maps written as NIfTI beside each other, one file a case, complete or absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.data import NibabelWriter
+from monai.transforms import MapTransform, SaveImage
+
+__all__ = ["SaveMapsD", "SaveMapsDict", "SaveMapsd"]
+
+
+class WholeFileWriter(NibabelWriter):
+    """MONAI's NIfTI writer, through a temporary name that is renamed when the file is complete."""
+
+    def write(self, filename: str | os.PathLike, verbose: bool = False, **kwargs: Any) -> None:
+        path = Path(filename)
+        unfinished = path.with_name(f"unfinished-{path.name}")
+        try:
+            super().write(unfinished, verbose=verbose, **kwargs)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+class SaveMapsd(MapTransform):
+    """Write maps as `<output_dir>/<case>_<name>.nii.gz`, float32, on the grid and affine that they carry.
+
+    Args:
+        keys: maps, (1, X, Y, Z) MetaTensors.
+        output_dir: folder, made if it is missing.
+        names: what each key is called in the file's name; the key itself where not given.
+        case_key: identifier of the case in the dictionary.
+    """
+
+    def __init__(
+        self, keys: Any, output_dir: str | os.PathLike, names: Mapping[str, str] | None = None, case_key: str = "case"
+    ) -> None:
+        super().__init__(keys)
+        self.output_dir = Path(output_dir)
+        self.names = dict(names or {})
+        self.case_key = case_key
+        self.save = SaveImage(
+            writer=WholeFileWriter, output_ext=".nii.gz", output_dtype="float32", resample=False, print_log=False
+        )
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        for key in self.key_iterator(d):
+            name = f"{d[self.case_key]}_{self.names.get(str(key), str(key))}"
+            self.save(d[key], filename=str(self.output_dir / name))
+        return d
+
+
+SaveMapsD = SaveMapsDict = SaveMapsd
