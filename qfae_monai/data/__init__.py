@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from qfae_monai.data.image_folder import image_folder_datalist
 from qfae_monai.data.slices import SliceDataset
-from qfae_monai.data.volumes import check_patient_disjoint, volume_datalist
+from qfae_monai.data.volumes import check_patient_disjoint, input_datalist, volume_datalist
 
-__all__ = ["SliceDataset", "check_patient_disjoint", "image_folder_datalist", "volume_datalist"]
+__all__ = ["SliceDataset", "check_patient_disjoint", "image_folder_datalist", "input_datalist", "volume_datalist"]

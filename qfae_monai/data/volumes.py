@@ -12,7 +12,7 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
-__all__ = ["check_patient_disjoint", "volume_datalist"]
+__all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
 IDENTIFIERS = ("case", "patient", "image_label")
@@ -44,19 +44,33 @@ def volume_datalist(path: str | PathLike, section: str) -> list[dict[str, Any]]:
     return [{**entry, "case": str(entry.get("case", cases[_image(entry)]))} for entry in entries]
 
 
-def check_patient_disjoint(path: str | PathLike, sections: Sequence[str]) -> None:
+def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
+    """All NIfTI volumes below a folder, for inference: `image` and `case`, the path below the folder without suffix.
+
+    Raises:
+        FileNotFoundError: when the folder is missing or holds no volume.
+    """
+    folder = Path(folder)
+    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
+    cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]
+    return [{"image": str(path), "case": case} for path, case in zip(found, cases, strict=True)]
+
+
+def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:
     """Refuse a data list in which one patient is in two sections: the evaluation would know its test cases.
 
     Args:
         path: JSON file as in :func:`volume_datalist`.
-        sections: names of the lists to compare.
+        sections: names of the lists to compare; None for all in the file.
 
     Raises:
         ValueError: when a patient (``patient`` of an entry, else its ``case``) or an image is in two of the sections.
     """
     owner: dict[str, str] = {}
     shared: dict[str, str] = {}
-    for section in sections:
+    for section in _filled_sections(path) if sections is None else sections:
         for entry in volume_datalist(path, section):
             # an image is its own patient too: it may carry different identifiers in two sections
             for patient in (str(entry.get("patient", entry["case"])), _image(entry)):
@@ -64,6 +78,11 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str]) -> Non
                     shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
     if shared:
         raise ValueError(f"{path}: expected each patient in one section, got {_some(list(shared.values()))}.")
+
+
+def _filled_sections(path: str | PathLike) -> list[str]:
+    content = _read(Path(path))
+    return [section for section in _sections(content) if content[section]]
 
 
 def _read(path: Path) -> dict[str, Any]:

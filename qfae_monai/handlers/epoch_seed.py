@@ -25,6 +25,8 @@ class EpochSeed:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        number = int(torch.tensor([self.seed, engine.state.epoch, self.rank]).mul(torch.tensor([1_000_003, 9_973, 101])).sum())
+        number = int(
+            torch.tensor([self.seed, engine.state.epoch, self.rank]).mul(torch.tensor([1_000_003, 9_973, 101])).sum()
+        )
         set_determinism(seed=number % 2**31, use_deterministic_algorithms=None)
         set_rnd(engine.state.dataloader.dataset, seed=number % 2**31)

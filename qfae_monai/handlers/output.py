@@ -16,13 +16,18 @@ def from_slices(score_key: str, label_key: str = "slice_labels") -> Callable[[Ou
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
         scored = [~torch.isnan(_plain(item["slice_scores"])) for item in output]
-        pairs = [[_plain(item[key])[kept] for item, kept in zip(output, scored, strict=True)] for key in (score_key, label_key)]
+        pairs = [
+            [_plain(item[key])[kept] for item, kept in zip(output, scored, strict=True)]
+            for key in (score_key, label_key)
+        ]
         return torch.cat(pairs[0]), torch.cat(pairs[1])
 
     return transform
 
 
-def from_volumes(score_key: str = "score", label_key: str = "volume_label") -> Callable[[Output], tuple[Tensor, Tensor]]:
+def from_volumes(
+    score_key: str = "score", label_key: str = "volume_label"
+) -> Callable[[Output], tuple[Tensor, Tensor]]:
     """Scores and labels (N,) of whole images or volumes."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:

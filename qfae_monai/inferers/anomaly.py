@@ -50,9 +50,7 @@ class AnomalyInferer(Inferer):
         self.batch_size = batch_size
         self.return_reconstruction = return_reconstruction
 
-    def __call__(
-        self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
-    ) -> dict[str, Tensor]:
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Score a batch of images or of volumes.
 
         Args:

@@ -55,7 +55,9 @@ class PixelRanking(Metric):
     def compute(self) -> float:
         normal, lesion = self._counts.cpu().numpy()
         if not normal.any() or not lesion.any():
-            raise ValueError(f"expected pixels with and without lesion, got {normal.sum()} normal and {lesion.sum()} lesion")
+            raise ValueError(
+                f"expected pixels with and without lesion, got {normal.sum()} normal and {lesion.sum()} lesion"
+            )
         used = (normal + lesion).nonzero()[0]
         labels = [0] * len(used) + [1] * len(used)
         ranks = [*used, *used]

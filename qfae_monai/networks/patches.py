@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ def unpatchify(patches: Tensor, patch_size: int, channels: int) -> Tensor:
         image: (B, C, n * p, n * p).
     """
     batch, count, _ = patches.shape
-    side = round(count**0.5)
+    side = math.isqrt(int(count))  # a tensor while a network is traced
     cells = patches.reshape(batch, side, side, patch_size, patch_size, channels)
     return cells.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, side * patch_size, side * patch_size)
 

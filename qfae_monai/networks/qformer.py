@@ -190,7 +190,7 @@ class QFormer(nn.Module):
         return gathered
 
     def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention of the first block's queries over image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
+        """Attention of the first block over the image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
         cross_attention = cast(CrossAttention, self.blocks[0].cross_attention)
         return cross_attention.attention_weights(self.mixed_queries(), tokens, mask)
 

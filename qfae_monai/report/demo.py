@@ -22,13 +22,13 @@ def read_metrics(folder: Path) -> dict[str, float]:
 
 def format_table(metrics: Mapping[str, float]) -> str:
     """Metrics and, below them, how well each trivial feature separates the same slices."""
-    lines = [f"{'':<30}value"]
+    lines = [f"{'':<36}value"]
     for key, label in (("image_auroc", "image AUROC"), ("volume_auroc", "volume AUROC"), ("pixel_ap", "pixel AP")):
-        lines.append(f"{label:<30}{metrics[key]:.3f}")
+        lines.append(f"{label:<36}{metrics[key]:.3f}")
     lines.append("by comparison, trivial features")
     for key in sorted(key for key in metrics if key.startswith("trivial_")):
         measure = "pixel AP of plain intensity" if key == "trivial_pixel_ap" else f"image AUROC of {key[8:]}"
-        lines.append(f"  {measure:<28}{metrics[key]:.3f}")
+        lines.append(f"  {measure:<34}{metrics[key]:.3f}")
     return "\n".join(lines)
 
 

@@ -40,7 +40,7 @@ class SliceSummaryd(MapTransform):
             d["trivial_max"] = pixels.amax(1)
             d["trivial_p99"] = torch.quantile(pixels, 0.99, dim=1)
             d["trivial_foreground_area"] = self._slices(foreground_mask(d[key])).mean(1)
-        if self.label_key in d:
+        if d.get(self.label_key) is not None:
             d["slice_labels"] = (self._slices(d[self.label_key]) > 0).any(dim=1).float()
         elif "image_label" in d:
             d["slice_labels"] = torch.tensor([float(d["image_label"])])

@@ -1,0 +1,134 @@
+"""The bundle as a user runs it: training, resuming, evaluation, inference, and MONAI's own checks of a bundle."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow, verify_net_in_out
+from PIL import Image
+
+from tests.bundles.conftest import BUNDLE, CONFIGS, config, run_bundle
+
+TINY = ("train", "presets/tiny", "datasets/phantoms")
+
+
+def test_training_leaves_checkpoint_and_log(trained: Path) -> None:
+    state = torch.load(trained / "model" / "model.pt", weights_only=True)
+    assert set(state) == {"model", "optimizer", "lr_scheduler", "trainer"}
+    assert list((trained / "logs").glob("events*"))
+
+
+def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
+    (first_epoch,) = (trained / "model").glob("resume*epoch=1.pt")
+    run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path / "logs"), max_epochs=2,
+               val_interval=1, resume=str(first_epoch))  # fmt: skip
+    straight = torch.load(trained / "model" / "model.pt", weights_only=True)["model"]
+    resumed = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(straight[key], resumed[key]) for key in straight)
+
+
+def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path, cohort: Path, tmp_path: Path) -> None:
+    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(trained / "model"),
+               output_dir=str(tmp_path), save_reconstructions=True)  # fmt: skip
+    metrics = dict(csv.reader((tmp_path / "metrics.csv").open()))
+    assert {"image_auroc", "volume_auroc", "pixel_ap", "trivial_p99"} <= metrics.keys()
+    rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
+    assert {row["label"] for row in rows} == {"0", "1"}
+    assert {int(row["slice"]) for row in rows} == set(range(3, 21))
+    for entry in json.loads((cohort / "dataset.json").read_text())["test"]:
+        image = nib.load(cohort / entry["image"])
+        found = nib.load(tmp_path / f"{entry['case']}_anomaly_map.nii.gz")
+        assert found.shape == image.shape
+        np.testing.assert_allclose(found.affine, image.affine, atol=1e-4)
+        pixels = np.asarray(found.dataobj)
+        best = max(float(row["score"]) for row in rows if row["case"] == entry["case"])
+        assert 0 < pixels.max() <= best * 1.01  # one block: the map's peak is the score, but for resizing
+
+
+def test_evaluation_without_checkpoint_is_an_error(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as error:
+        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(tmp_path))
+    assert "model.pt" in str(error.value.__cause__)
+    assert not list(tmp_path.iterdir())
+
+
+def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path, tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(cohort / "image" / "test-003.nii.gz", scans / "unknown.nii.gz")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file",
+               str(config("inference", "presets/tiny")), "--encoder_trunk::weights", "checkpoint",
+               "--bundle_root", str(BUNDLE), "--dataset_dir", str(scans), "--output_dir", str(tmp_path / "out"),
+               "--ckpt_path", str(trained / "model" / "model.pt")]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    image, found = nib.load(scans / "unknown.nii.gz"), nib.load(tmp_path / "out" / "unknown_anomaly_map.nii.gz")
+    assert found.shape == image.shape
+    rows = list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))
+    assert rows
+    assert {row["label"] for row in rows} == {""}
+
+
+def test_image_folders_train_and_evaluate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, kind, count in (("train", "good", 4), ("valid", "good", 2), ("test", "good", 2), ("test", "Ungood", 2)):
+        for number in range(count):
+            pixels = rng.integers(20, 200, (70, 80)).astype(np.uint8)
+            for part in ("img", "label") if split == "test" else ("img",):
+                path = tmp_path / "data" / split / kind / part / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lesion = np.zeros_like(pixels)
+                lesion[10:20, 10:20] = 255 * (kind == "Ungood")
+                Image.fromarray(lesion if part == "label" else pixels).save(path)
+    settings = {"dataset_dir": str(tmp_path / "data"), "ckpt_dir": str(tmp_path / "model"), "batch_size": 2}
+    bmad = ("train", "presets/tiny", "datasets/bmad")
+    run_bundle(*bmad, **settings, max_epochs=1, val_interval=1, log_dir=str(tmp_path / "logs"))
+    run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=str(tmp_path / "out"))
+    assert len(list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))) == 4
+
+
+@pytest.mark.parametrize("names", [TINY, (*TINY, "evaluate"), ("inference", "presets/tiny")])
+def test_bundle_properties_are_complete(names: tuple[str, ...], cohort: Path, trained: Path, tmp_path: Path) -> None:
+    workflow = ConfigWorkflow(
+        config_file=config(*names),
+        meta_file=str(CONFIGS / "metadata.json"),
+        workflow_type="infer" if names[0] == "inference" else "train",
+        logging_file=False,
+        dataset_dir=str(cohort),
+        ckpt_path=str(trained / "model" / "model.pt"),
+        ckpt_dir=str(trained / "model"),
+        output_dir=str(tmp_path),
+        log_dir=str(tmp_path),
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
+
+
+def test_network_takes_and_gives_what_the_metadata_says() -> None:
+    overrides = {
+        "encoder_trunk": {"_target_": "qfae_monai.weights.create_vit", "name": "vit_tiny_patch16_224", "seed": 1,
+                          "image_size": 224, "embed_dim": 48, "depth": 4, "num_heads": 3},
+        "dim": 48, "decoder_depth": 1, "decoder_heads": 4, "grid": 14,
+    }  # fmt: skip
+    verify_net_in_out(
+        net_id="network_def", meta_file=str(CONFIGS / "metadata.json"), config_file=config("inference"),
+        device="cpu", **overrides,
+    )  # fmt: skip
+
+
+def test_two_processes_train_as_one(cohort: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2",
+               "-m", "monai.bundle", "run", "training", "--config_file", str(config(*TINY, "multi_gpu_train")),
+               "--bundle_root", str(BUNDLE), "--dataset_dir", str(cohort), "--ckpt_dir", str(tmp_path / "model"),
+               "--log_dir", str(tmp_path / "logs"), "--max_epochs", "1", "--val_interval", "1", "--batch_size", "8"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    assert (tmp_path / "model" / "model.pt").is_file()
