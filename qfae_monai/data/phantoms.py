@@ -20,7 +20,7 @@ SHAPE = (64, 64, 24)
 SPACING = (3.0, 3.0, 5.0)
 """Voxel size in mm: a head of about 190 x 190 x 120 mm."""
 
-SCALP, SKULL, GREY, WHITE, VENTRICLE = 800.0, 200.0, 450.0, 600.0, 200.0
+SCALP, SKULL, GREY, WHITE, VENTRICLE = 800.0, 400.0, 480.0, 600.0, 320.0
 """Mean intensities, arbitrary units as of a T1-weighted MR."""
 
 
@@ -44,14 +44,14 @@ def head_phantom(rng: np.random.Generator, *, lesions: int = 0) -> tuple[NDArray
     mask = np.zeros(SHAPE, dtype=np.uint8)
     for _ in range(lesions):
         lesion = _draw_lesion(rng, brain)
-        distance = _ellipsoid_distance(lesion.center, lesion.radii)
+        distance = _ellipsoid_distance(lesion.center, lesion.radii, flat=True)
         anatomy += lesion.contrast * WHITE * np.clip((1.25 - distance) / 0.5, 0, 1) * brain
         mask |= ((distance < 1) & brain).astype(np.uint8)
     inside = anatomy > 0
-    texture = 0.03 * WHITE * _smooth_field(rng, 1.2) * inside
-    bias = 1 + 0.08 * _smooth_field(rng, 16.0)
-    signal = gaussian_filter(np.clip(anatomy + texture, 0, None) * bias, (0.5, 0.5, 0.3))
-    sigma = rng.uniform(8.0, 16.0)
+    texture = 0.02 * WHITE * _smooth_field(rng, 1.2) * inside
+    bias = 1 + 0.04 * _smooth_field(rng, 16.0)
+    signal = gaussian_filter(np.clip(anatomy + texture, 0, None) * bias, (0.8, 0.8, 0.5))
+    sigma = rng.uniform(6.0, 12.0)
     rician = np.hypot(signal + rng.normal(0, sigma, SHAPE), rng.normal(0, sigma, SHAPE))
     return (rician * rng.uniform(0.8, 1.25)).astype(np.float32), mask
 
@@ -88,10 +88,10 @@ def write_phantom_cohort(
 
 def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Noise-free intensities, and the brain as a boolean mask; shells of wobbling ellipsoids."""
-    center = np.array(SHAPE) / 2 - 0.5 + rng.normal(0, (0.8, 0.8, 0.5))
-    head = np.array([26.0, 29.0, 14.0]) * rng.uniform(0.94, 1.05, 3)
-    angle = rng.normal(0, np.deg2rad(3))
-    wobble = 1 + 0.015 * _smooth_field(rng, 6.0)
+    center = np.array(SHAPE) / 2 - 0.5 + rng.normal(0, (0.5, 0.5, 0.4))
+    head = np.array([26.0, 29.0, 14.0]) * rng.uniform(0.95, 1.04, 3)
+    angle = rng.normal(0, np.deg2rad(2))
+    wobble = 1 + 0.01 * _smooth_field(rng, 6.0)
     outer = _ellipsoid_distance(center, head, angle) * wobble
     image = np.zeros(SHAPE)
     scalp, skull = rng.uniform(0.07, 0.10), rng.uniform(0.06, 0.09)
@@ -99,7 +99,7 @@ def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.
     image[outer < 1 - scalp] = SKULL
     brain = outer < 1 - scalp - skull
     image[brain] = GREY
-    folds = 1 + 0.05 * _smooth_field(rng, 2.5)
+    folds = 1 + 0.04 * _smooth_field(rng, 3.0)
     white = _ellipsoid_distance(center, head * 0.62 * rng.uniform(0.95, 1.05, 3), angle) * folds
     image[(white < 1) & brain] = WHITE
     spread, size = rng.uniform(3.2, 4.6), rng.uniform(0.8, 1.3)
@@ -113,20 +113,26 @@ def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _draw_lesion(rng: np.random.Generator, brain: NDArray[np.bool_]) -> Lesion:
-    """A lesion of 2 to 5.5 voxels in plane, well inside the brain, brighter or darker with equal chance."""
-    radius = rng.uniform(2.0, 5.5)
+    """A lesion of 3 to 6 voxels in plane, well inside the brain, brighter or darker with equal chance."""
+    radius = rng.uniform(3.0, 6.0)
     radii = radius * rng.uniform(0.8, 1.2, 3) * (1.0, 1.0, SPACING[0] / SPACING[2])
     candidates = np.argwhere(gaussian_filter(brain.astype(float), radii / 2) > 0.97)
     center = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
-    return Lesion(tuple(center), tuple(radii), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 0.6)))
+    return Lesion(tuple(center), tuple(radii), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.45, 0.65)))
 
 
-def _ellipsoid_distance(center: object, radii: object, angle: float = 0.0) -> NDArray[np.float64]:
-    """Distance from a centre in units of the radii, turned by `angle` (radians) in the axial plane; < 1 is inside."""
+def _ellipsoid_distance(
+    center: object, radii: object, angle: float = 0.0, *, flat: bool = False
+) -> NDArray[np.float64]:
+    """Distance from a centre in units of the radii, turned by `angle` (radians) in the axial plane; < 1 is inside.
+
+    `flat` makes a cylinder-like shape, whose outermost slices are as wide as its middle.
+    """
     x, y, z = (axis - c for axis, c in zip(np.ogrid[tuple(map(slice, SHAPE))], np.asarray(center), strict=True))
     cos, sin = np.cos(angle), np.sin(angle)
     rx, ry, rz = np.asarray(radii)
-    return np.sqrt(((cos * x + sin * y) / rx) ** 2 + ((cos * y - sin * x) / ry) ** 2 + (z / rz) ** 2)
+    in_plane = ((cos * x + sin * y) / rx) ** 2 + ((cos * y - sin * x) / ry) ** 2
+    return np.sqrt(np.sqrt(in_plane**2 + (z / rz) ** 16) if flat else in_plane + (z / rz) ** 2)
 
 
 def _smooth_field(rng: np.random.Generator, sigma: float) -> NDArray[np.float64]:

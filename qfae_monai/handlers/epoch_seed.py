@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import cast
+
+import numpy as np
 from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
+from torch.utils.data import DataLoader
 
 
 class EpochSeed:
@@ -25,8 +28,6 @@ class EpochSeed:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        number = int(
-            torch.tensor([self.seed, engine.state.epoch, self.rank]).mul(torch.tensor([1_000_003, 9_973, 101])).sum()
-        )
-        set_determinism(seed=number % 2**31, use_deterministic_algorithms=None)
-        set_rnd(engine.state.dataloader.dataset, seed=number % 2**31)
+        number = int(np.random.SeedSequence([self.seed, engine.state.epoch, self.rank]).generate_state(1)[0])
+        set_determinism(seed=number, use_deterministic_algorithms=None)
+        set_rnd(cast(DataLoader, engine.state.dataloader).dataset, seed=number)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
@@ -36,12 +37,12 @@ class ScoreTable:
         engine.add_event_handler(Events.COMPLETED, self._write)
 
     def _collect(self, engine: Engine) -> None:
-        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+        for batch, output in zip(cast(list, engine.state.batch), cast(list, engine.state.output), strict=True):
             found: dict[str, Any] = {**batch, **output}
             scores = torch.as_tensor(found["slice_scores"]).reshape(-1).tolist()
             labels = found.get("slice_labels")
             for number, score in enumerate(scores):
-                if score != score:  # NaN: skipped
+                if math.isnan(score):  # skipped
                     continue
                 trivial = [f"{float(found[f'trivial_{name}'][number]):.6g}" for name in TRIVIAL_FEATURES]
                 label = "" if labels is None else str(int(labels[number]))

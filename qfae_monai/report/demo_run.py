@@ -102,7 +102,7 @@ def _to_scale(pixels: NDArray, like: NDArray) -> NDArray:
 
 
 def _load(path: Path) -> NDArray:
-    return np.asarray(nib.load(path).dataobj)
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
 def _peak_memory_mb() -> float:

@@ -68,7 +68,7 @@ def create_vit(
     path = None if weights is None or weights == CHECKPOINT else find_weights(name, weights, download=download)
     if path is not None:
         verify_file(path)
-    network = _build(name, seed, bias_std, image_size, patch_size, architecture)
+    network = _build(name, image_size, patch_size, architecture, seed=seed, bias_std=bias_std)
     if path is not None:
         _load_file(network, name, path)
     elif weights == CHECKPOINT:
@@ -78,11 +78,12 @@ def create_vit(
 
 def _build(
     name: str,
-    seed: int | None,
-    bias_std: float | None,
     image_size: int,
     patch_size: int | None,
     architecture: dict[str, Any],
+    *,
+    seed: int | None,
+    bias_std: float | None,
 ) -> VisionTransformer:
     if patch_size is not None:
         architecture = {**architecture, "patch_size": patch_size}
@@ -93,7 +94,7 @@ def _build(
         try:
             network = timm.create_model(name, pretrained=False, num_classes=0, img_size=image_size, **architecture)
             if bias_std is not None:
-                torch.nn.init.normal_(network.patch_embed.proj.bias, std=bias_std)
+                torch.nn.init.normal_(network.get_parameter("patch_embed.proj.bias"), std=bias_std)
         except TypeError as error:  # timm's answer to an argument that the architecture does not have
             raise ValueError(f"{name}: timm cannot build it with {architecture}: {error}") from error
     if not isinstance(network, VisionTransformer):

@@ -12,6 +12,7 @@ from qfae_monai.data.phantoms import write_phantom_cohort
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "qfae"
 CONFIGS = BUNDLE / "configs"
+RESUMABLE: dict[str, Any] = {"checkpoint_handlers::1::n_saved": 2}
 
 
 def config(*names: str) -> list[str]:
@@ -45,6 +46,6 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     run_bundle(
         "train", "presets/tiny", "datasets/phantoms", dataset_dir=str(cohort), ckpt_dir=str(folder / "model"),
-        log_dir=str(folder / "logs"), max_epochs=2, val_interval=1, **{"checkpoint_handlers::1::n_saved": 2},
+        log_dir=str(folder / "logs"), max_epochs=2, val_interval=1, **RESUMABLE,
     )  # fmt: skip
     return folder

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 
 from tests.bundles.conftest import BUNDLE, CONFIGS, config, run_bundle
 
+load = nib.Nifti1Image.from_filename
 TINY = ("train", "presets/tiny", "datasets/phantoms")
 
 
@@ -46,8 +48,8 @@ def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path
     assert {row["label"] for row in rows} == {"0", "1"}
     assert {int(row["slice"]) for row in rows} == set(range(3, 21))
     for entry in json.loads((cohort / "dataset.json").read_text())["test"]:
-        image = nib.load(cohort / entry["image"])
-        found = nib.load(tmp_path / f"{entry['case']}_anomaly_map.nii.gz")
+        image = load(cohort / entry["image"])
+        found = load(tmp_path / f"{entry['case']}_anomaly_map.nii.gz")
         assert found.shape == image.shape
         np.testing.assert_allclose(found.affine, image.affine, atol=1e-4)
         pixels = np.asarray(found.dataobj)
@@ -71,7 +73,10 @@ def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path,
                "--bundle_root", str(BUNDLE), "--dataset_dir", str(scans), "--output_dir", str(tmp_path / "out"),
                "--ckpt_path", str(trained / "model" / "model.pt")]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, text=True)
-    image, found = nib.load(scans / "unknown.nii.gz"), nib.load(tmp_path / "out" / "unknown_anomaly_map.nii.gz")
+    image, found = (
+        load(scans / "unknown.nii.gz"),
+        load(tmp_path / "out" / "unknown_anomaly_map.nii.gz"),
+    )
     assert found.shape == image.shape
     rows = list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))
     assert rows
@@ -89,7 +94,11 @@ def test_image_folders_train_and_evaluate(tmp_path: Path) -> None:
                 lesion = np.zeros_like(pixels)
                 lesion[10:20, 10:20] = 255 * (kind == "Ungood")
                 Image.fromarray(lesion if part == "label" else pixels).save(path)
-    settings = {"dataset_dir": str(tmp_path / "data"), "ckpt_dir": str(tmp_path / "model"), "batch_size": 2}
+    settings: dict[str, Any] = {
+        "dataset_dir": str(tmp_path / "data"),
+        "ckpt_dir": str(tmp_path / "model"),
+        "batch_size": 2,
+    }
     bmad = ("train", "presets/tiny", "datasets/bmad")
     run_bundle(*bmad, **settings, max_epochs=1, val_interval=1, log_dir=str(tmp_path / "logs"))
     run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=str(tmp_path / "out"))
@@ -114,7 +123,7 @@ def test_bundle_properties_are_complete(names: tuple[str, ...], cohort: Path, tr
 
 
 def test_network_takes_and_gives_what_the_metadata_says() -> None:
-    overrides = {
+    overrides: dict[str, Any] = {
         "encoder_trunk": {"_target_": "qfae_monai.weights.create_vit", "name": "vit_tiny_patch16_224", "seed": 1,
                           "image_size": 224, "embed_dim": 48, "depth": 4, "num_heads": 3},
         "dim": 48, "decoder_depth": 1, "decoder_heads": 4, "grid": 14,
@@ -129,6 +138,7 @@ def test_two_processes_train_as_one(cohort: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2",
                "-m", "monai.bundle", "run", "training", "--config_file", str(config(*TINY, "multi_gpu_train")),
                "--bundle_root", str(BUNDLE), "--dataset_dir", str(cohort), "--ckpt_dir", str(tmp_path / "model"),
-               "--log_dir", str(tmp_path / "logs"), "--max_epochs", "1", "--val_interval", "1", "--batch_size", "8"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+               "--log_dir", str(tmp_path / "logs"), "--max_epochs", "1", "--val_interval", "1",
+               "--batch_size", "8"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
     assert (tmp_path / "model" / "model.pt").is_file()
