@@ -20,7 +20,7 @@ SHAPE = (64, 64, 24)
 SPACING = (3.0, 3.0, 5.0)
 """Voxel size in mm: a head of about 190 x 190 x 120 mm."""
 
-SCALP, SKULL, GREY, WHITE, VENTRICLE = 800.0, 400.0, 480.0, 600.0, 320.0
+SCALP, SKULL, GREY, WHITE, VENTRICLE = 1000.0, 400.0, 480.0, 600.0, 320.0
 """Mean intensities, arbitrary units as of a T1-weighted MR."""
 
 
@@ -118,7 +118,7 @@ def _draw_lesion(rng: np.random.Generator, brain: NDArray[np.bool_]) -> Lesion:
     radii = radius * rng.uniform(0.8, 1.2, 3) * (1.0, 1.0, SPACING[0] / SPACING[2])
     candidates = np.argwhere(gaussian_filter(brain.astype(float), radii / 2) > 0.97)
     center = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
-    return Lesion(tuple(center), tuple(radii), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.45, 0.65)))
+    return Lesion(tuple(center), tuple(radii), float(rng.choice([-0.6, 0.45]) * rng.uniform(0.9, 1.1)))
 
 
 def _ellipsoid_distance(
