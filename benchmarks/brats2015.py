@@ -61,7 +61,8 @@ def main() -> None:
             names = ["train", "presets/tiny", "datasets/brats2015", *([f"datasets/{overlay}"] if overlay else [])]
             settings = {
                 "bundle_root": str(CONFIGS.parent), "meta_file": str(CONFIGS / "metadata.json"),
-                "logging_file": str(CONFIGS / "logging.conf"), "dataset_dir": str(work), "ckpt_dir": str(work / "model"),
+                "logging_file": str(CONFIGS / "logging.conf"), "dataset_dir": str(work),
+                "ckpt_dir": str(work / "model"),
                 "output_dir": str(work / "evaluation"), "log_dir": str(work / "logs"), "max_epochs": arguments.epochs,
             }  # fmt: skip
             run(run_id="training", config_file=[str(CONFIGS / f"{name}.json") for name in names], **settings)

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, verify_net_in_out
+from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
 from tests.bundles.conftest import BUNDLE, CONFIGS, config, run_bundle
@@ -69,8 +69,8 @@ def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path,
     scans.mkdir()
     shutil.copy(cohort / "image" / "test-003.nii.gz", scans / "unknown.nii.gz")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file",
-               str(config("inference", "presets/tiny")), "--encoder_trunk::weights", "checkpoint",
-               "--bundle_root", str(BUNDLE), "--dataset_dir", str(scans), "--output_dir", str(tmp_path / "out"),
+               str(config("inference", "presets/tiny")), "--bundle_root", str(BUNDLE),
+               "--dataset_dir", str(scans), "--output_dir", str(tmp_path / "out"),
                "--ckpt_path", str(trained / "model" / "model.pt")]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, text=True)
     image, found = (
@@ -120,6 +120,18 @@ def test_bundle_properties_are_complete(names: tuple[str, ...], cohort: Path, tr
     )
     workflow.initialize()
     assert not workflow.check_properties()
+
+
+def test_metadata_is_complete(tmp_path: Path) -> None:
+    schema = str(Path(__file__).parent / "data" / "metadata_schema.json")
+    verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=schema)
+    metadata = json.loads((CONFIGS / "metadata.json").read_text())
+    assert metadata["version"] in metadata["changelog"]
+    del metadata["network_data_format"]
+    broken = tmp_path / "metadata.json"
+    broken.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match="network_data_format"):
+        verify_metadata(meta_file=str(broken), filepath=schema)
 
 
 def test_network_takes_and_gives_what_the_metadata_says() -> None:
