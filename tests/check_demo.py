@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-LEAST_IMAGE_AUROC = 0.75
+LEAST_IMAGE_AUROC = 0.90
 MOST_TRIVIAL_AUROC = 0.75
 MOST_SECONDS = 600
 MOST_MEMORY_MB = 6 * 1024
