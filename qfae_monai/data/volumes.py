@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
@@ -125,7 +126,10 @@ def _sections(content: dict[str, Any]) -> list[str]:
 
 
 def _absolute(path: Path, name: Any) -> Any:
-    return [_absolute(path, one) for one in name] if isinstance(name, list) else str(path.parent.absolute() / name)
+    """As MONAI resolves names, `..` included."""
+    if isinstance(name, list):
+        return [_absolute(path, one) for one in name]
+    return os.path.normpath(path.parent.absolute() / name)
 
 
 def _image(entry: dict[str, Any]) -> str:

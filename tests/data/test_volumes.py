@@ -16,6 +16,8 @@ CASES = [
     [{"training": [{"image": "p1/flair.nii.gz"}, {"image": "p2/flair.nii.gz"}]}, ["p1", "p2"]],
     [{"training": ["p1/flair.nii.gz"], "test": ["p2/flair.nii.gz"]}, ["p1"]],
     [{"training": ["p1/flair.nii.gz", "p2/flair.nii.gz", "p1/t1.nii.gz"]}, ["p1_flair", "p2_flair", "p1_t1"]],
+    # names that leave the list's folder and come back
+    [{"training": [{"image": "p1/../p2/flair.nii.gz"}]}, ["flair"]],
     # MONAI would turn this case into a path, as a folder of its name is there
     [{"training": [{"image": "p1/flair.nii.gz", "case": "p1", "patient": "p2"}]}, ["p1"]],
 ]
