@@ -22,7 +22,7 @@ CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
 SEQUENCES = {"FLAIR": ("Flair_subtrMeanDivStd", None), "T1c equalised": ("T1c_subtrMeanDivStd", "brats2015_equalised")}
 SPLITS = 3
 COLUMNS = (
-    "image_auroc", "volume_auroc", "pixel_ap", "trivial_p99", "trivial_mean", "trivial_std", "trivial_max",
+    "image_auroc", "pixel_ap", "trivial_p99", "trivial_mean", "trivial_std", "trivial_max",
     "trivial_foreground_area", "trivial_pixel_ap",
 )  # fmt: skip
 
@@ -52,10 +52,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--splits", type=int, choices=range(1, SPLITS + 1), default=SPLITS, help="the first of them")
     arguments = parser.parse_args()
     lines = ["| sequence | split | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
     for sequence, (image, overlay) in SEQUENCES.items():
-        for split in range(SPLITS):
+        for split in range(arguments.splits):
             work = arguments.output / f"{image}-{split}"
             write_datalist(arguments.folder.resolve(), work.resolve() / "dataset.json", image, split)
             names = ["train", "presets/tiny", "datasets/brats2015", *([f"datasets/{overlay}"] if overlay else [])]
