@@ -75,12 +75,18 @@ class RegionCanvas(InvertibleTransform):
             (C, S, S), the same dtype and range; its affine maps canvas pixels to where they came from.
 
         Raises:
-            ValueError: when the image is not (C, H, W), or of a dtype that cannot be interpolated.
+            ValueError: when the image is not (C, H, W) or of a dtype that cannot be interpolated, or the region is not
+                within it.
         """
         image: torch.Tensor = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3 or 0 in image.shape:
             raise ValueError(f"{source_name(image)}: expected a slice (C, H, W), got shape {tuple(image.shape)}.")
         top, left, height, width = box = bounding_box(image) if region is None else region
+        if min(box) < 0 or top + height > image.shape[1] or left + width > image.shape[2]:
+            raise ValueError(
+                f"{source_name(image)}: expected a region within {tuple(image.shape[1:])} pixels, "
+                f"got top, left, height, width {tuple(box)}."
+            )
         target = self._place(height, width)
         crop = convert_to_numpy(image)[:, top : top + height, left : left + width]
         canvas = _paste(_resize(crop, target[2:], self.mode, image), target, (self.size, self.size))

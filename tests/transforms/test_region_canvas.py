@@ -166,6 +166,8 @@ def test_wrong_input_is_refused_by_name() -> None:
         RegionCanvas()(slice_of(np.ones((4, 4), np.int64)))
     with pytest.raises(ValueError, match=r"mask.png.*ct.png.*\(5, 4\) and \(4, 4\)"):
         RegionCanvasd()({"image": slice_of(np.ones((4, 4))), "label": slice_of(np.ones((5, 4)), "mask.png")})
+    with pytest.raises(ValueError, match=r"ct.png.*within \(4, 4\) pixels.*\(2, 2, 3, 1\)"):
+        RegionCanvas()(slice_of(np.ones((4, 4))), (2, 2, 3, 1))
     transform = RegionCanvas(size=32)
     canvas = transform(organ(20, 30, 5, 8))
     with pytest.raises(ValueError, match="map of 32 x 32 pixels"):
