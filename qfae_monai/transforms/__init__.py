@@ -8,7 +8,15 @@ from qfae_monai.transforms.augmentation import (
     RandResizedCropRotateFlipd,
     RandResizedCropRotateFlipDict,
 )
+from qfae_monai.transforms.bilateral_filter import (
+    BilateralFilter,
+    BilateralFilterD,
+    BilateralFilterd,
+    BilateralFilterDict,
+)
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthD, ScaleBitDepthd, ScaleBitDepthDict
+from qfae_monai.transforms.ct_window import CTWindow, CTWindowD, CTWindowd, CTWindowDict
+from qfae_monai.transforms.equalize import EqualizeNonzero, EqualizeNonzeroD, EqualizeNonzerod, EqualizeNonzeroDict
 from qfae_monai.transforms.foreground import (
     ScaleIntensityForegroundPercentiles,
     ScaleIntensityForegroundPercentilesD,
@@ -26,6 +34,14 @@ from qfae_monai.transforms.jitter import (
 )
 from qfae_monai.transforms.nifti_check import CheckNiftiFile, CheckNiftiFileD, CheckNiftiFiled, CheckNiftiFileDict
 from qfae_monai.transforms.normal_label import NormalLabelD, NormalLabeld, NormalLabelDict
+from qfae_monai.transforms.quantize import QuantizeSlice, QuantizeSliceD, QuantizeSliced, QuantizeSliceDict
+from qfae_monai.transforms.region_canvas import (
+    RegionCanvas,
+    RegionCanvasD,
+    RegionCanvasd,
+    RegionCanvasDict,
+    bounding_box,
+)
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
 from qfae_monai.transforms.save_maps import SaveMapsD, SaveMapsd, SaveMapsDict
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES, SliceSummaryD, SliceSummaryd, SliceSummaryDict
@@ -33,7 +49,15 @@ from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckV
 
 __all__ = [
     "TRIVIAL_FEATURES",
+    "BilateralFilter",
+    "BilateralFilterD",
+    "BilateralFilterDict",
+    "BilateralFilterd",
     "BrightnessContrast",
+    "CTWindow",
+    "CTWindowD",
+    "CTWindowDict",
+    "CTWindowd",
     "CheckNiftiFile",
     "CheckNiftiFileD",
     "CheckNiftiFileDict",
@@ -42,6 +66,10 @@ __all__ = [
     "CheckVolumeD",
     "CheckVolumeDict",
     "CheckVolumed",
+    "EqualizeNonzero",
+    "EqualizeNonzeroD",
+    "EqualizeNonzeroDict",
+    "EqualizeNonzerod",
     "LoadGreyImage",
     "LoadGreyImageD",
     "LoadGreyImageDict",
@@ -49,6 +77,10 @@ __all__ = [
     "NormalLabelD",
     "NormalLabelDict",
     "NormalLabeld",
+    "QuantizeSlice",
+    "QuantizeSliceD",
+    "QuantizeSliceDict",
+    "QuantizeSliced",
     "RandBrightnessContrast",
     "RandBrightnessContrastD",
     "RandBrightnessContrastDict",
@@ -57,6 +89,10 @@ __all__ = [
     "RandResizedCropRotateFlipD",
     "RandResizedCropRotateFlipDict",
     "RandResizedCropRotateFlipd",
+    "RegionCanvas",
+    "RegionCanvasD",
+    "RegionCanvasDict",
+    "RegionCanvasd",
     "ResizedCropRotateFlip",
     "SaveMapsD",
     "SaveMapsDict",
@@ -72,6 +108,7 @@ __all__ = [
     "SliceSummaryD",
     "SliceSummaryDict",
     "SliceSummaryd",
+    "bounding_box",
     "foreground_mask",
     "grey",
     "source_name",

@@ -15,9 +15,25 @@ from monai.utils import convert_to_tensor
 from qfae_monai.transforms.images import BITS_KEY
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["ScaleBitDepth", "ScaleBitDepthD", "ScaleBitDepthDict", "ScaleBitDepthd"]
+__all__ = ["ScaleBitDepth", "ScaleBitDepthD", "ScaleBitDepthDict", "ScaleBitDepthd", "check_8_bit_slice"]
 
 BITS_OF_DTYPE = {"uint8": 8, "uint16": 16}
+
+
+def check_8_bit_slice(img: torch.Tensor) -> None:
+    """Refuse what is not a slice (C, H, W) of uint8.
+
+    Raises:
+        ValueError: when it is not, naming the file.
+
+    Example:
+        >>> check_8_bit_slice(torch.zeros(1, 2, 2))
+        Traceback (most recent call last):
+        ValueError: image of unknown file: expected uint8 (C, H, W), got float32 of shape (1, 2, 2).
+    """
+    dtype = str(img.dtype).removeprefix("torch.")
+    if img.ndim != 3 or 0 in img.shape or dtype != "uint8":
+        raise ValueError(f"{source_name(img)}: expected uint8 (C, H, W), got {dtype} of shape {tuple(img.shape)}.")
 
 
 class ScaleBitDepth(Transform):

@@ -78,6 +78,8 @@ class LoadGreyImage(Transform):
 class LoadGreyImaged(MapTransform):
     """Dictionary twin of :class:`LoadGreyImage`; all images of a dictionary must have one size.
 
+    An image of one value alone is refused: nothing was exposed, or the file is a mask's. Masks may be constant.
+
     A mask becomes 0 and 1 with MONAI's ``AsDiscreted("label", threshold=0.5)`` behind it.
 
     Args:
@@ -102,6 +104,9 @@ class LoadGreyImaged(MapTransform):
                     f"mask {path} and image {data[first]}: expected one size, "
                     f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)."
                 )
+            low, high = float(d[key].min()), float(d[key].max())
+            if key == first and low == high:
+                raise ValueError(f"{path}: expected an image, got {low:g} in every pixel.")
         return d
 
 

@@ -97,6 +97,16 @@ def test_mask_of_other_size_is_refused_by_both_names(tmp_path: Path) -> None:
         LoadGreyImaged()({"image": tmp_path / "image.png", "label": tmp_path / "mask.png"})
 
 
+@pytest.mark.parametrize("value", [0, 7])
+def test_constant_image_is_refused_by_name_but_a_constant_mask_is_not(tmp_path: Path, value: int) -> None:
+    Image.new("L", (4, 3), value).save(tmp_path / "flat.png")
+    Image.fromarray(GREY8).save(tmp_path / "image.png")
+    with pytest.raises(ValueError, match=rf"flat.png: expected an image, got {value} in every pixel"):
+        LoadGreyImaged()({"image": tmp_path / "flat.png"})
+    out = LoadGreyImaged()({"image": tmp_path / "image.png", "label": tmp_path / "flat.png"})
+    assert (out["label"] == value).all()
+
+
 def test_mask_may_be_missing_but_the_image_may_not(tmp_path: Path) -> None:
     Image.fromarray(GREY8).save(tmp_path / "image.png")
     assert set(LoadGreyImaged()({"image": tmp_path / "image.png"})) == {"image"}

@@ -1,0 +1,100 @@
+"""Histogram equalisation over the non-zero pixels, and the lift of dark values: the published LiverCT recipe's."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import get_track_meta
+from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
+
+from qfae_monai.transforms.bit_depth import check_8_bit_slice
+
+__all__ = ["EqualizeNonzero", "EqualizeNonzeroD", "EqualizeNonzeroDict", "EqualizeNonzerod"]
+
+LEVELS = 256
+
+
+class EqualizeNonzero(Transform):
+    """Replace each grey value by floor(255 * CDF), the CDF over non-zero pixels alone; then lift the dark values.
+
+    0 is outside of the organ and stays 0. The lift keeps the organ apart from it: with the recipe's knee 150 and floor
+    30 the values 1..149 become v / 150 * 120 + 30, truncated to integers; the others stay. A value so rare that its CDF
+    is below 1 / 255 becomes 0 as well, lifted or not, as published.
+
+    Args:
+        lift: (knee, floor) in grey values: 0 < v < knee becomes v / knee * (knee - floor) + floor. None for no lift.
+
+    Example:
+        >>> img = torch.tensor([[[0, 10, 10, 20, 20]]], dtype=torch.uint8)
+        >>> EqualizeNonzero(lift=None)(img).flatten().tolist()
+        [0, 127, 127, 255, 255]
+        >>> EqualizeNonzero()(img).flatten().tolist()
+        [0, 131, 131, 255, 255]
+    """
+
+    def __init__(self, lift: tuple[int, int] | None = (150, 30)) -> None:
+        if lift is not None and not 0 <= lift[1] < lift[0] < LEVELS:
+            raise ValueError(f"expected a lift 0 <= floor < knee < {LEVELS}, got knee {lift[0]} and floor {lift[1]}.")
+        self.lift = None if lift is None else (int(lift[0]), int(lift[1]))
+
+    def __call__(self, img: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            img: (C, H, W), uint8 in 0..255, 0 outside of the organ; one histogram over all channels.
+
+        Returns:
+            (C, H, W), uint8 in 0..255; zeros for zeros, an empty image for an empty one.
+
+        Raises:
+            ValueError: when the image is of another shape or dtype.
+        """
+        image = convert_to_tensor(img, track_meta=get_track_meta())
+        check_8_bit_slice(image)
+        values = convert_to_numpy(image)
+        out: torch.Tensor = convert_to_dst_type(self._table(values)[values], image, dtype=torch.uint8)[0]
+        return out
+
+    def _table(self, values: np.ndarray) -> np.ndarray:
+        """(256,) new value of each grey value, uint8."""
+        counts = np.bincount(values.ravel(), minlength=LEVELS)
+        counts[0] = 0
+        if not counts.any():
+            return np.zeros(LEVELS, np.uint8)
+        # divided twice, as in the published script: its round-off decides between 254 and 255
+        shares = counts / np.linalg.norm(counts)
+        table = np.floor((LEVELS - 1) * np.cumsum(shares / shares.sum())).astype(np.uint8)
+        if self.lift is not None:
+            knee, floor = self.lift
+            dark = (table > 0) & (table < knee)
+            table[dark] = (table[dark].astype(np.float64) / knee * (knee - floor) + floor).astype(np.uint8)
+        return table
+
+
+class EqualizeNonzerod(MapTransform):
+    """Dictionary twin of :class:`EqualizeNonzero`; of images, not of masks.
+
+    Args:
+        keys: keys of the images.
+        lift: (knee, floor) of the lift of dark values; None for no lift.
+        allow_missing_keys: whether a key may be absent.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, lift: tuple[int, int] | None = (150, 30), allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.equalize = EqualizeNonzero(lift)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.equalize(d[key])
+        return d
+
+
+EqualizeNonzeroD = EqualizeNonzeroDict = EqualizeNonzerod
