@@ -1,19 +1,20 @@
-"""Slices of volumes, read once and kept in memory: what the autoencoder is trained on."""
+"""Slices of volumes, read once and kept in memory or in a store: what the autoencoder is trained on."""
 
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from os import PathLike
 from typing import Any
 
-import torch
 from monai.data import Dataset
-from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
-from qfae_monai.transforms.foreground import foreground_mask
-from qfae_monai.transforms.volume_check import CheckVolumed
+from qfae_monai.data.slice_store import SliceStore
+from qfae_monai.data.volume_slices import SliceCutter, VolumeSlices
 
 __all__ = ["SliceDataset"]
 
@@ -23,10 +24,12 @@ logger = logging.getLogger(__name__)
 class SliceDataset(Dataset):
     """Slices of volumes as a MONAI dataset.
 
-    Each volume is read once, by ``volume_transform``; its slices stay in memory as plain float32 tensors. Training sets
-    of the paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. They are listed in ``data`` as dictionaries of
-    ``image`` (1, H, W), ``case``, ``slice_index`` and, where known, ``label`` (1, H, W; 1 is lesion, 0 is not) and
-    ``image_label`` (1 abnormal, 0 normal, of the slice). Slices of different volumes may differ in size.
+    Each volume is read once, by ``volume_transform``; its slices stay in memory as float32. Training sets of the
+    paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a ``store``, a folder: the slices are
+    written there at the first start and mapped from there at every later one; the pixels are the same. ``data`` lists
+    them as dictionaries of ``image`` (1, H, W), ``case``, ``slice_index`` and, where known, ``label`` (1, H, W; 1 is
+    lesion, 0 is not) and ``image_label`` (1 abnormal, 0 normal, of the slice), with new tensors at each access. Slices
+    of different volumes may differ in size.
 
     Args:
         data: dictionaries of volumes, as :func:`qfae_monai.data.volume_datalist` lists them.
@@ -37,11 +40,13 @@ class SliceDataset(Dataset):
         skip_empty: whether slices with too little foreground, constant ones above all, are left out.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
         min_foreground: least share of a slice's pixels above the volume's minimum, in [0, 1].
+        store: folder of a :class:`qfae_monai.data.SliceStore`; None keeps the slices in memory.
         progress: whether to show a progress bar over the volumes.
 
     Raises:
         ValueError: when a volume cannot be read, is not one finite 3D image, or has a label on another grid; when
-            ``normal_only`` is asked for and nothing says what is normal; when no slice is left.
+            ``normal_only`` is asked for and nothing says what is normal; when no slice is left; when there is a
+            ``store`` and ``volume_transform`` is random or has a part that cannot be told from another.
     """
 
     def __init__(
@@ -55,86 +60,48 @@ class SliceDataset(Dataset):
         skip_empty: bool = True,
         normal_only: bool = False,
         min_foreground: float = 0.01,
+        store: str | PathLike | None = None,
         progress: bool = False,
     ) -> None:
-        if axis not in (0, 1, 2):
-            raise ValueError(f"expected a spatial axis 0, 1 or 2, got {axis}.")
-        if index_range is not None and not 0 <= index_range[0] <= index_range[1]:
-            raise ValueError(f"expected an index_range 0 <= first <= last, got {tuple(index_range)}.")
-        if not 0 <= min_foreground <= 1:
-            raise ValueError(f"expected min_foreground in [0, 1], got {min_foreground}.")
-        self.axis, self.index_range = axis, index_range
-        self.skip_empty, self.min_foreground, self.normal_only = skip_empty, min_foreground, normal_only
-        skipped: Counter[str] = Counter()
-        slices: list[dict[str, Any]] = []
-        for entry in tqdm(data, desc="reading volumes", unit="volume", disable=not progress):
-            slices += self._cut(_read(entry, volume_transform), entry, skipped)
+        cut: Callable[[dict[str, Any]], VolumeSlices] = SliceCutter(
+            volume_transform,
+            axis=axis,
+            index_range=index_range,
+            skip_empty=skip_empty,
+            normal_only=normal_only,
+            min_foreground=min_foreground,
+        )
+        if store is not None:
+            cut = SliceStore(store, cut)
+        bar = tqdm(data, desc="reading volumes", unit="volume", disable=not progress)
+        slices = _ListedSlices([(str(entry.get("case", entry.get("image"))), cut(entry)) for entry in bar])
+        skipped: Counter[str] = sum((Counter(volume.skipped) for volume in slices.volumes), Counter())
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none skipped"
         if not slices:
             raise ValueError(f"expected slices from {len(data)} volumes, got none: {reasons}.")
         logger.info("%d slices from %d volumes; skipped: %s", len(slices), len(data), reasons)
         super().__init__(slices, transform)
 
-    def _cut(self, volume: dict[str, Any], entry: dict[str, Any], skipped: Counter[str]) -> list[dict[str, Any]]:
-        """Slices of one volume that are wanted; counts the others by reason."""
-        image, label = volume["image"], self._label(volume, entry)
-        foreground = foreground_mask(image)
-        first, last = self.index_range or (0, image.shape[self.axis + 1] - 1)
-        slices = []
-        for index in range(image.shape[self.axis + 1]):
-            lesion = None if label is None else label.select(self.axis + 1, index)
-            reason = None
-            if not first <= index <= last:
-                reason = "outside of the index range"
-            elif self.skip_empty and self._is_empty(image, foreground, index):
-                reason = "empty"
-            elif self.normal_only and lesion is not None and lesion.any():
-                reason = "with a lesion"
-            if reason is None:
-                slices.append(self._sample(image.select(self.axis + 1, index), lesion, index, entry))
-            else:
-                skipped[reason] += 1
-        return slices
 
-    def _label(self, volume: dict[str, Any], entry: dict[str, Any]) -> torch.Tensor | None:
-        """Where a volume has lesions, (1, X, Y, Z) boolean; None when that is not known."""
-        if "label" in volume:
-            return volume["label"] > 0
-        if entry.get("image_label") == 0:
-            return torch.zeros_like(volume["image"], dtype=torch.bool)
-        if self.normal_only:
-            raise ValueError(
-                f"{entry.get('image')}: expected a label or image_label 0 to know which slices are normal, "
-                f"got the keys {sorted(entry)} and image_label {entry.get('image_label')}."
-            )
-        return None
+class _ListedSlices(Sequence[dict[str, Any]]):
+    """The slices of all volumes, one after the other; a slice is copied out when it is asked for."""
 
-    def _is_empty(self, image: torch.Tensor, foreground: torch.Tensor, index: int) -> bool:
-        pixels = image.select(self.axis + 1, index)
-        count = int(foreground.select(self.axis + 1, index).sum())
-        return count < self.min_foreground * pixels.numel() or bool(pixels.min() == pixels.max())
+    def __init__(self, volumes: Sequence[tuple[str, VolumeSlices]]) -> None:
+        self.cases = [case for case, _ in volumes]
+        self.volumes = [slices for _, slices in volumes]
+        self.ends = list(accumulate(map(len, self.volumes)))
 
-    def _sample(
-        self, pixels: torch.Tensor, lesion: torch.Tensor | None, index: int, entry: dict[str, Any]
-    ) -> dict[str, Any]:
-        # a copy of its own, or one slice would keep the whole volume in memory
-        sample: dict[str, Any] = {"image": pixels.clone(memory_format=torch.contiguous_format)}
-        if lesion is not None and not self.normal_only:
-            sample["label"] = lesion.to(torch.float32, memory_format=torch.contiguous_format)
-        if lesion is not None:
-            sample["image_label"] = int(lesion.any())
-        return {**sample, "case": str(entry.get("case", entry.get("image"))), "slice_index": index}
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
 
-def _read(entry: dict[str, Any], volume_transform: Callable[[dict[str, Any]], Any]) -> dict[str, torch.Tensor]:
-    """The volume's checked ``image`` (float32) and ``label`` as plain tensors."""
-    try:
-        volume = CheckVolumed()(volume_transform(entry))
-    except Exception as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # MONAI wraps the reason in "applying transform ..."
-            cause = cause.__cause__
-        raise ValueError(f"{entry.get('image')}: volume refused, {type(cause).__name__}: {cause}") from error
-    image = convert_to_tensor(volume["image"], dtype=torch.float32, track_meta=False)
-    label = {"label": convert_to_tensor(volume["label"], track_meta=False)} if "label" in volume else {}
-    return {"image": image, **label}
+    def __getitem__(self, index: Any) -> Any:
+        """One sample, or a list of them for a slice object."""
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        position = range(len(self))[index]  # checked, and counted from the end where negative
+        number = bisect_right(self.ends, position)
+        volume = self.volumes[number]
+        return {**volume.sample(position - self.ends[number] + len(volume)), "case": self.cases[number]}

@@ -1,0 +1,167 @@
+"""The wanted slices of one volume, cut out of it: what a training set is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from monai.utils import convert_to_tensor
+
+from qfae_monai.transforms.foreground import foreground_mask
+from qfae_monai.transforms.volume_check import CheckVolumed
+
+__all__ = ["SliceCutter", "VolumeSlices"]
+
+
+@dataclass
+class VolumeSlices:
+    """N slices of one volume, in memory or mapped from a file.
+
+    Attributes:
+        image: (N, H, W) float32.
+        slice_index: (N,) int64, where in the volume each slice lay.
+        label: (N, H, W) boolean, True is lesion; None where it is not known or not kept.
+        image_label: (N,) int64, 1 abnormal, 0 normal, of the slice; None where it is not known.
+        skipped: how many slices were left out, by reason.
+    """
+
+    image: torch.Tensor
+    slice_index: torch.Tensor
+    label: torch.Tensor | None = None
+    image_label: torch.Tensor | None = None
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.slice_index)
+
+    def sample(self, row: int) -> dict[str, Any]:
+        """Slice number ``row`` of these: ``image`` (1, H, W), ``slice_index`` and, where known, its labels.
+
+        The pixels are copies, which a transform may change in place and a worker may send without the whole volume.
+        """
+        sample: dict[str, Any] = {"image": _copy(self.image[row : row + 1])}
+        if self.label is not None:
+            sample["label"] = _copy(self.label[row : row + 1]).to(torch.float32)
+        if self.image_label is not None:
+            sample["image_label"] = int(self.image_label[row])
+        return {**sample, "slice_index": int(self.slice_index[row])}
+
+
+class SliceCutter:
+    """Reads a volume and keeps the slices that are wanted.
+
+    Args:
+        volume_transform: gives ``image`` (1, X, Y, Z) and, where there is one, ``label`` on its grid.
+        axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
+        index_range: first and last slice to take, both included; None takes all.
+        skip_empty: whether slices with too little foreground, constant ones above all, are left out.
+        normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
+        min_foreground: least share of a slice's pixels above the volume's minimum, in [0, 1].
+
+    Raises:
+        ValueError: when an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        volume_transform: Callable[[dict[str, Any]], Any],
+        *,
+        axis: int = 2,
+        index_range: tuple[int, int] | None = None,
+        skip_empty: bool = True,
+        normal_only: bool = False,
+        min_foreground: float = 0.01,
+    ) -> None:
+        if axis not in (0, 1, 2):
+            raise ValueError(f"expected a spatial axis 0, 1 or 2, got {axis}.")
+        if index_range is not None and not 0 <= index_range[0] <= index_range[1]:
+            raise ValueError(f"expected an index_range 0 <= first <= last, got {tuple(index_range)}.")
+        if not 0 <= min_foreground <= 1:
+            raise ValueError(f"expected min_foreground in [0, 1], got {min_foreground}.")
+        self.volume_transform = volume_transform
+        self.axis, self.index_range = axis, None if index_range is None else tuple(index_range)
+        self.skip_empty, self.min_foreground, self.normal_only = skip_empty, min_foreground, normal_only
+        self.checker, self.foreground_mask = CheckVolumed(), foreground_mask
+
+    def __call__(self, entry: dict[str, Any]) -> VolumeSlices:
+        """
+        Args:
+            entry: one volume, as :func:`qfae_monai.data.volume_datalist` lists it.
+
+        Raises:
+            ValueError: when the volume cannot be read, is not one finite 3D image, has a label on another grid, or when
+                ``normal_only`` is asked for and nothing says what is normal.
+        """
+        volume = self._read(entry)
+        image, label = volume["image"], self._label(volume, entry)
+        reasons = self._reasons(image, label)
+        wanted = torch.tensor([index for index, reason in enumerate(reasons) if reason is None], dtype=torch.int64)
+        # copies of their own, or they would keep the whole volume in memory
+        lesion = None if label is None else self._take(label, wanted)
+        return VolumeSlices(
+            image=self._take(image, wanted),
+            slice_index=wanted,
+            label=None if self.normal_only else lesion,
+            image_label=None if lesion is None else lesion.flatten(1).any(1).to(torch.int64),
+            skipped=dict(Counter(reason for reason in reasons if reason is not None)),
+        )
+
+    def _read(self, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """The volume's checked ``image`` (float32) and ``label`` as plain tensors."""
+        try:
+            volume = self.checker(self.volume_transform(entry))
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # MONAI wraps the reason in "applying transform ..."
+                cause = cause.__cause__
+            raise ValueError(f"{entry.get('image')}: volume refused, {type(cause).__name__}: {cause}") from error
+        image = convert_to_tensor(volume["image"], dtype=torch.float32, track_meta=False)
+        label = {"label": convert_to_tensor(volume["label"], track_meta=False)} if "label" in volume else {}
+        return {"image": image, **label}
+
+    def _label(self, volume: dict[str, Any], entry: dict[str, Any]) -> torch.Tensor | None:
+        """Where a volume has lesions, (1, X, Y, Z) boolean; None when that is not known."""
+        if "label" in volume:
+            return volume["label"] > 0
+        if entry.get("image_label") == 0:
+            return torch.zeros_like(volume["image"], dtype=torch.bool)
+        if self.normal_only:
+            raise ValueError(
+                f"{entry.get('image')}: expected a label or image_label 0 to know which slices are normal, "
+                f"got the keys {sorted(entry)} and image_label {entry.get('image_label')}."
+            )
+        return None
+
+    def _reasons(self, image: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
+        """Why each slice is left out; None for those that are wanted."""
+        foreground = self.foreground_mask(image)
+        count = image.shape[self.axis + 1]
+        first, last = self.index_range or (0, count - 1)
+        reasons: list[str | None] = []
+        for index in range(count):
+            if not first <= index <= last:
+                reasons.append("outside of the index range")
+            elif self.skip_empty and self._is_empty(image, foreground, index):
+                reasons.append("empty")
+            elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():
+                reasons.append("with a lesion")
+            else:
+                reasons.append(None)
+        return reasons
+
+    def _is_empty(self, image: torch.Tensor, foreground: torch.Tensor, index: int) -> bool:
+        pixels = image.select(self.axis + 1, index)
+        count = int(foreground.select(self.axis + 1, index).sum())
+        return count < self.min_foreground * pixels.numel() or bool(pixels.min() == pixels.max())
+
+    def _take(self, volume: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """(1, X, Y, Z) -> (N, H, W), a contiguous copy."""
+        return volume[0].movedim(self.axis, 0)[wanted].contiguous()
+
+
+def _copy(pixels: torch.Tensor) -> torch.Tensor:
+    # by NumPy: torch would share so small a copy out among threads, which costs more than the copy
+    return torch.from_numpy(pixels.numpy().copy())

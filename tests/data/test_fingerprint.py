@@ -1,0 +1,165 @@
+"""Fingerprints: equal for what does the same, different for every number that differs, refused where nothing tells."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, Lambdad, RandFlipd, ScaleIntensityRanged, SpatialPadd
+
+from qfae_monai.data.fingerprint import _source, fingerprint, source_fingerprint
+
+CONFIGS = Path(__file__).parents[2] / "bundles" / "qfae" / "configs"
+MEMBER = "lambda text: text in {'a', 'b', 'c'}"  # a set, whose order changes with the process
+PRINT_BUNDLE = """
+from tests.data.test_fingerprint import *
+print(fingerprint([load_volume(), eval(MEMBER)]))
+"""
+
+
+def load_volume(*overlays: str, **overrides: Any) -> Any:
+    """`load_volume` of the bundle's training configuration."""
+    config = ConfigParser()
+    config.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *overlays)])
+    config.update(overrides)
+    return config.get_parsed_content("load_volume")
+
+
+def scale(**overrides: Any) -> Compose:
+    arguments: dict[str, Any] = {"a_min": -200, "a_max": 250, "b_min": 0.0, "b_max": 1.0, "clip": True, **overrides}
+    return Compose([ScaleIntensityRanged("image", **arguments)])
+
+
+def power(exponent: float) -> Any:
+    return lambda image: image**exponent
+
+
+KINDS: list[Any] = [
+    None, 1, 1.5, "a", b"a", (1, [2, {"a": 3}]), {1, 2}, np.arange(3), np.float32(2), torch.ones(2, dtype=torch.half),
+    MetaTensor(torch.ones(2)), torch.float32, np.float32, np.exp, Path("a"), power(2), partial(power, 2), len,
+]  # fmt: skip
+
+
+def test_every_kind_of_thing_has_its_own_and_keeps_it() -> None:
+    prints = [fingerprint(thing) for thing in KINDS]
+    assert len(set(prints)) == len(KINDS)
+    assert prints == [fingerprint(thing) for thing in KINDS]
+
+
+OTHER: list[list[Any]] = [
+    [scale(), scale(a_min=-201)],
+    [scale(), scale(clip=False)],
+    [scale(), scale(dtype=np.float64)],
+    [Compose([scale(), scale(a_min=0)]), Compose([scale(a_min=0), scale()])],
+    [SpatialPadd("image", 4), SpatialPadd("label", 4)],
+    [Lambdad("image", lambda image: image + 1), Lambdad("image", lambda image: image + 2)],
+    [Lambdad("image", lambda image: image.exp()), Lambdad("image", lambda image: image.log())],
+    [Lambdad("image", power(2)), Lambdad("image", power(3))],
+    [np.zeros(3), np.zeros(3, np.float32)],
+    [np.zeros((2, 3)), np.zeros((3, 2))],
+    [torch.zeros(3), torch.ones(3)],
+    [1, 1.0],
+    [1, True],
+    ["1", 1],
+]
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_each_difference_shows(one: Any, other: Any) -> None:
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_two_of_a_kind_are_one() -> None:
+    assert fingerprint(scale()) == fingerprint(scale())
+    assert fingerprint(Lambdad("image", power(2))) == fingerprint(Lambdad("image", power(2)))
+
+
+OVERLAYS: list[tuple[str, ...]] = [
+    (), ("datasets/ct_window",), ("datasets/brats2015", "datasets/brats2015_equalised"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("overlays", OVERLAYS)
+def test_bundle_transform_keeps_its_own_after_use(overlays: tuple[str, ...], tmp_path: Path) -> None:
+    transform = load_volume(*overlays)
+    before = fingerprint(transform)
+    nib.save(nib.Nifti1Image(np.random.default_rng(0).random((4, 5, 6), np.float32), np.eye(4)), tmp_path / "a.nii")
+    transform({"image": str(tmp_path / "a.nii"), "mask": str(tmp_path / "a.nii")})
+    assert fingerprint(transform) == before == fingerprint(load_volume(*overlays))
+
+
+def test_bundle_transform_shows_a_changed_number() -> None:
+    assert fingerprint(load_volume()) != fingerprint(load_volume(**{"intensity::upper": 99.0}))
+
+
+def test_another_process_agrees() -> None:
+    done = subprocess.run([sys.executable, "-c", PRINT_BUNDLE], check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == fingerprint([load_volume(), eval(MEMBER)])
+
+
+def test_edited_source_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for factor in (1, 2):
+        text = f"FACTOR = {factor}\ndef act(image):\n    return image * FACTOR\nclass Act:\n    pass\n"
+        (tmp_path / "edited_recipe.py").write_text(text)
+        module: Any = importlib.import_module("edited_recipe")
+        _source.cache_clear()  # as a new process would start
+        found += [fingerprint(module.act), fingerprint(module.Act())]
+    assert len(set(found)) == 4
+
+
+REFUSED: list[list[Any]] = [
+    [Compose([RandFlipd("image")]), r"transforms\[0\].*gives the same each time, got a RandFlipd"],
+    [{"lock": iter([])}, r"dict.lock"],
+    [np.array([object()]), "array of numbers"],
+    [eval("lambda image: image * factor", {"factor": 2}), r"lambda that uses \['factor'\]"],
+    [type("Made", (), {"__module__": "nowhere"})(), "class from a file, got Made"],
+]
+
+
+@pytest.mark.parametrize(("thing", "message"), REFUSED)
+def test_what_cannot_be_told_from_another_is_refused(thing: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fingerprint(thing)
+
+
+def test_files_count_by_content_not_by_path(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.nii", tmp_path / "other" / "b.nii"
+    second.parent.mkdir()
+    first.write_bytes(b"voxels")
+    shutil.copy(first, second)
+    found = source_fingerprint({"image": str(first), "case": "a", "patient": "p"})
+    assert source_fingerprint({"image": str(second), "case": "b"}) == found
+    assert source_fingerprint({"image": str(second), "image_label": 0}) != found
+    assert source_fingerprint({"image": [str(first), str(second)]}) != found
+    second.write_bytes(b"vowels")  # same length
+    assert source_fingerprint({"image": str(second)}) != found
+
+
+def test_folders_count_by_their_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "series").mkdir(parents=True)
+        (tmp_path / name / "series" / "1.dcm").write_bytes(b"slice")
+    a, b = ({"image": str(tmp_path / name)} for name in ("a", "b"))
+    assert source_fingerprint(a) == source_fingerprint(b)
+    (tmp_path / "b" / "series" / "2.dcm").write_bytes(b"slice")
+    assert source_fingerprint(a) != source_fingerprint(b)
+
+
+def test_half_of_a_pair_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.mhd").write_text(json.dumps({"ElementDataFile": "a.raw"}))
+    with pytest.raises(ValueError, match=r"a\.mhd.*half of a pair"):
+        source_fingerprint({"image": str(tmp_path / "a.mhd")})
