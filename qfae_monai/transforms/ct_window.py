@@ -20,29 +20,40 @@ HU_METAL = 32767.0  # the most that 16 bits hold
 
 
 class CTWindow(Transform):
-    """Clip to [center - width / 2, center + width / 2] in HU and scale that range to [0, 1].
+    """Clip to a window of HU and scale it to [0, 1]. The window is given by center and width, or by low and high.
 
     Args:
         center: of the window, in HU.
-        width: of the window, in HU.
+        width: of the window, in HU: it reaches from center - width / 2 to center + width / 2.
+        low: HU that become 0.
+        high: HU that become 1.
 
     Example:
         >>> CTWindow(center=50, width=400)(torch.tensor([-1000.0, -150.0, 50.0, 250.0, 900.0])).tolist()
         [0.0, 0.0, 0.5, 1.0, 1.0]
-        >>> CTWindow.between(-200, 250).width
-        450
+        >>> CTWindow(low=-150, high=250)(torch.tensor([-1000.0, 50.0])).tolist()
+        [0.0, 0.5]
     """
 
-    def __init__(self, center: float, width: float) -> None:
-        if not width > 0:
-            raise ValueError(f"expected a window wider than 0 HU, got {width}.")
-        self.center, self.width = center, width
-        self.scale = ScaleIntensityRange(center - width / 2, center + width / 2, 0.0, 1.0, clip=True)
-
-    @classmethod
-    def between(cls, low: float, high: float) -> CTWindow:
-        """The window from ``low`` to ``high``, in HU."""
-        return cls((low + high) / 2, high - low)
+    def __init__(
+        self,
+        center: float | None = None,
+        width: float | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
+        if center is not None and width is not None and low is None and high is None:
+            low, high = center - width / 2, center + width / 2
+        elif center is not None or width is not None or low is None or high is None:
+            raise ValueError(
+                f"expected center and width, or low and high, got center {center}, width {width}, "
+                f"low {low} and high {high}."
+            )
+        if not low < high:
+            raise ValueError(f"expected a window wider than 0 HU, got {low:g} to {high:g}.")
+        self.low, self.high = low, high
+        self.scale = ScaleIntensityRange(low, high, 0.0, 1.0, clip=True)
 
     def __call__(self, img: torch.Tensor) -> torch.Tensor:
         """
@@ -73,12 +84,23 @@ class CTWindowd(MapTransform):
         keys: keys of the images.
         center: of the window, in HU.
         width: of the window, in HU.
+        low: HU that become 0, instead of center and width.
+        high: HU that become 1.
         allow_missing_keys: whether a key may be absent.
     """
 
-    def __init__(self, keys: KeysCollection, center: float, width: float, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        center: float | None = None,
+        width: float | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.window = CTWindow(center, width)
+        self.window = CTWindow(center, width, low=low, high=high)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)

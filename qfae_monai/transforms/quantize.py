@@ -18,7 +18,7 @@ from qfae_monai.transforms.volume_check import source_name
 __all__ = ["QuantizeSlice", "QuantizeSliceD", "QuantizeSliceDict", "QuantizeSliced"]
 
 # what matplotlib's grey colour map makes of its 256 entries: 24 come out one lower, by truncation
-IMSAVE_LEVELS = np.floor(np.linspace(0, 1, 256) * 255)
+IMSAVE_LEVELS = np.floor(np.linspace(0, 1, 256) * 255).astype(np.uint8)
 
 
 class QuantizeSlice(Transform):
@@ -87,22 +87,27 @@ class QuantizeSlice(Transform):
         return out
 
     def _unit(self, values: np.ndarray, name: str) -> np.ndarray:
-        """The range to [0, 1]."""
-        bad = int((~np.isfinite(values)).sum())
-        if bad:
+        """The range to [0, 1], in place."""
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite([low, high]).all():
+            bad = int((~np.isfinite(values)).sum())
             raise ValueError(f"{name}: expected finite pixels, got {bad} of {values.size} NaN or infinite.")
-        low = float(values.min()) if self.low is None else self.low
-        high = float(values.max()) if self.high is None else self.high
-        if high > low:
-            return (values.clip(low, high) - low) / (high - low)
-        if self.constant == "refuse":
-            raise ValueError(f"{name}: expected a slice with a range of values, got {low:g} to {high:g}.")
-        return np.zeros_like(values)
+        low = low if self.low is None else self.low
+        high = high if self.high is None else self.high
+        if not high > low:
+            if self.constant == "refuse":
+                raise ValueError(f"{name}: expected a slice with a range of values, got {low:g} to {high:g}.")
+            return np.zeros_like(values)
+        values -= low
+        values /= high - low
+        return values.clip(0, 1, out=values)
 
     def _levels(self, unit: np.ndarray) -> np.ndarray:
-        if self.rounding == "nearest":
-            return np.rint(unit * (2**self.bits - 1))
-        return IMSAVE_LEVELS[np.minimum(unit * 256, 255).astype(np.int64)]
+        if self.rounding == "imsave":
+            unit *= 256
+            return IMSAVE_LEVELS[np.minimum(unit, 255, out=unit).astype(np.uint8)]
+        unit *= 2**self.bits - 1
+        return np.rint(unit, out=unit).astype(np.int32 if self.bits > 8 else np.uint8)
 
 
 class QuantizeSliced(MapTransform):

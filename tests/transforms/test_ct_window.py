@@ -34,8 +34,10 @@ def test_window(center: float, width: float, values: list, expected: list, dtype
 
 
 def test_limits_instead_of_centre_and_width() -> None:
-    window = CTWindow.between(-200, 250)
-    assert (window.center, window.width) == (25, 450)
+    img = torch.tensor([[[-1000.0, -200.0, 25.0, 250.0]]])
+    out = CTWindowd("image", low=-200, high=250)({"image": img})["image"]
+    assert torch.equal(torch.as_tensor(out), torch.as_tensor(CTWindow(25, 450)(img)))
+    assert out.flatten().tolist() == [0, 0, 0.5, 1]
 
 
 @pytest.mark.parametrize(("values", "message"), REFUSED)
@@ -45,6 +47,16 @@ def test_what_is_not_hu_is_refused_by_name(values: list, message: str) -> None:
         CTWindow(50, 400)(img)
 
 
-def test_bad_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="got 0"):
-        CTWindow(50, 0)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"center": 50, "width": 0}, "got 50 to 50"),
+        ({"low": 250, "high": -200}, "got 250 to -200"),
+        ({"center": 50}, "width None"),
+        ({"center": 50, "width": 400, "low": 0, "high": 1}, "low 0 and high 1"),
+        ({}, "center None"),
+    ],
+)
+def test_bad_window_is_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CTWindow(**arguments)

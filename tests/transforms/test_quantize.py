@@ -19,7 +19,9 @@ def test_levels_are_those_of_matplotlib(tmp_path: Path, digits: int) -> None:
     values = np.random.default_rng(digits).normal(50, 300, (128, 129)).round(digits)
     matplotlib.image.imsave(tmp_path / "slice.png", values, cmap="gray")
     expected = np.asarray(Image.open(tmp_path / "slice.png"))[..., 0]
+    before = values.copy()
     out = QuantizeSlice()(torch.from_numpy(values)[None])
+    np.testing.assert_array_equal(values, before)  # not scaled in place
     assert out.dtype == torch.uint8
     np.testing.assert_array_equal(out.numpy()[0], expected)
 

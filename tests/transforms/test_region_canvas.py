@@ -120,6 +120,24 @@ def test_anomaly_map_comes_back_to_the_grid(height: int, width: int, nearest: bo
         assert abs(peak[1] - column) <= 2
 
 
+def test_maps_of_slices_make_up_the_ct_grid() -> None:
+    """Each slice has a canvas and an affine of its own; their maps, brought back, are one map of the volume."""
+    volume = torch.zeros(1, 60, 80, 3)
+    volume[0, 5:25, 8:38, 0] = 1
+    volume[0, 9:59, 2:43, 1] = 1  # larger than the canvas; slice 2 is empty
+    transform = RegionCanvas(size=32)
+    maps = []
+    for index in range(3):
+        step = torch.eye(4, dtype=torch.float64)
+        step[2, 3] = index
+        canvas = transform(MetaTensor(volume[..., index], affine=AFFINE @ step))
+        back = transform.inverse(canvas * 2 + 1)
+        assert isinstance(back, MetaTensor)
+        assert torch.equal(back.affine, AFFINE @ step)
+        maps.append(back.as_tensor())
+    assert torch.equal(torch.stack(maps, -1), volume * 3)
+
+
 def test_batch_from_workers_comes_back() -> None:
     """Traces survive worker processes, collation and decollation; cv2 does not hang in forked workers."""
     canvas = RegionCanvasd("image", size=32)
@@ -148,6 +166,8 @@ def test_wrong_input_is_refused_by_name() -> None:
         RegionCanvas()(slice_of(np.ones((4, 4), np.int64)))
     with pytest.raises(ValueError, match=r"mask.png.*ct.png.*\(5, 4\) and \(4, 4\)"):
         RegionCanvasd()({"image": slice_of(np.ones((4, 4))), "label": slice_of(np.ones((5, 4)), "mask.png")})
+    with pytest.raises(ValueError, match=r"ct.png.*within \(4, 4\) pixels.*\(2, 2, 3, 1\)"):
+        RegionCanvas()(slice_of(np.ones((4, 4))), (2, 2, 3, 1))
     transform = RegionCanvas(size=32)
     canvas = transform(organ(20, 30, 5, 8))
     with pytest.raises(ValueError, match="map of 32 x 32 pixels"):
