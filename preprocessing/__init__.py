@@ -1,0 +1,1 @@
+"""Data recipes: `python -m preprocessing.<recipe> INPUT OUTPUT`."""

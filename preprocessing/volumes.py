@@ -1,0 +1,178 @@
+"""Any tree of DICOM, NIfTI, NRRD or MetaImage volumes to slices, seen as radiologists see them.
+
+Whose a series is comes from DICOM's PatientID, or of files from their folder (`--patient` for other layouts); what is
+abnormal comes from masks (`--label` pattern), from a data list (`--datalist`), or `--normal` says that all is normal.
+Patients are drawn to training, validation and test; to train on, only slices without a lesion are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from preprocessing import command
+from qfae_monai.data.geometry_guard import check_allow
+from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
+from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
+from qfae_monai.data.prepare.files import sha256_of_files
+from qfae_monai.data.prepare.intensity import foreground_percentiles, scale_to_unit
+from qfae_monai.data.prepare.reading import read_image_and_mask
+
+NAMES = ("image", "label", "patient")  # parameters that may name somebody: a hash of them is kept
+
+
+@dataclass(frozen=True)
+class Volumes(Recipe):
+    """See the head of this file.
+
+    Args:
+        image: pattern of images, see :func:`qfae_monai.data.prepare.discovery.tree_sources`.
+        label: pattern of masks.
+        patient: expression of patients.
+        datalist: data list instead of patterns; its sections are the splits.
+        normal: whether an image without a mask is normal.
+        axis: patient axis that is cut: 0 left to right, 1 posterior to anterior, 2 inferior to superior.
+        index_range: first and last slice along it, both included; None takes all.
+        window: values that become 0 and 1, such as HU; None for percentiles of each volume's foreground.
+        percentiles: of the foreground, that become 0 and 1.
+        min_foreground: least share of a slice's pixels above the volume's minimum, in [0, 1].
+        fractions: of patients to train, valid and test.
+        allow: risks that the reader may let pass.
+    """
+
+    image: str = "*"
+    label: str | None = None
+    patient: str | None = None
+    datalist: Path | None = None
+    normal: bool = False
+    axis: int = 2
+    index_range: tuple[int, int] | None = None
+    window: tuple[float, float] | None = None
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    min_foreground: float = 0.01
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    allow: tuple[str, ...] = ()
+
+    name: ClassVar[str] = "volumes"
+
+    def __post_init__(self) -> None:
+        if self.index_range is not None and not 0 <= self.index_range[0] <= self.index_range[1]:
+            raise ValueError(f"expected a range 0 <= first <= last, got {self.index_range}.")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError(f"expected a window low < high, got {self.window}.")
+        if min(self.fractions) < 0 or not sum(self.fractions) > 0:
+            raise ValueError(f"expected fractions of 0 or more, and not all 0, got {self.fractions}.")
+
+    def parameters(self) -> dict[str, Any]:
+        values = asdict(self)
+        for name in NAMES:
+            if values[name] not in (None, "*"):
+                values[name] = "sha256 " + sha256(values[name].encode()).hexdigest()[:16]
+        values["datalist"] = None if self.datalist is None else "sha256 " + sha256_of_files([self.datalist])[:16]
+        return values
+
+    def find(self, folder: Path) -> list[Source]:
+        if self.datalist is not None:
+            return datalist_sources(self.datalist, normal=self.normal)
+        return tree_sources(
+            folder, image=self.image, label=self.label, patient=self.patient, normal=self.normal, allow=self.allow
+        )
+
+    def plan(self, sources: Sequence[Source], surveys: Sequence[Any], seed: int) -> list[Source]:
+        if self.datalist is not None or not sources:
+            return list(sources)
+        splits = split_patients([source.patient for source in sources], self.fractions, seed)
+        return [replace(source, split=splits[source.patient]) for source in sources]
+
+    def cut(self, source: Source) -> Iterator[Cut]:
+        pair = read_image_and_mask(source, allow=self.allow)
+        array = pair.image.array
+        low, high, rule = self._range(array)
+        floor = float(array.min()) + 1e-5 * float(array.max() - array.min())
+        planes = patient_planes(array, pair.image.affine, axis=self.axis)
+        masks = None if pair.mask is None else patient_planes(pair.mask, pair.image.affine, axis=self.axis)
+        first, last = self.index_range or (0, len(planes) - 1)
+        for index in range(first, min(last, len(planes) - 1) + 1):
+            raw = planes[index]
+            mask = None if masks is None else np.ascontiguousarray(masks[index] > 0)
+            abnormal = bool(source.image_label) if mask is None else bool(mask.any())
+            if (abnormal and source.split == "train") or np.count_nonzero(raw > floor) < self.min_foreground * raw.size:
+                continue
+            yield Cut(
+                index, source.split, scale_to_unit(raw, low, high), raw, mask, abnormal,
+                planes.affine_of(index), planes.spacing, {"rule": rule, "low": low, "high": high},
+                pair.burned_in, pair.image.risks,
+            )  # fmt: skip
+
+    def _range(self, array: NDArray[Any]) -> tuple[float, float, str]:
+        if self.window is not None:
+            if not np.isfinite(array).all():
+                raise ValueError("expected finite voxels, got NaN or infinite ones.")
+            return (*self.window, "window")
+        low, high = foreground_percentiles(array, *self.percentiles)
+        if not low < high:
+            raise ValueError(f"expected a foreground that varies, got {low:g} to {high:g}.")
+        return low, high, "foreground percentiles {:g} and {:g}".format(*self.percentiles)
+
+
+def volumes(
+    folder: command.Input,
+    output: command.Output,
+    image: Annotated[
+        str, typer.Option(help="Pattern of images: of a file name, or of a DICOM series' description or folder.")
+    ] = "*",
+    label: Annotated[str | None, typer.Option(help="The same of masks: above 0 is lesion.")] = None,
+    patient: Annotated[
+        str | None, typer.Option(help="Regular expression in the path; its group names the patient.")
+    ] = None,
+    datalist: Annotated[
+        Path | None, typer.Option(help="JSON of training, validation and test instead of patterns.", dir_okay=False)
+    ] = None,
+    normal: Annotated[bool, typer.Option("--normal", help="What has no mask is normal; else it is refused.")] = False,
+    axis: Annotated[int, typer.Option(min=0, max=2, help="0 sagittal, 1 coronal, 2 axial slices.")] = 2,
+    index_range: Annotated[
+        tuple[int, int] | None, typer.Option("--range", help="First and last slice, both included.")
+    ] = None,
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="Values to become black and white, such as HU -200 250.")
+    ] = None,
+    percentiles: Annotated[
+        tuple[float, float], typer.Option(help="Of each volume's foreground, to become black and white.")
+    ] = (0.5, 99.5),
+    min_foreground: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of a slice's pixels above the volume's minimum.")
+    ] = 0.01,
+    fractions: Annotated[
+        tuple[float, float, float], typer.Option(help="Of patients to train, validation and test.")
+    ] = (0.7, 0.1, 0.2),
+    allow: command.Allow = None,
+    seed: command.Seed = 42,
+    format: command.Format = command.FormatName.png8,
+    workers: command.Workers = 1,
+    dask: command.Dask = None,
+    key: command.Key = None,
+    refuse_burned_in: command.Burned = False,
+) -> None:
+    """Any tree of DICOM or volume files to slices, split by patient."""
+    with command.errors():
+        recipe = Volumes(
+            image, label, patient, datalist, normal, axis, index_range, window, percentiles, min_foreground, fractions,
+            tuple(sorted(check_allow(allow or ()))),
+        )  # fmt: skip
+    command.run_recipe(
+        recipe, folder, output, seed=seed, format=format, workers=workers, dask=dask, key=key,
+        refuse_burned_in=refuse_burned_in,
+    )  # fmt: skip
+
+
+app = command.application(volumes)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,435 @@
+"""DICOM headers: one record a frame, with its place in the patient and its way to real values, without pixels."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from qfae_monai.data.series_files import MAX_BYTES, SourceFile
+
+__all__ = [
+    "BIG_ENDIAN",
+    "NATIVE",
+    "PIXEL_TAGS",
+    "DicomFile",
+    "Frame",
+    "NotAnImage",
+    "NotDicom",
+    "check_native_length",
+    "frames_of",
+    "native_size",
+    "read_header",
+    "syntax_name",
+]
+
+PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and integer pixel data
+IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
+MAX_FRAMES = 100_000
+# What tells frames at one position apart, in the order in which they are tried.
+VOLUME_KEYWORDS = (
+    "TemporalPositionIdentifier",
+    "EchoNumbers",
+    "EchoTime",
+    "DiffusionBValue",
+    "ImageType",
+    "AcquisitionNumber",
+    "TriggerTime",
+    "AcquisitionTime",
+    "ContentTime",
+)
+KEYWORDS = """
+    SOPClassUID SOPInstanceUID Modality Manufacturer ManufacturerModelName PatientID StudyInstanceUID StudyID
+    SeriesInstanceUID SeriesNumber SeriesDescription FrameOfReferenceUID InstanceNumber BurnedInAnnotation
+    ImagePositionPatient ImageOrientationPatient PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing
+    SliceThickness SpacingBetweenSlices GantryDetectorTilt
+    Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation PlanarConfiguration BitsAllocated
+    BitsStored HighBit PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit LossyImageCompression
+    RescaleSlope RescaleIntercept ModalityLUTSequence SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence DimensionIndexSequence DirectoryRecordSequence
+    RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor
+    BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData GreenPaletteColorLookupTableData
+    BluePaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData
+    SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData
+""".split()  # noqa: SIM905 (fifty names read better as text)
+KEYWORDS += VOLUME_KEYWORDS
+
+
+class NotDicom(ValueError):
+    """The file is no DICOM at all: left aside in a folder, refused where it was named."""
+
+
+class NotAnImage(ValueError):
+    """DICOM without an image, such as a report: left aside in a folder, refused where it was named."""
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """One file's header.
+
+    Args:
+        source: where it is and what it is called.
+        dataset: the elements of ``KEYWORDS``, checked where they describe pixels.
+        syntax: transfer syntax.
+        pixel_offset: where the pixel element starts in the file; None where the data set is deflated as a whole.
+        float_pixels: whether pixels are floating-point numbers, as in parametric maps.
+    """
+
+    source: SourceFile
+    dataset: Dataset
+    syntax: UID
+    pixel_offset: int | None
+    float_pixels: bool
+
+    @property
+    def frame_count(self) -> int:
+        return int(self.dataset.get("NumberOfFrames") or 1)
+
+    @property
+    def element_head(self) -> int:
+        """Bytes of the pixel element before its value: tag, type where it is explicit, and length."""
+        implicit = str(self.syntax) == IMPLICIT or bool(getattr(self.dataset, "is_implicit_VR", False))
+        return 8 if implicit else 12
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image plane. Lengths are in mm, in DICOM's patient axes (LPS).
+
+    Args:
+        file: the file that holds it.
+        index: its number in the file, from 0.
+        position: centre of the first pixel, (3,); None where the header does not say.
+        orientation: directions along a row and along a column, (2, 3) unit vectors; None where it does not say.
+        spacing: distance between rows and between columns, (2,); None where it does not say.
+        thickness: distance to the next slice as the header claims it, mm; None where it does not.
+        slope: real value = slope * stored + intercept.
+        intercept: see ``slope``.
+        keys: what may tell it from other frames at its position.
+        localizer: whether it calls itself a localiser.
+        number: instance number, then frame number.
+    """
+
+    file: DicomFile
+    index: int
+    position: np.ndarray | None
+    orientation: np.ndarray | None
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    slope: float
+    intercept: float
+    keys: dict[str, Any] = field(default_factory=dict)
+    localizer: bool = False
+    number: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """File name, with the frame's number (from 1) where the file holds several."""
+        name = self.file.source.name.name
+        return name if self.file.frame_count == 1 else f"{name} frame {self.index + 1}"
+
+
+def syntax_name(syntax: UID) -> str:
+    """A transfer syntax for people: its name and UID."""
+    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else f"unknown ({syntax})"
+
+
+def read_header(source: SourceFile, named: bool = True) -> DicomFile:
+    """Read and check a DICOM file's header.
+
+    Args:
+        source: the file.
+        named: whether the user named it; then a file without the DICOM prefix is tried too.
+
+    Raises:
+        NotDicom: when it is no DICOM.
+        NotAnImage: when it is DICOM without an image.
+        ValueError: when the header is damaged, or contradicts itself about its pixels.
+    """
+    _check_prefix(source, named)
+    try:
+        with source.path.open("rb") as stream:
+            deflated = _is_deflated(source)
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
+            syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
+            offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
+            if deflated:
+                tag = next((int(t) for t in PIXEL_TAGS if t in pydicom.dcmread(source.path, force=True)), 0)
+        list(dataset.iterall())  # convert every value now: what is damaged shows here
+    except Exception as error:  # pydicom raises whatever its parsing stumbles over
+        raise ValueError(
+            f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error})."
+        ) from error
+    file = DicomFile(source, dataset, syntax, offset, tag in PIXEL_TAGS[:2])
+    _check_image(file, tag)
+    if offset is not None and str(syntax) in NATIVE:
+        _check_length(file, offset)
+    return file
+
+
+def _check_prefix(source: SourceFile, named: bool) -> None:
+    with source.path.open("rb") as stream:
+        start = stream.read(132)
+    if start[128:] == b"DICM":
+        return
+    # a data set without the prefix starts with group 2 or 8 and an element of it
+    bare = start[:2] in (b"\x08\x00", b"\x02\x00", b"\x00\x08", b"\x00\x02") and len(start) == 132
+    if not bare or not (named or source.name.suffix.lower() in ("", ".dcm", ".ima", ".dicom")):
+        raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them.")
+
+
+def _is_deflated(source: SourceFile) -> bool:
+    """Whether the data set is deflated; refuses one that would not fit into memory."""
+    meta = pydicom.filereader.read_file_meta_info(source.path) if _has_prefix(source) else Dataset()
+    if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
+        return False
+    limit, size = max(64 << 20, 200 * source.path.stat().st_size), 0
+    with source.path.open("rb") as stream:
+        # the meta information is not deflated: preamble, prefix, its group length element, then as long as that says
+        head = stream.read(144)
+        if head[132:136] != b"\x02\0\0\0":
+            raise ValueError("deflated data set without the length of its file meta information")
+        stream.seek(int.from_bytes(head[140:], "little"), 1)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        while chunk := stream.read(1 << 16):
+            while chunk and size <= limit:
+                size += len(inflater.decompress(chunk, 1 << 20))
+                chunk = inflater.unconsumed_tail
+            if size > limit:
+                raise ValueError(f"deflated data set grows beyond {limit} bytes")
+    return True
+
+
+def _has_prefix(source: SourceFile) -> bool:
+    with source.path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _guess_syntax(dataset: Dataset) -> str:
+    if getattr(dataset, "is_little_endian", True) is False:
+        return BIG_ENDIAN
+    return IMPLICIT if getattr(dataset, "is_implicit_VR", True) else "1.2.840.10008.1.2.1"
+
+
+def _pixel_tag(stream: Any, syntax: UID) -> tuple[int, int]:
+    """Where the reader stopped, and the tag that is there (0 at the file's end)."""
+    offset = stream.tell()
+    head = stream.read(4)
+    order: Literal["big", "little"] = "big" if syntax == BIG_ENDIAN else "little"
+    tag = (int.from_bytes(head[:2], order) << 16) | int.from_bytes(head[2:], order) if len(head) == 4 else 0
+    return offset, tag if tag in PIXEL_TAGS else 0
+
+
+def _check_image(file: DicomFile, tag: int) -> None:
+    """Refuse what has no pixels, and pixels that cannot be what the header says."""
+    dataset, name = file.dataset, file.source.name
+    kind = UID(str(dataset.get("SOPClassUID", ""))).name or "DICOM of an unknown class"
+    if "DirectoryRecordSequence" in dataset:
+        raise NotAnImage(f"{name}: expected an image, got a DICOMDIR.")
+    if not tag and not dataset.get("Rows"):
+        raise NotAnImage(f"{name}: expected an image, got {kind} without pixel data.")
+    if not tag:
+        raise ValueError(f"{name}: expected pixel data, got a {kind} that ends before it.")
+    wanted: dict[str, tuple[int, ...] | range] = {
+        "Rows": range(1, 65536),
+        "Columns": range(1, 65536),
+        "SamplesPerPixel": (1, 3),
+        "BitsAllocated": (32, 64) if file.float_pixels else (1, 8, 16, 32),
+        "NumberOfFrames": range(1, MAX_FRAMES),
+    }
+    if not file.float_pixels:
+        wanted |= {"PixelRepresentation": (0, 1), "BitsStored": range(1, int(dataset.get("BitsAllocated") or 0) + 1)}
+    defaults = {"NumberOfFrames": 1, "SamplesPerPixel": 1, "BitsStored": dataset.get("BitsAllocated")}
+    for keyword, values in wanted.items():
+        value: Any = dataset.get(keyword)
+        value = defaults.get(keyword) if value is None or value == "" else value
+        if value not in values:
+            text = (
+                f"{values.start} to {values.stop - 1}" if isinstance(values, range) else " or ".join(map(str, values))
+            )
+            raise ValueError(f"{name}: expected {keyword} {text}, got {value!r}.")
+        setattr(dataset, keyword, int(value))
+    samples, bits = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated)
+    size = dataset.Rows * dataset.Columns * dataset.NumberOfFrames * samples * bits // 8
+    if size > MAX_BYTES:
+        raise ValueError(f"{name}: expected at most {MAX_BYTES} bytes of pixels, got a header that declares {size}.")
+
+
+def native_size(dataset: Dataset) -> tuple[int, int]:
+    """How many numbers uncompressed pixels are, and how many bytes they take."""
+    subsampled = str(dataset.get("PhotometricInterpretation")) == "YBR_FULL_422" and dataset.SamplesPerPixel == 3
+    samples = 2 if subsampled else int(dataset.SamplesPerPixel)
+    count = int(dataset.NumberOfFrames) * int(dataset.Rows) * int(dataset.Columns) * samples
+    return count, (count * int(dataset.BitsAllocated) + 7) // 8
+
+
+def check_native_length(file: DicomFile, length: int) -> None:
+    """Refuse uncompressed pixels of another length than the header's size makes; one byte may pad them.
+
+    Raises:
+        ValueError: with both lengths and the size.
+    """
+    dataset, size = file.dataset, native_size(file.dataset)[1]
+    if not size <= length <= size + 1:
+        raise ValueError(
+            f"{file.source.name}: expected {size} bytes of pixels for {dataset.NumberOfFrames} x {dataset.Rows} x "
+            f"{dataset.Columns} x {dataset.SamplesPerPixel} of {dataset.BitsAllocated} bits, got {length}."
+        )
+
+
+def _check_length(file: DicomFile, offset: int) -> None:
+    """Compare the length that the pixel element declares with the header and with the file."""
+    with file.source.path.open("rb") as stream:
+        stream.seek(offset)
+        head = stream.read(file.element_head)
+        length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
+        available = file.source.path.stat().st_size - offset - len(head)
+    if length == 0xFFFFFFFF:
+        raise ValueError(f"{file.source.name}: expected uncompressed pixels, got an element of undefined length.")
+    if length > available:
+        raise ValueError(f"{file.source.name}: truncated, expected {length} bytes of pixels, got {available}.")
+    check_native_length(file, length)
+
+
+def frames_of(file: DicomFile) -> list[Frame]:
+    """The frames of a file, in its own order.
+
+    Raises:
+        ValueError: when the header's geometry or rescaling is damaged.
+    """
+    try:
+        return list(_frames(file))
+    except ValueError as error:
+        raise ValueError(f"{file.source.name}: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"{file.source.name}: expected a readable header, got a damaged one ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _frames(file: DicomFile) -> Iterator[Frame]:
+    dataset = file.dataset
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    count = file.frame_count
+    if per_frame and len(per_frame) != count:
+        raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
+    pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
+    image_type = [str(word).upper() for word in _listed(dataset.get("ImageType"))]
+    for index in range(count):
+        groups = _Groups(dataset, shared, per_frame[index] if per_frame else Dataset(), classic=count == 1)
+        slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
+        intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
+        if slope == 0:
+            raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same.")
+        yield Frame(
+            file,
+            index,
+            position=groups.vector("PlanePositionSequence", "ImagePositionPatient", 3),
+            orientation=_orientation(groups.vector("PlaneOrientationSequence", "ImageOrientationPatient", 6)),
+            spacing=_spacing(groups),
+            thickness=_positive(groups.number("PixelMeasuresSequence", "SpacingBetweenSlices"))
+            or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
+            slope=1.0 if slope is None else slope,
+            intercept=intercept or 0.0,
+            keys=_volume_keys(groups, pointers, index),
+            localizer="LOCALIZER" in image_type,
+            number=(int(dataset.get("InstanceNumber") or 0), index),
+        )
+
+
+class _Groups:
+    """Values of one frame: its own functional group, else the shared one, else the data set's top level."""
+
+    def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset, classic: bool) -> None:
+        self.dataset, self.shared, self.own, self.classic = dataset, shared, own, classic
+
+    def value(self, sequence: str, keyword: str) -> Any:
+        for group in (self.own, self.shared):
+            items = group.get(sequence)
+            if items and items[0].get(keyword) not in (None, ""):
+                return items[0].get(keyword)
+        # a multi-frame file's one position at the top level does not tell where each frame is
+        if self.classic or keyword not in ("ImagePositionPatient",):
+            value = self.dataset.get(keyword)
+            return None if value == "" else value
+        return None
+
+    def vector(self, sequence: str, keyword: str, length: int) -> np.ndarray | None:
+        value = self.value(sequence, keyword)
+        if value is None or len(_listed(value)) == 0:
+            return None
+        numbers = np.array([float(number) for number in _listed(value)])
+        if len(numbers) != length or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6:
+            raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}.")
+        return numbers
+
+    def number(self, sequence: str, keyword: str) -> float | None:
+        value = self.value(sequence, keyword)
+        if value is None:
+            return None
+        number = float(_listed(value)[0]) if _listed(value) else float("nan")
+        if not np.isfinite(number):
+            raise ValueError(f"expected a finite {keyword}, got {value!r}.")
+        return number
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | int | float) else list(value)
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _orientation(numbers: np.ndarray | None) -> np.ndarray | None:
+    """Two orthogonal unit vectors from ImageOrientationPatient, which scanners round."""
+    if numbers is None:
+        return None
+    row, column = numbers[:3], numbers[3:]
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if min(lengths) < 0.99 or max(lengths) > 1.01 or abs(row @ column) > 0.01:
+        raise ValueError(f"expected two orthogonal unit vectors in ImageOrientationPatient, got {numbers.tolist()}.")
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return np.stack([row, column / np.linalg.norm(column)])
+
+
+def _spacing(groups: _Groups) -> tuple[float, float] | None:
+    numbers = None
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        numbers = groups.vector("PixelMeasuresSequence", keyword, 2) if numbers is None else numbers
+    if numbers is None:
+        return None
+    if not (numbers > 0).all():
+        raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
+    return float(numbers[0]), float(numbers[1])
+
+
+def _volume_keys(groups: _Groups, pointers: list[int], index: int) -> dict[str, Any]:
+    """What may tell this frame from others at its position; of enhanced files, the dimensions that are no position."""
+    keys: dict[str, Any] = {}
+    content = (groups.own.get("FrameContentSequence") or [Dataset()])[0]
+    values = _listed(content.get("DimensionIndexValues"))
+    in_space = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
+    if values and len(values) == len(pointers):
+        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in in_space)
+    if content.get("StackID") is not None or content.get("TemporalPositionIndex") is not None:
+        keys["stack and time"] = (str(content.get("StackID")), content.get("TemporalPositionIndex"))
+    segment = (groups.own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
+    if segment is not None:
+        keys["segment"] = int(segment)
+    for keyword in VOLUME_KEYWORDS:
+        value = groups.dataset.get(keyword)
+        if value is not None and value != "":
+            keys[keyword] = str(value)
+    return keys

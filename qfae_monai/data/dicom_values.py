@@ -1,0 +1,58 @@
+"""From stored numbers to real values: padding told apart, MONOCHROME1 inverted, lookup table or rescaling applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.data.dicom_header import Frame
+from qfae_monai.data.dicom_pixels import PIXELS
+
+__all__ = ["padding_mask", "real_values"]
+
+
+def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
+    """Where stored values are the padding value, or in the range from it to its limit."""
+    first = frame.file.dataset.get("PixelPaddingValue")
+    if first in (None, "") or frame.file.float_pixels or frame.file.dataset.SamplesPerPixel != 1:
+        return None
+    last = frame.file.dataset.get("PixelPaddingRangeLimit")
+    bounds = [_as_stored(frame, value) for value in (first, first if last in (None, "") else last)]
+    mask = (stored >= min(bounds)) & (stored <= max(bounds))
+    return mask if mask.any() else None
+
+
+def _as_stored(frame: Frame, value: Any) -> int:
+    """A padding value in the pixels' own signedness, which some writers get wrong."""
+    bits = int(frame.file.dataset.BitsAllocated)
+    number = int(value) % (1 << bits)
+    return number - (1 << bits) if frame.file.dataset.PixelRepresentation and number >> (bits - 1) else number
+
+
+def real_values(frame: Frame, stored: np.ndarray) -> np.ndarray:
+    """(rows, columns): MONOCHROME1 inverted, then modality lookup table or rescaling."""
+    dataset = frame.file.dataset
+    if dataset.get("ModalityLUTSequence"):
+        try:
+            return np.asarray(PIXELS.apply_modality_lut(stored, dataset))
+        except Exception as error:
+            raise ValueError(f"{frame.name}: expected a modality lookup table, got a damaged one ({error}).") from error
+    if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1" and not frame.file.float_pixels:
+        bits, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+        # largest + smallest stored value: 2^bits - 1 unsigned, -1 signed
+        stored = ((-1 if signed else (1 << bits) - 1) - stored.astype(np.int64)).astype(stored.dtype)
+    return _rescaled(stored, frame.slope, frame.intercept)
+
+
+def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Integers stay integers where slope and intercept are; else float32 (float64 from 32 bits on)."""
+    if (slope, intercept) == (1.0, 0.0):
+        return stored
+    if slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu":
+        ends = [int(slope) * int(end) + int(intercept) for end in (stored.min(), stored.max())]
+        for kind in (np.int16, np.int32):
+            if -np.iinfo(kind).max <= min(*ends, intercept) and max(*ends, intercept) <= np.iinfo(kind).max:
+                return (stored.astype(np.int64) * int(slope) + int(intercept)).astype(kind)
+    real: Any = np.float64 if stored.dtype.itemsize >= 4 else np.float32
+    return np.asarray(stored, dtype=real) * real(slope) + real(intercept)

@@ -1,0 +1,170 @@
+"""Which series of a tree are images, which are masks, and whose they are; or the same from a data list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.data.prepare.reading import GRID_TOLERANCE
+from qfae_monai.data.prepare.source import Source
+from qfae_monai.data.series import SeriesSummary, find_series
+from qfae_monai.data.volumes import volume_datalist
+
+__all__ = ["datalist_sources", "tree_sources"]
+
+SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class _Found:
+    summary: SeriesSummary
+    patient: str
+    folder: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What patterns are matched against: file name (of a volume), or description and folder (of a DICOM series)."""
+        file = self.summary.files[0]
+        return (file.name,) if self.summary.kind != "DICOM" else (self.summary.description, self.folder.name)
+
+
+def tree_sources(
+    folder: Path,
+    *,
+    image: str = "*",
+    label: str | None = None,
+    patient: str | None = None,
+    normal: bool = False,
+    allow: Collection[str] = (),
+) -> list[Source]:
+    """Sources of a tree of DICOM, NIfTI, NRRD and MetaImage files.
+
+    Args:
+        folder: the tree.
+        image: shell pattern of images: of a volume's file name, or of a DICOM series' description or folder.
+        label: the same of masks; what matches both is a mask. None where there are none.
+        patient: regular expression searched for in a file's path below ``folder``; its group (or all of it) names the
+            patient. None takes DICOM's PatientID, and of volumes the folder, or the file where it lies in ``folder``.
+        normal: whether an image without a mask is normal; otherwise it is refused.
+        allow: risks that the reader may let pass.
+
+    Returns:
+        Sources sorted by patient and name. A mask belongs to the patient's image on its grid, in its own folder rather
+        than elsewhere.
+
+    Raises:
+        FileNotFoundError: when the tree holds no image.
+        ValueError: when the patient's expression is none, or fits nothing in a path.
+    """
+    expression = _compiled(patient)
+    found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow)]
+    masks = [item for item in found if label is not None and _fits(item, label)]
+    images = [item for item in found if item not in masks and _fits(item, image)]
+    if not images:
+        seen = sorted({name for item in found for name in item.names})
+        raise FileNotFoundError(f"{folder}: expected images named {image!r}, found {', '.join(seen[:10]) or 'none'}.")
+    sources = [_source(item, masks, folder, normal=normal) for item in images]
+    return sorted(sources, key=lambda source: (source.patient, source.name))
+
+
+def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
+    """Sources of a Decathlon-style data list, whose sections training, validation and test are the splits.
+
+    Args:
+        path: JSON file, see :func:`qfae_monai.data.volume_datalist`. An image may be a file or a DICOM folder.
+        normal: whether an image without mask and ``image_label`` is normal; otherwise it is refused.
+
+    Raises:
+        FileNotFoundError: when the list or a file that it names is missing.
+        ValueError: when it has none of the sections.
+    """
+    sources = []
+    for section, split in SECTIONS.items():
+        for entry in _entries(path, section):
+            image_label = entry.get("image_label", 0 if normal and "label" not in entry else None)
+            known = "label" in entry or image_label is not None
+            refusal = "" if known else f"{entry['image']}: expected a label or image_label, got neither."
+            sources.append(
+                Source(
+                    str(entry.get("patient", entry["case"])),
+                    str(entry["case"]),
+                    (str(entry["image"]),),
+                    (str(entry["label"]),) if "label" in entry else (),
+                    image_label=image_label,
+                    split=split,
+                    refusal=refusal,
+                )
+            )
+    if not sources:
+        raise ValueError(f"{path}: expected the sections {', '.join(SECTIONS)}, found none of them filled.")
+    return sources
+
+
+def _entries(path: Path, section: str) -> list[dict[str, Any]]:
+    try:
+        return volume_datalist(path, section)
+    except ValueError as error:
+        if "expected a section" in str(error) or "expected volumes in section" in str(error):
+            return []
+        raise
+
+
+def _compiled(patient: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if patient is None else re.compile(patient)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression for the patient, got {patient!r} ({error}).") from error
+
+
+def _found(summary: SeriesSummary, folder: Path, expression: re.Pattern[str] | None) -> _Found:
+    file = summary.files[0]
+    below = file.relative_to(folder)
+    if expression is not None:
+        hit = expression.search(below.as_posix())
+        if hit is None:
+            raise ValueError(f"{file}: expected the patient's expression {expression.pattern!r} in its path.")
+        patient = hit[1] if expression.groups else hit[0]
+    else:
+        own = below.parent.as_posix() if len(below.parts) > 1 else file.name
+        patient = str(summary.attributes.get("patient_id") or "") or own
+    return _Found(summary, patient, file.parent)
+
+
+def _fits(item: _Found, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in item.names)
+
+
+def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool) -> Source:
+    own = [mask for mask in masks if mask.patient == item.patient]
+    fitting = [mask for mask in own if _on_grid(mask.summary, item.summary)]
+    near = [mask for mask in fitting if mask.folder == item.folder]
+    chosen = near or fitting
+    refusal = item.summary.refusal or ""
+    title = item.summary.files[0]
+    if not refusal and len(chosen) > 1:
+        refusal = (
+            f"{title}: expected one mask, got {len(chosen)}: {', '.join(str(m.summary.files[0]) for m in chosen)}."
+        )
+    if not refusal and not chosen and not normal:
+        refusal = f"{title}: expected a mask on its grid to tell normal slices, got none of {len(own)} of its patient."
+    mask = chosen[0].summary if len(chosen) == 1 else None
+    return Source(
+        patient=item.patient,
+        name=item.summary.uid or item.summary.files[0].relative_to(folder).as_posix(),
+        image=tuple(str(file) for file in item.summary.files),
+        label=() if mask is None else tuple(str(file) for file in mask.files),
+        image_label=0 if mask is None and normal else None,
+        refusal=refusal,
+    )
+
+
+def _on_grid(mask: SeriesSummary, image: SeriesSummary) -> bool:
+    if mask.affine is None or image.affine is None or mask.shape != image.shape:
+        return False
+    return bool(np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE)

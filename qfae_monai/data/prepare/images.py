@@ -1,0 +1,75 @@
+"""Slices to files: 8-bit PNG, 16-bit PNG or NPY, in BMAD's folders."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FORMATS", "decode", "encode", "encode_mask", "output_folder"]
+
+FORMATS = {"png8": ".png", "png16": ".png", "npy": ".npy"}
+TOPS = {"png8": 255, "png16": 65535}
+CLASSES = ("good", "Ungood")  # normal, abnormal: BMAD's words
+
+
+def encode(image: NDArray[Any], format: str) -> bytes:
+    """Bytes of an image file.
+
+    Args:
+        image: (H, W), uint8, or float in [0, 1].
+        format: "png8" (rounded to 0..255), "png16" (rounded to 0..65535) or "npy" (float32 in [0, 1]).
+
+    Raises:
+        ValueError: when uint8 is to become 16 bits, or floats are outside of [0, 1].
+    """
+    is_8_bit = image.dtype == np.uint8
+    if not is_8_bit and not (float(image.min()) >= 0 and float(image.max()) <= 1):
+        raise ValueError(f"expected values in [0, 1], got {image.min():g} to {image.max():g}.")
+    if format == "npy":
+        return _npy((image / 255 if is_8_bit else image).astype(np.float32))
+    if is_8_bit and format != "png8":
+        raise ValueError(f"expected an image of more than 8 bits for {format}, got uint8.")
+    dtype = np.uint8 if format == "png8" else np.uint16
+    return _png(image if is_8_bit else np.rint(image * TOPS[format]).astype(dtype))
+
+
+def encode_mask(mask: NDArray[np.bool_], format: str) -> bytes:
+    """Bytes of a mask file: 255 is lesion, 0 is not; in NPY 1 and 0, uint8."""
+    return _npy(mask.astype(np.uint8)) if format == "npy" else _png(mask.astype(np.uint8) * 255)
+
+
+def decode(content: bytes, format: str) -> NDArray[np.float32]:
+    """(H, W), float32 in [0, 1], of what :func:`encode` made."""
+    if format == "npy":
+        return np.load(io.BytesIO(content)).astype(np.float32)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError("expected a PNG, got other bytes.")
+    return image.astype(np.float32) / np.float32(TOPS[format])
+
+
+def output_folder(split: str, abnormal: bool, *, mask: bool = False) -> str:
+    """Folder of a slice in BMAD's layout: train/good, and {valid,test}/{good,Ungood}/{img,label}.
+
+    Raises:
+        ValueError: when an abnormal slice is to be trained on.
+    """
+    if split == "train":
+        if abnormal:
+            raise ValueError("expected normal slices to train on, got an abnormal one.")
+        return "train/good"
+    return f"{split}/{CLASSES[abnormal]}/{'label' if mask else 'img'}"
+
+
+def _png(image: NDArray[Any]) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
+
+
+def _npy(image: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(image), allow_pickle=False)
+    return stream.getvalue()

@@ -1,0 +1,47 @@
+"""Manifest and data list: one row an output, and the same as MONAI's JSON of training, validation and test."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["COLUMNS", "REFUSED_COLUMNS", "datalist_text", "table_text"]
+
+COLUMNS = (
+    "output", "mask", "split", "label", "lesion_pixels", "patient", "series", "slice_index", "rows", "columns",
+    "spacing_mm", "affine", "scaling", "source_sha256", "burned_in_annotation", "allowed_risks", "recipe", "software",
+)  # fmt: skip
+"""label: 1 abnormal, 0 normal. spacing_mm: between rows, columns, slices. affine: (row, column, 0, 1) to RAS+ mm, row
+after row. scaling: JSON. source_sha256: see :func:`qfae_monai.data.prepare.files.sha256_of_files`."""
+
+REFUSED_COLUMNS = ("patient", "series", "source_sha256", "burned_in_annotation", "reason")
+SECTIONS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    """CSV of rows; a row without a value for a column leaves it empty."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def datalist_text(rows: Iterable[dict[str, Any]], name: str, description: str) -> str:
+    """JSON of the outputs by section, as :func:`qfae_monai.data.volume_datalist` reads it; paths are relative."""
+    content: dict[str, Any] = {
+        "name": name,
+        "description": description,
+        "labels": {"0": "normal", "1": "abnormal"},
+        **{section: [] for section in SECTIONS.values()},
+    }
+    for row in rows:
+        mask = {"label": row["mask"]} if row["mask"] else {}
+        case = f"{row['patient']}_{row['series']}_{row['slice_index']:04d}"
+        content[SECTIONS[row["split"]]].append(
+            {"image": row["output"], **mask, "image_label": row["label"], "case": case, "patient": row["patient"]}
+        )
+    return json.dumps(content, indent=1) + "\n"

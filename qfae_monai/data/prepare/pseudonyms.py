@@ -1,0 +1,77 @@
+"""Pseudonyms: keyed hashes (HMAC-SHA256) of patients and series, and the key file that the user keeps."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+__all__ = ["Pseudonyms", "read_or_create_key"]
+
+KEY_BYTES = 32
+SHOWN = 16  # hexadecimal digits of a pseudonym: 64 bits, no two of a million patients alike
+
+
+class Pseudonyms:
+    """Names that only the holder of the key can trace back, the same in every run with one key.
+
+    Args:
+        key: at least 32 bytes.
+
+    Example:
+        >>> names = Pseudonyms(bytes(32))
+        >>> names.patient("Doe^John")
+        'p7d84b89216d14c0d'
+        >>> names.patient("Doe^John") == Pseudonyms(b"1" * 32).patient("Doe^John")
+        False
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < KEY_BYTES:
+            raise ValueError(f"expected a key of at least {KEY_BYTES} bytes, got {len(key)}.")
+        self._key = key
+
+    def patient(self, patient: str) -> str:
+        """Pseudonym of a patient: "p" and 16 digits."""
+        return "p" + self._digest("patient", patient)
+
+    def series(self, patient: str, series: str) -> str:
+        """Pseudonym of a patient's series: "s" and 16 digits."""
+        return "s" + self._digest("series", patient, series)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one key from another, without telling the key."""
+        return self._digest("fingerprint")
+
+    def _digest(self, *words: str) -> str:
+        return hmac.new(self._key, "\0".join(words).encode(), sha256).hexdigest()[:SHOWN]
+
+
+def read_or_create_key(path: Path, output: Path) -> bytes:
+    """Key of a file; made, readable by its owner alone, where there is no such file.
+
+    Args:
+        path: the key file: 64 hexadecimal digits.
+        output: folder of the outputs, in which the key must not lie.
+
+    Raises:
+        ValueError: when the key would lie among the outputs, or the file holds no key.
+    """
+    path, output = path.absolute().resolve(), output.absolute().resolve()
+    if path.is_relative_to(output):
+        raise ValueError(f"{path}: expected a key file outside of the output {output}, which may be passed on.")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"{path}: expected a key of {2 * KEY_BYTES} hexadecimal digits, got another file.")
+    return key

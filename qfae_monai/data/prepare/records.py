@@ -1,0 +1,94 @@
+"""What is done: one record a source, written after its last output, so that an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.data.prepare.files import PARTIAL, write_whole
+from qfae_monai.data.prepare.source import SPLITS
+
+__all__ = ["begin", "read_record", "record_path", "remove_strays", "write_record"]
+
+FOLDER = ".records"
+SETTINGS = "settings.json"
+OURS = re.compile(r"p[0-9a-f]{16}_s[0-9a-f]{16}(_\d+\.(png|npy)|\.json)")
+
+
+def begin(output: Path, settings: Mapping[str, Any]) -> None:
+    """Start or resume an output folder.
+
+    Args:
+        output: the folder; new, empty, or of an earlier run.
+        settings: what decides the outputs; JSON values.
+
+    Raises:
+        ValueError: when the folder holds something else, or was begun with other settings.
+    """
+    path = output / FOLDER / SETTINGS
+    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+    if not path.exists():
+        if output.exists() and any(output.iterdir()):
+            raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another.")
+        write_whole(path, text)
+        return
+    begun = json.loads(path.read_text())
+    new = json.loads(text)
+    if changed := sorted(key for key in {*begun, *new} if begun.get(key) != new.get(key)):
+        raise ValueError(
+            f"{output}: expected the settings that it was begun with, got others: "
+            + "; ".join(f"{key} was {begun.get(key)!r}, is {new.get(key)!r}" for key in changed)
+        )
+
+
+def record_path(output: Path, patient: str, series: str) -> Path:
+    """File of a source's record."""
+    return output / FOLDER / f"{patient}_{series}.json"
+
+
+def write_record(output: Path, record: Mapping[str, Any]) -> None:
+    """Say that a source is done."""
+    write_whole(record_path(output, record["patient"], record["series"]), json.dumps(record) + "\n")
+
+
+def read_record(output: Path, patient: str, series: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Record of a source that is done; None where it is not, where it has changed or where an output is missing.
+
+    Args:
+        output: folder of the outputs.
+        patient: pseudonym.
+        series: pseudonym.
+        expected: values that the record must have: the source's hash and its plan.
+    """
+    path = record_path(output, patient, series)
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    if any(record.get(key) != value for key, value in expected.items()):
+        return None
+    for name, size in record["sizes"].items():
+        file = output / name
+        if not file.is_file() or file.stat().st_size != size:
+            return None
+    return record
+
+
+def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tuple[str, str]]) -> None:
+    """Remove what earlier, interrupted runs or plans left: outputs and records that are no longer part of the set.
+
+    Args:
+        output: folder of the outputs.
+        outputs: files that belong to the set, relative to ``output``.
+        sources: pseudonyms of patient and series of every source.
+    """
+    kept = {output / name for name in outputs} | {record_path(output, *pair) for pair in sources}
+    for folder in (*SPLITS, FOLDER):
+        for path in (output / folder).rglob("*"):
+            name = path.name
+            if path.is_file() and path not in kept and (name.endswith(PARTIAL) or OURS.fullmatch(name)):
+                path.unlink()
+    for path in output.glob(f".*{PARTIAL}"):
+        path.unlink()

@@ -1,0 +1,65 @@
+"""One function over many items in parallel: joblib on this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+from tqdm import tqdm
+
+__all__ = ["run_tasks", "task_backend"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def task_backend(workers: int = 1, dask: str | None = None) -> Iterator[None]:
+    """Where :func:`run_tasks` runs its tasks, inside the ``with`` block.
+
+    Args:
+        workers: processes on this machine; 1 runs in this process.
+        dask: address of a Dask scheduler, whose workers see the same paths; "local" starts a cluster of ``workers``
+            processes on this machine and stops it at the end; None for joblib's own processes.
+
+    Raises:
+        ValueError: when there are no workers, or Dask is asked for and is not installed.
+    """
+    if workers < 1:
+        raise ValueError(f"expected at least 1 worker, got {workers}.")
+    with ExitStack() as stack:
+        if dask is None:
+            stack.enter_context(parallel_config(backend="loky", n_jobs=workers))
+        else:
+            client = _dask_client(stack, workers, dask)
+            stack.enter_context(parallel_config(backend="dask", client=client, n_jobs=-1))
+        yield
+
+
+def run_tasks(function: Callable[[Item], Result], items: Sequence[Item], *, description: str = "") -> Iterator[Result]:
+    """Results as they come, in no order; a progress bar counts them on stderr.
+
+    Args:
+        function: of one item; is sent to other processes.
+        items: what there is to do.
+        description: in front of the progress bar.
+    """
+    if not items:
+        return
+    results = Parallel(return_as="generator_unordered")(delayed(function)(item) for item in items)
+    yield from tqdm(results, total=len(items), desc=description, unit="series")
+
+
+def _dask_client(stack: ExitStack, workers: int, dask: str) -> Any:
+    try:
+        from distributed import Client, LocalCluster  # noqa: PLC0415  (an optional dependency)
+    except ImportError as error:
+        raise ValueError(
+            "expected Dask for --dask, got none installed: pip install 'qfae-monai[cluster]' adds it."
+        ) from error
+    if dask != "local":
+        return stack.enter_context(Client(dask))
+    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    return stack.enter_context(Client(stack.enter_context(cluster)))

@@ -1,0 +1,331 @@
+"""One series read truthfully: DICOM, NIfTI, NRRD or MetaImage to an array, its affine and what was allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.data.dicom_header import DicomFile, Frame, NotAnImage, NotDicom, frames_of, read_header
+from qfae_monai.data.dicom_pixels import stored_values
+from qfae_monai.data.dicom_values import padding_mask, real_values
+from qfae_monai.data.geometry_guard import Stack, check_allow, stack_frames
+from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes
+from qfae_monai.data.series_files import SourceFile, open_source
+from qfae_monai.data.volume_files import read_volume, read_volume_header
+
+__all__ = ["Series", "SeriesSummary", "find_series", "read_series"]
+
+Source = str | PathLike | Sequence[str | PathLike]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A volume in the patient.
+
+    Args:
+        array: (X, Y, Z), real values (HU for CT), in the order in which it was acquired: column, row, slice.
+        affine: (4, 4) float64, index to RAS+ mm; sheared where the gantry was tilted.
+        files: in slice order, each once; paths within the archive for a .zip.
+        padding: (X, Y, Z) boolean, True where there is no measurement: padding value or a filled missing slice. These
+            voxels hold the minimum of the others. None where there are none.
+        risks: what was allowed, in words with the measured numbers.
+        attributes: what the header says, see ``docs/reading.md``; ``notes`` lists what is unusual but no risk.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    files: tuple[Path, ...]
+    padding: np.ndarray | None = None
+    risks: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """A series that was found, from headers alone.
+
+    Args:
+        kind: "DICOM", "NIfTI", "NRRD", "MetaImage", or "unreadable".
+        files: its files.
+        uid: SeriesInstanceUID; empty for other formats.
+        number: SeriesNumber.
+        description: SeriesDescription, or the file's name.
+        shape: (X, Y, Z) as it would be read; None where it would be refused.
+        affine: (4, 4), index to RAS+ mm; None where it would be refused.
+        refusal: why it would be refused; None where the headers are accepted.
+        risks: what was allowed.
+        attributes: as in :class:`Series`.
+    """
+
+    kind: str
+    files: tuple[Path, ...]
+    uid: str = ""
+    number: int | None = None
+    description: str = ""
+    shape: tuple[int, ...] | None = None
+    affine: np.ndarray | None = None
+    refusal: str | None = None
+    risks: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def matches(self, series: str | int) -> bool:
+        """Whether a UID, number, description or file name names this series."""
+        names = {self.uid, self.description, str(self.number), *(path.name for path in self.files[:1])} - {"", "None"}
+        return str(series) in names
+
+    def __str__(self) -> str:
+        number = "-" if self.number is None else self.number
+        return (
+            f"number {number}, {self.description or 'no description'!r}, {len(self.files)} files, UID {self.uid or '-'}"
+        )
+
+
+@dataclass
+class _Group:
+    """Files that make one series."""
+
+    key: str
+    dicom: list[DicomFile] = field(default_factory=list)
+    volume: SourceFile | None = None
+    problem: ValueError | None = None
+    source: SourceFile | None = None
+
+
+def read_series(
+    source: Source,
+    *,
+    series: str | int | None = None,
+    time_point: int | None = None,
+    allow: Collection[str] = (),
+) -> Series:
+    """Read one series with its true geometry, or refuse it.
+
+    DICOM slices are sorted by position, rescaled slice by slice, MONOCHROME1 is inverted (within the stored bits, so
+    that bright is dense in each file alike), padding takes the minimum of the other voxels.
+
+    Args:
+        source: folder, file, list of files or .zip archive of DICOM; or a NIfTI, NRRD or MetaImage file.
+        series: SeriesInstanceUID, SeriesNumber, description or file name, where several series lie together.
+        time_point: which volume, from 0, where positions repeat (time points, echoes, segments; the fourth axis of a
+            NIfTI).
+        allow: names of :data:`qfae_monai.data.geometry_guard.RISKS` that may pass; what passed is in ``risks``.
+
+    Raises:
+        FileNotFoundError: when there is no such file or folder.
+        ValueError: when it is no image, is damaged, holds several series, or its slices are no single even stack: the
+            message names the file, what was expected and what came, gaps in mm.
+    """
+    allowed = check_allow(allow)
+    with open_source(source) as (files, named):
+        group = _choose(_groups(files, named, "mixed-series" in allowed), series, source)
+        if group.volume is not None:
+            return _read_volume(group.volume, time_point)
+        return _read_dicom(group, time_point, allowed, _mixture(group))
+
+
+def find_series(source: Source, *, time_point: int | None = None, allow: Collection[str] = ()) -> list[SeriesSummary]:
+    """What a folder, archive or file holds, from headers alone: pixels are not decoded.
+
+    Args:
+        source: as in :func:`read_series`.
+        time_point: as in :func:`read_series`.
+        allow: as in :func:`read_series`.
+
+    Raises:
+        FileNotFoundError: when there is no such file or folder.
+        ValueError: when an archive is damaged, or ``allow`` has an unknown name.
+    """
+    allowed = check_allow(allow)
+    with open_source(source) as (files, named):
+        groups = _groups(files, named, "mixed-series" in allowed, collect=True)
+        return [_summary(group, time_point, allowed) for group in groups]
+
+
+def _groups(files: list[SourceFile], named: bool, mixed: bool, collect: bool = False) -> list[_Group]:
+    """Files by series. In a folder, what is no image is left aside; a damaged image is an error unless collected."""
+    groups: dict[str, _Group] = {}
+    for file in files:
+        if file.is_volume:
+            groups[str(file.name)] = _Group(str(file.name), volume=file)
+            continue
+        try:
+            header = read_header(file, named)
+        except (NotDicom, NotAnImage) as error:
+            if collect and (named or isinstance(error, NotAnImage)):
+                groups[str(file.name)] = _Group(str(file.name), problem=error, source=file)
+            elif named and not collect:
+                raise
+            continue
+        except ValueError as error:
+            if not collect:
+                raise
+            groups[str(file.name)] = _Group(str(file.name), problem=error, source=file)
+            continue
+        uid = str(header.dataset.get("SeriesInstanceUID") or f"files in {file.name.parent}")
+        key = "mixed" if mixed else uid
+        groups.setdefault(key, _Group(key)).dicom.append(header)
+    return list(groups.values())
+
+
+def _choose(groups: list[_Group], series: str | int | None, source: Source) -> _Group:
+    if not groups:
+        raise ValueError(f"{_title(source)}: expected DICOM, NIfTI, NRRD or MetaImage images, got none.")
+    if series is None and len(groups) == 1:
+        return groups[0]
+    described = [(group, _description(group)) for group in groups]
+    found = described if series is None else [pair for pair in described if pair[1].matches(series)]
+    if len(found) == 1:
+        return found[0][0]
+    wanted = "one series, or a name to choose one of them" if series is None else f"one series named {series!r}"
+    listed = "; ".join(str(summary) for _, summary in (found or described)[:20])
+    more = f"; and {len(found or described) - 20} more" if len(found or described) > 20 else ""
+    count = f"{len(found)} of {len(groups)}" if series is not None else str(len(groups))
+    raise ValueError(f"{_title(source)}: expected {wanted}, got {count}: {listed}{more} [mixed-series].")
+
+
+def _title(source: Source) -> str:
+    if isinstance(source, str | PathLike):
+        return str(source)
+    files = list(source)
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
+
+
+def _description(group: _Group) -> SeriesSummary:
+    """What the headers call a series."""
+    if group.dicom:
+        dataset = group.dicom[0].dataset
+        number = dataset.get("SeriesNumber")
+        return SeriesSummary(
+            "DICOM",
+            tuple(file.source.name for file in group.dicom),
+            uid=str(dataset.get("SeriesInstanceUID") or ""),
+            number=None if number in (None, "") else int(number),
+            description=str(dataset.get("SeriesDescription") or ""),
+        )
+    file = group.volume or group.source
+    assert file is not None
+    return SeriesSummary("unreadable", (file.name,), description=file.name.name)
+
+
+def _summary(group: _Group, time_point: int | None, allow: frozenset[str]) -> SeriesSummary:
+    summary = _description(group)
+    if group.problem is not None:
+        return _with(summary, refusal=str(group.problem))
+    try:
+        if group.volume is not None:
+            header = read_volume_header(group.volume)
+            summary = _with(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))
+            shape = _check_time(group.volume, header.shape, time_point)
+            return _with(summary, shape=shape, affine=header.affine)
+        summary = _with(summary, attributes=dicom_attributes(group.dicom))
+        stack = _stack(group, time_point, allow, _mixture(group))
+    except ValueError as error:
+        return _with(summary, refusal=str(error))
+    return _with(
+        summary,
+        shape=_shape(stack),
+        affine=stack.affine,
+        risks=(*_mixture(group), *stack.risks),
+        attributes={**summary.attributes, "notes": stack.notes, "volumes": stack.volumes},
+    )
+
+
+def _with(summary: SeriesSummary, **changes: Any) -> SeriesSummary:
+    return SeriesSummary(**{**summary.__dict__, **changes})
+
+
+def _mixture(group: _Group) -> tuple[str, ...]:
+    uids = sorted({str(file.dataset.get("SeriesInstanceUID")) for file in group.dicom})
+    return (f"mixed-series: {len(uids)} series read as one",) if len(uids) > 1 else ()
+
+
+def _stack(group: _Group, time_point: int | None, allow: frozenset[str], mixture: tuple[str, ...]) -> Stack:
+    frames = [frame for file in group.dicom for frame in frames_of(file)]
+    name = group.dicom[0].source.name
+    title = str(name if len(group.dicom) == 1 else name.parent)
+    return stack_frames(frames, title=title, time_point=time_point, allow=allow)
+
+
+def _shape(stack: Stack) -> tuple[int, int, int]:
+    dataset = next(frame for frame in stack.frames if frame is not None).file.dataset
+    return int(dataset.Columns), int(dataset.Rows), len(stack.frames)
+
+
+def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mixture: tuple[str, ...]) -> Series:
+    stack = _stack(group, time_point, allow, mixture)
+    planes: list[np.ndarray | None] = []
+    masks: list[np.ndarray | None] = []
+    cache = _Decoded()
+    for frame in stack.frames:
+        if frame is None:
+            planes.append(None)
+            masks.append(None)
+            continue
+        stored = cache.frame(frame)
+        masks.append(padding_mask(frame, stored))
+        planes.append(real_values(frame, stored))
+    present = [plane for plane in planes if plane is not None]
+    dtype = np.result_type(*{plane.dtype for plane in present})
+    array = np.empty(_shape(stack), dtype=dtype, order="F")
+    padding = np.zeros(_shape(stack), dtype=bool, order="F")
+    for index, (plane, mask) in enumerate(zip(planes, masks, strict=True)):
+        if plane is None:
+            padding[..., index] = True
+            continue
+        array[..., index] = plane.T
+        if mask is not None:
+            padding[..., index] = mask.T
+    if padding.all():
+        padding[...] = False
+    if padding.any():
+        array[padding] = array[~padding].min()
+    files = tuple(dict.fromkeys(frame.file.source.name for frame in stack.frames if frame is not None))
+    attributes = {
+        **dicom_attributes([frame.file for frame in stack.frames if frame is not None]),
+        "notes": stack.notes,
+        "volumes": stack.volumes,
+        "rescale": tuple((frame.slope, frame.intercept) for frame in stack.frames if frame is not None),
+    }
+    mask = padding if padding.any() else None
+    return Series(array, stack.affine, files, mask, (*mixture, *stack.risks), attributes)
+
+
+class _Decoded:
+    """Stored values of the file that was asked for last: frames of one file come one after another."""
+
+    def __init__(self) -> None:
+        self.file: DicomFile | None = None
+        self.values = np.empty(0)
+
+    def frame(self, frame: Frame) -> np.ndarray:
+        if self.file is not frame.file:
+            self.values, self.file = stored_values(frame.file), frame.file
+        return self.values[frame.index]
+
+
+def _check_time(source: SourceFile, shape: tuple[int, ...], time_point: int | None) -> tuple[int, ...]:
+    """Spatial shape, once it is clear which time point is meant."""
+    if len(shape) == 3:
+        if time_point not in (None, 0):
+            raise ValueError(f"{source.name}: expected time_point 0 of the one volume there is, got {time_point}.")
+        return shape
+    if len(shape) > 4:
+        raise ValueError(f"{source.name}: expected 3 axes, or 4 with time, got shape {shape}.")
+    if time_point is None:
+        raise ValueError(f"{source.name}: expected one volume, got {shape[3]} time points: choose with time_point.")
+    if not 0 <= time_point < shape[3]:
+        raise ValueError(f"{source.name}: expected a time_point 0 to {shape[3] - 1}, got {time_point}.")
+    return shape[:3]
+
+
+def _read_volume(source: SourceFile, time_point: int | None) -> Series:
+    _check_time(source, read_volume_header(source).shape, time_point)
+    header, values = read_volume(source)
+    if values.ndim == 4:
+        values = values[..., time_point or 0]
+    return Series(values, header.affine, (source.name,), attributes=volume_attributes(header, source))

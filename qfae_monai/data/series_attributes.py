@@ -1,0 +1,64 @@
+"""What headers say about a series beyond its voxels: for manifests, tables and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.data.dicom_header import DicomFile, syntax_name
+from qfae_monai.data.series_files import SourceFile
+from qfae_monai.data.volume_files import VolumeHeader
+
+__all__ = ["dicom_attributes", "volume_attributes"]
+
+
+def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
+    """What the headers of a series say; for lists of different values, all of them."""
+    dataset = files[0].dataset
+
+    def text(keyword: str) -> str:
+        value = dataset.get(keyword)
+        return "" if value is None else str(value)
+
+    number = dataset.get("SeriesNumber")
+    burned = {str(file.dataset.get("BurnedInAnnotation") or "").upper() for file in files}
+    syntaxes = dict.fromkeys(file.syntax for file in files)
+    return {
+        "kind": "DICOM",
+        "modality": text("Modality"),
+        "manufacturer": text("Manufacturer"),
+        "patient_id": text("PatientID"),
+        "study_uid": text("StudyInstanceUID"),
+        "series_uid": text("SeriesInstanceUID"),
+        "series_number": None if number in (None, "") else int(number),
+        "series_description": text("SeriesDescription"),
+        "frame_of_reference_uid": text("FrameOfReferenceUID"),
+        "sop_class": str(dataset.get("SOPClassUID").name) if dataset.get("SOPClassUID") else "",
+        "transfer_syntax": ", ".join(syntax_name(syntax) for syntax in syntaxes),
+        "transfer_syntax_uid": ", ".join(str(syntax) for syntax in syntaxes),
+        "photometric_interpretation": text("PhotometricInterpretation"),
+        "samples_per_pixel": int(dataset.SamplesPerPixel),
+        "bits_allocated": int(dataset.BitsAllocated),
+        "bits_stored": int(dataset.BitsStored) if dataset.get("BitsStored") else int(dataset.BitsAllocated),
+        "signed": files[0].float_pixels or bool(dataset.get("PixelRepresentation")),
+        "padding_value": None if dataset.get("PixelPaddingValue") in (None, "") else int(dataset.PixelPaddingValue),
+        "burned_in_annotation": True if "YES" in burned else False if burned == {"NO"} else None,
+        "lossy": any(str(file.dataset.get("LossyImageCompression")) == "01" for file in files),
+    }
+
+
+def volume_attributes(header: VolumeHeader, source: SourceFile) -> dict[str, Any]:
+    return {
+        "kind": header.kind,
+        "series_description": source.name.name,
+        "bits_allocated": header.dtype.itemsize * 8,
+        "bits_stored": header.dtype.itemsize * 8,
+        "signed": header.dtype.kind in "if",
+        "photometric_interpretation": "",
+        "modality": "",
+        "burned_in_annotation": None,
+        "notes": header.notes,
+        "volumes": int(np.prod(header.shape[3:])) if len(header.shape) > 3 else 1,
+    }
