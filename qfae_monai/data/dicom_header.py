@@ -32,6 +32,7 @@ __all__ = [
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and integer pixel data
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
+NAMES = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}  # newer than pydicom's dictionary
 MAX_FRAMES = 100_000
 # What tells frames at one position apart, in the order in which they are tried.
 VOLUME_KEYWORDS = (
@@ -138,7 +139,8 @@ class Frame:
 
 def syntax_name(syntax: UID) -> str:
     """A transfer syntax for people: its name and UID."""
-    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else f"unknown ({syntax})"
+    name = NAMES.get(str(syntax), syntax.name)
+    return f"{name} ({syntax})" if name != str(syntax) else f"unknown ({syntax})"
 
 
 def read_header(source: SourceFile, named: bool = True) -> DicomFile:
@@ -408,7 +410,7 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
     numbers = None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         numbers = groups.vector("PixelMeasuresSequence", keyword, 2) if numbers is None else numbers
-    if numbers is None:
+    if numbers is None or not numbers.any():  # two zeros are how some writers leave it open
         return None
     if not (numbers > 0).all():
         raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")

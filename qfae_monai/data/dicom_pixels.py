@@ -85,6 +85,8 @@ def _pixel_element(file: DicomFile) -> bytes:
             data = stream.read(min(length, file.source.path.stat().st_size))
             if len(data) < length:
                 raise EOFError(f"truncated, expected {length} bytes of pixels, got {len(data)}")
+            if not little and head[4:6] == b"OW" and int(file.dataset.BitsAllocated) <= 8:
+                data = np.frombuffer(data, ">u2").astype("<u2").tobytes()  # two pixels in each big endian word
             return data
         stream.seek(file.pixel_offset)
         elements = pydicom.filereader.data_element_generator(stream, file.element_head == 8, little)
