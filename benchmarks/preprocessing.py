@@ -1,9 +1,9 @@
 """Rate of preprocessing beside a bare loop: `python benchmarks/preprocessing.py FOLDER OUTPUT [options of volumes]`.
 
 FOLDER is a tree that `python -m preprocessing.volumes` takes, with the options that it needs, such as
-`--image '*Flair*' --label '*seg*'`. The bare loop reads the same images and masks with SimpleITK, scales each slice that
-was taken to its minimum and maximum, and writes image and mask with cv2: no hash, guard, manifest, record or page. Both
-run in this process, in turn, `--repeat` times, after one round that warms the caches; the table gives each round's
+`--image '*Flair*' --label '*seg*'`. The bare loop reads the same images and masks with SimpleITK, scales each slice
+that was taken to its minimum and maximum, and writes image and mask with cv2: no hash, guard, manifest, record or page.
+Both run in this process, in turn, `--repeat` times, after one round that warms the caches; the table gives each round's
 images a second and their ratio, the last line the medians. Everything of `prepare` is within its time, from finding the
 series to the QC page; the import of the libraries is not.
 """
@@ -14,6 +14,7 @@ import argparse
 import csv
 import shutil
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ import cv2
 import numpy as np
 import SimpleITK as sitk
 
-from preprocessing.volumes import Volumes
-from qfae_monai.data.prepare import Pseudonyms, Source, prepare, task_backend
+sys.path[0] = str(Path(__file__).parents[1])  # this file has the name of the package
+
+from preprocessing.volumes import Volumes  # noqa: E402
+from qfae_monai.data.prepare import Pseudonyms, Source, prepare, task_backend  # noqa: E402
 
 KEY = bytes(range(32))
 

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import typer
 from typer.testing import CliRunner
+
+
+def pixels(path: Path) -> Any:
+    """Values of an image file as stored."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None, path
+    return image
 
 
 @dataclass

@@ -12,7 +12,7 @@ import cv2
 import nibabel as nib
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 AFFINE = np.diag([-2.0, -3.0, 5.0, 1.0])
 IDENTIFIERS = {
@@ -112,7 +112,7 @@ def rsna(folder: Path, normal: int, opacity: int, other: int) -> Path:
 def dicom(path: Path, pixels: np.ndarray, *, position: float | None = 0.0, **elements: Any) -> Path:
     """One slice at ``position`` mm along z; pixels (rows, columns) of 8 or 16 bits unsigned."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.4")
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)

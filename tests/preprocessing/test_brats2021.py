@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import nibabel as nib
 import numpy as np
 import pytest
 
 from preprocessing.brats2021 import Brats2021, app
 from qfae_monai.data.prepare import Source
+from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import brats
 
 EVERY = range(60, 100)
@@ -58,8 +58,8 @@ def test_published(cohort: Path, run: Any) -> None:
 def test_pixels_mask_and_place(cohort: Path, run: Any) -> None:
     made = run(app, cohort)
     row = next(row for row in made.rows if row["label"] == "1")
-    image = cv2.imread(str(made.output / row["output"]), cv2.IMREAD_UNCHANGED)
-    mask = cv2.imread(str(made.output / row["mask"]), cv2.IMREAD_UNCHANGED)
+    image = pixels(made.output / row["output"])
+    mask = pixels(made.output / row["mask"])
     volumes: list[Any] = [nib.load(path) for path in sorted(cohort.rglob("*_flair.nii.gz"))]
     slices = [np.asarray(volume.dataobj)[:, :, int(row["slice_index"])].T for volume in volumes]
     scaled = [np.rint((s - s.min()) / (s.max() - s.min()) * 255) for s in slices]

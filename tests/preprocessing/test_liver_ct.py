@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import nibabel as nib
 import numpy as np
 import pytest
 
 from preprocessing.liver_ct import LiverCT, app
 from qfae_monai.data.prepare import Source
+from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import livers
 
 
@@ -63,7 +63,7 @@ def recipe_in_words(hu: np.ndarray, liver: np.ndarray, clip: bool) -> np.ndarray
 def test_slices_without_canvas_follow_the_published_rule(scans: Path, run: Any) -> None:
     made = run(app, scans, "--no-canvas")
     assert made.exit_code == 0, made.text
-    images = {row["output"]: cv2.imread(str(made.output / row["output"]), cv2.IMREAD_UNCHANGED) for row in made.rows}
+    images = {row["output"]: pixels(made.output / row["output"]) for row in made.rows}
     for name, label, values, clip in (
         ("BTCV/img/img0000.nii.gz", "BTCV/label/label0000.nii.gz", (6,), False),
         ("LiTS/volume-0.nii", "LiTS/segmentation-0.nii", (1, 2), True),
@@ -79,7 +79,7 @@ def test_slices_without_canvas_follow_the_published_rule(scans: Path, run: Any) 
 def test_lesion_goes_with_its_slice_onto_the_canvas(scans: Path, run: Any) -> None:
     made = run(app, scans)
     row = next(row for row in made.rows if row["label"] == "1")
-    mask = cv2.imread(str(made.output / row["mask"]), cv2.IMREAD_UNCHANGED)
+    mask = pixels(made.output / row["mask"])
     rows, columns = np.nonzero(mask)
     affine = np.array(row["affine"].split(), dtype=float).reshape(4, 4)
     lesion_mm = affine @ [rows.mean(), columns.mean(), 0, 1]

@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from preprocessing.resc_oct import RescOCT, app
 from qfae_monai.data.prepare import Source
+from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import resc
 
 
@@ -40,9 +40,9 @@ def test_published(cubes: Path, run: Any) -> None:
     assert made.counts[("train", 0)] == 12  # B-scans 2, 4, 6, 8 of 3 cubes
     assert sum(count for (split, _), count in made.counts.items() if split == "valid") == 2  # 115 : 1805 of 32
     row = next(row for row in made.rows if row["label"] == "1")
-    image = cv2.imread(str(made.output / row["output"]), cv2.IMREAD_UNCHANGED)
+    image = pixels(made.output / row["output"])
     scan = int(row["slice_index"]) + 1
-    originals = [cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in cubes.rglob(f"original_images/*/{scan}.bmp")]
+    originals = [pixels(p) for p in cubes.rglob(f"original_images/*/{scan}.bmp")]
     assert sum(np.array_equal(image, original) for original in originals) == 1
     assert row["lesion_pixels"] == "16"
     assert row["affine"] == ""  # a bmp does not tell where it was

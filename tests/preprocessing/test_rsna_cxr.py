@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pydicom
 import pytest
 
 from preprocessing.rsna_cxr import RsnaCXR, app
 from qfae_monai.data.prepare import Source
+from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import rsna
 
 
@@ -38,7 +38,7 @@ def test_published(radiographs: Path, run: Any) -> None:
     assert made.counts == {("train", 0): 18, ("test", 0): 2, ("valid", 1): 1, ("test", 1): 13}
     assert all(row["mask"] == "" for row in made.rows)
     row = made.rows[0]
-    image = cv2.imread(str(made.output / row["output"]), cv2.IMREAD_UNCHANGED)
+    image = pixels(made.output / row["output"])
     files = sorted(radiographs.rglob("*.dcm"))
     originals = [pydicom.dcmread(path).pixel_array for path in files]
     assert image.shape == (12, 10)

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pydicom
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from preprocessing.volumes import app
 from qfae_monai.data import check_patient_disjoint, image_folder_datalist, volume_datalist
 from tests.bundles.conftest import run_bundle
+from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import IDENTIFIERS, dicom_study, nifti, texture
 
 MASKS = ("--image", "*flair*", "--label", "*seg*")
@@ -69,10 +69,10 @@ def test_pixels_lie_where_the_manifest_says(cohort: Path, run: Any, axis: int) -
         volume[:, :, 5] = 0
     to_voxel = np.linalg.inv(np.diag([-2.0, -3.0, 5.0, 1.0]))
     for row in made.rows[:6]:
-        image = cv2.imread(str(made.output / row["output"]), cv2.IMREAD_UNCHANGED)
+        image = pixels(made.output / row["output"])
         affine = np.array(row["affine"].split(), dtype=float).reshape(4, 4)
-        pixels = np.array([[r, c, 0, 1] for r, c in np.ndindex(image.shape)])
-        x, y, z, _ = np.rint(to_voxel @ affine @ pixels.T).astype(int)
+        places = np.array([[r, c, 0, 1] for r, c in np.ndindex(image.shape)])
+        x, y, z, _ = np.rint(to_voxel @ affine @ places.T).astype(int)
         scaling = json.loads(row["scaling"])
         fits = [
             np.abs(
@@ -89,7 +89,7 @@ def test_range_window_and_formats(cohort: Path, run: Any) -> None:
     assert {row["slice_index"] for row in made["npy"].rows} == {"1", "2"}
     for form, top, dtype in (("png8", 255, np.uint8), ("png16", 65535, np.uint16), ("npy", 1, np.float32)):
         path = made[form].output / made[form].rows[0]["output"]
-        image = np.load(path) if form == "npy" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        image = np.load(path) if form == "npy" else pixels(path)
         unit = np.load(made["npy"].output / made["npy"].rows[0]["output"])
         assert image.dtype == dtype
         assert np.abs(image / top - unit).max() <= 0.51 / top + 1e-6

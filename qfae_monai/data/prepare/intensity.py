@@ -25,7 +25,8 @@ def foreground_percentiles(array: NDArray[Any], lower: float, upper: float) -> t
         ValueError: when voxels are NaN or infinite, or all are equal.
 
     Example:
-        >>> foreground_percentiles(np.arange(101.0).reshape(101, 1, 1), 0, 100)
+        >>> low, high = foreground_percentiles(np.arange(101.0).reshape(101, 1, 1), 0, 100)
+        >>> round(low, 3), round(high, 3)
         (1.0, 100.0)
     """
     low, high = float(array.min()), float(array.max())

@@ -23,7 +23,7 @@ class Pseudonyms:
     Example:
         >>> names = Pseudonyms(bytes(32))
         >>> names.patient("Doe^John")
-        'p7d84b89216d14c0d'
+        'p435edf7ad646b64f'
         >>> names.patient("Doe^John") == Pseudonyms(b"1" * 32).patient("Doe^John")
         False
     """
