@@ -1,9 +1,10 @@
 """The reader against damaged input: `python benchmarks/fuzz_reader.py FOLDER --count 10000 --seed 0 --seconds 5`.
 
-Files of the folder (DICOM and NIfTI up to 2 MB) and a few small NIfTI files made here are mutated: bytes flipped, blocks
-overwritten or cut out, ends cut off, length fields made huge, tags removed or made contradictory. Each mutant is read in
-a worker process with every risk allowed. What counts as a failure: the worker dies, a file takes longer than the limit,
-an error other than ValueError comes out, the worker's memory passes 2 GB, or something is left in its temporary folder.
+Files of the folder (DICOM and NIfTI up to 2 MB) and a few small NIfTI files made here are mutated: bytes flipped,
+blocks overwritten or cut out, ends cut off, length fields made huge, tags removed or made contradictory. Each mutant is
+read in a worker process with every risk allowed. What counts as a failure: the worker dies, a file takes longer than
+the limit, an error other than ValueError comes out, the worker's memory passes 2 GB (a good part of it is libraries),
+or something is left in its temporary folder.
 Mutant n of a seed is the same on every run; `--only N` reads one of them in this process, to look into a failure.
 """
 
@@ -164,10 +165,10 @@ def read(path: Path) -> str:
     from qfae_monai.data import RISKS, find_series, read_series  # noqa: PLC0415 (by the workers only)
 
     outcome = "refused"
-    for arguments in ({}, {"time_point": 0}):
+    for time_point in (None, 0):
         try:
-            find_series(path, allow=set(RISKS), **arguments)  # type: ignore[arg-type]
-            read_series(path, allow=set(RISKS), **arguments)  # type: ignore[arg-type]
+            find_series(path, time_point=time_point, allow=set(RISKS))
+            read_series(path, time_point=time_point, allow=set(RISKS))
         except ValueError:
             continue
         except Exception as error:
@@ -193,11 +194,12 @@ def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> Non
     while (number := connection.recv()) is not None:
         path = mutant(files, seed, number, folder)
         connection.send("start")
+        before = set((folder / "tmp").iterdir())
         start = time.perf_counter()
         outcome = read(path)
         seconds = time.perf_counter() - start
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        connection.send((outcome, seconds, memory, len(list((folder / "tmp").iterdir()))))
+        connection.send((outcome, seconds, memory, len(set((folder / "tmp").iterdir()) - before)))
 
 
 @dataclass
@@ -206,7 +208,7 @@ class Report:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    slowest: tuple[float, int] = (0.0, -1)
+    slowest: tuple[float, int] = (0.0, -1)  # seconds, mutant
     memory: int = 0
 
 
@@ -258,6 +260,7 @@ class Worker:
         if problem:
             report.outcomes["failed"] += 1
             report.failures.append(f"mutant {number}: {problem}")
+            logging.getLogger(__name__).warning(report.failures[-1])
             self.stop()
             self.start()
 
