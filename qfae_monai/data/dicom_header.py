@@ -165,7 +165,7 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
             offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
             if deflated:
                 tag = next((int(t) for t in PIXEL_TAGS if t in pydicom.dcmread(source.path, force=True)), 0)
-        list(dataset.iterall())  # convert every value now: what is damaged shows here
+        list(dataset)  # converts the values now: what is damaged shows here
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
             f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error})."
@@ -190,6 +190,9 @@ def _check_prefix(source: SourceFile, named: bool) -> None:
 
 def _is_deflated(source: SourceFile) -> bool:
     """Whether the data set is deflated; refuses one that would not fit into memory."""
+    with source.path.open("rb") as stream:
+        if DEFLATED.encode() not in stream.read(4096):  # in the meta information, which is not deflated itself
+            return False
     meta = pydicom.filereader.read_file_meta_info(source.path) if _has_prefix(source) else Dataset()
     if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
         return False
