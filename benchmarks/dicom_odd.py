@@ -148,7 +148,8 @@ def main() -> None:
     unread = sum(row[3] == "-" for row in rows)
     lines.append(
         f"\n{len(rows)} files: {counts['accepted']} accepted and {counts['refused']} refused by default. "
-        f"Values: {same} as pydicom alone decodes them, {gdcm} as GDCM alone does, {len(rows) - same - gdcm - unread} neither, "
+        f"Values: {same} as pydicom alone decodes them, "
+        f"{gdcm} as GDCM alone does, {len(rows) - same - gdcm - unread} neither, "
         f"{unread} not read."
     )
     table = "\n".join(lines)

@@ -147,7 +147,9 @@ def _compressed(file: DicomFile, data: bytes) -> np.ndarray:
     for decoder in decoders:
         try:
             return decoder(file, data)
-        except Exception as error:  # every decoder has errors of its own
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # every decoder has errors of its own; those of Rust are no Exception
             problems.append(f"{decoder.__name__[4:]}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     raise ValueError(
         f"{file.source.name}: expected pixels that GDCM or pydicom's plug-ins decode, got transfer syntax "
