@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,12 @@ def test_training_from_the_store_repeats_training_from_memory(
 ) -> None:
     reads: list[str] = []
     read = SliceCutter._read
-    monkeypatch.setattr(SliceCutter, "_read", lambda cut, entry: reads.append(entry["case"]) or read(cut, entry))
+
+    def count(cut: SliceCutter, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
+        reads.append(entry["case"])
+        return read(cut, entry)
+
+    monkeypatch.setattr(SliceCutter, "_read", count)
     expected = torch.load(trained / "model" / "model.pt", weights_only=True)["model"]
     for start in ("first", "second"):
         folder = tmp_path / start
