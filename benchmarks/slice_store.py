@@ -3,8 +3,9 @@
 Writes volumes of noise as .nii.gz, fills a slice store from them, and counts the slices of 224 x 224 that MONAI's
 DataLoader hands over in shuffled batches: read from .nii.gz at each access, from memory (SliceDataset), and from the
 store while its pages are in the cache. With `--augment` also after the bundle's own training transforms. The volume
-transform is the bundle's. Each process has one torch thread, as DataLoader's workers always do. All rows are of one
-run; a row's rate is the median over its epochs, and the load average says who else was at work.
+transform is the bundle's, and so is the choice of normal slices, without labels. Each process has one torch thread, as
+DataLoader's workers always do. All rows are of one run; a row's rate is the median over its epochs, and the load
+average says who else was at work.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ class ReadEachTime:
     """What a store spares: the slice `row` of a volume, which is read for it from the start."""
 
     def __init__(self, volume_transform: Any) -> None:
-        self.cut = SliceCutter(volume_transform)
+        self.cut = SliceCutter(volume_transform, normal_only=True)
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:
         return {**self.cut(entry).sample(entry["row"]), "case": entry["case"]}
@@ -91,9 +93,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         data = write_volumes(folder, arguments.volumes, arguments.slices)
-        memory, cut_s = timed(lambda: SliceDataset(data, volume_transform))
-        _, fill_s = timed(lambda: SliceDataset(data, volume_transform, store=folder / "store"))
-        stored, start_s = timed(lambda: SliceDataset(data, volume_transform, store=folder / "store"))
+        fill = partial(SliceDataset, data, volume_transform, normal_only=True, store=folder / "store")
+        memory, cut_s = timed(lambda: SliceDataset(data, volume_transform, normal_only=True))
+        _, fill_s = timed(fill)
+        stored, start_s = timed(fill)
         read = [{**data[0], "row": row} for row in range(min(2 * BATCH, arguments.slices))]
         again = Dataset(read, ReadEachTime(volume_transform))
         source, held = (sum(file.stat().st_size for file in where) / 1e6 for where in (

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from monai.utils import convert_to_tensor
 
@@ -44,7 +45,7 @@ class VolumeSlices:
         """
         sample: dict[str, Any] = {"image": _copy(self.image[row : row + 1])}
         if self.label is not None:
-            sample["label"] = _copy(self.label[row : row + 1]).to(torch.float32)
+            sample["label"] = _copy(self.label[row : row + 1])
         if self.image_label is not None:
             sample["image_label"] = int(self.image_label[row])
         return {**sample, "slice_index": int(self.slice_index[row])}
@@ -163,5 +164,5 @@ class SliceCutter:
 
 
 def _copy(pixels: torch.Tensor) -> torch.Tensor:
-    # by NumPy: torch would share so small a copy out among threads, which costs more than the copy
-    return torch.from_numpy(pixels.numpy().copy())
+    """A float32 copy; by NumPy, for torch would share so small a copy out among threads at more than its cost."""
+    return torch.from_numpy(pixels.numpy().astype(np.float32))

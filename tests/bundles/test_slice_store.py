@@ -18,11 +18,11 @@ def test_training_from_the_store_repeats_training_from_memory(
     reads: list[str] = []
     read = SliceCutter._read
 
-    def counted(cut: SliceCutter, entry: dict[str, Any]) -> Any:
+    def count(cut: SliceCutter, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
         reads.append(entry["case"])
         return read(cut, entry)
 
-    monkeypatch.setattr(SliceCutter, "_read", counted)
+    monkeypatch.setattr(SliceCutter, "_read", count)
     expected = torch.load(trained / "model" / "model.pt", weights_only=True)["model"]
     for start in ("first", "second"):
         folder = tmp_path / start
