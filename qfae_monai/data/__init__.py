@@ -1,13 +1,20 @@
-"""Data: series read truthfully, data lists and data sets, and slices of volumes in memory."""
+"""Data: series read truthfully, data lists and data sets, and slices of volumes in memory.
+
+Names are imported when they are asked for: reading a series needs neither torch nor MONAI, whose import takes seconds.
+"""
 
 from __future__ import annotations
 
-from qfae_monai.data.geometry_guard import RISKS
-from qfae_monai.data.image_folder import image_folder_datalist
-from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
-from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
-from qfae_monai.data.slices import SliceDataset
-from qfae_monai.data.volumes import check_patient_disjoint, input_datalist, volume_datalist
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qfae_monai.data.geometry_guard import RISKS
+    from qfae_monai.data.image_folder import image_folder_datalist
+    from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
+    from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
+    from qfae_monai.data.slices import SliceDataset
+    from qfae_monai.data.volumes import check_patient_disjoint, input_datalist, volume_datalist
 
 __all__ = [
     "RISKS",
@@ -24,3 +31,19 @@ __all__ = [
     "read_series",
     "volume_datalist",
 ]
+
+MODULES = {
+    "geometry_guard": ("RISKS",),
+    "image_folder": ("image_folder_datalist",),
+    "series": ("Series", "SeriesSummary", "find_series", "read_series"),
+    "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
+    "slices": ("SliceDataset",),
+    "volumes": ("check_patient_disjoint", "input_datalist", "volume_datalist"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

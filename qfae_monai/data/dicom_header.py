@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +32,9 @@ __all__ = [
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float and integer pixel data
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
+NAMES = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}  # newer than pydicom's dictionary
 MAX_FRAMES = 100_000
+SPACE_TAGS = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
 # What tells frames at one position apart, in the order in which they are tried.
 VOLUME_KEYWORDS = (
     "TemporalPositionIdentifier",
@@ -138,7 +140,8 @@ class Frame:
 
 def syntax_name(syntax: UID) -> str:
     """A transfer syntax for people: its name and UID."""
-    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else f"unknown ({syntax})"
+    name = NAMES.get(str(syntax), syntax.name)
+    return f"{name} ({syntax})" if name != str(syntax) else f"unknown ({syntax})"
 
 
 def read_header(source: SourceFile, named: bool = True) -> DicomFile:
@@ -162,7 +165,7 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
             offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
             if deflated:
                 tag = next((int(t) for t in PIXEL_TAGS if t in pydicom.dcmread(source.path, force=True)), 0)
-        list(dataset.iterall())  # convert every value now: what is damaged shows here
+        list(dataset)  # converts the values now: what is damaged shows here
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
             f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error})."
@@ -187,6 +190,9 @@ def _check_prefix(source: SourceFile, named: bool) -> None:
 
 def _is_deflated(source: SourceFile) -> bool:
     """Whether the data set is deflated; refuses one that would not fit into memory."""
+    with source.path.open("rb") as stream:
+        if DEFLATED.encode() not in stream.read(4096):  # in the meta information, which is not deflated itself
+            return False
     meta = pydicom.filereader.read_file_meta_info(source.path) if _has_prefix(source) else Dataset()
     if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
         return False
@@ -316,33 +322,40 @@ def frames_of(file: DicomFile) -> list[Frame]:
 
 def _frames(file: DicomFile) -> Iterator[Frame]:
     dataset = file.dataset
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
     count = file.frame_count
     if per_frame and len(per_frame) != count:
         raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    common = {word: str(dataset.get(word)) for word in VOLUME_KEYWORDS if dataset.get(word) not in (None, "")}
     pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
-    image_type = [str(word).upper() for word in _listed(dataset.get("ImageType"))]
-    for index in range(count):
-        groups = _Groups(dataset, shared, per_frame[index] if per_frame else Dataset(), classic=count == 1)
-        slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
-        intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
-        if slope == 0:
-            raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same.")
-        yield Frame(
-            file,
-            index,
-            position=groups.vector("PlanePositionSequence", "ImagePositionPatient", 3),
-            orientation=_orientation(groups.vector("PlaneOrientationSequence", "ImageOrientationPatient", 6)),
-            spacing=_spacing(groups),
-            thickness=_positive(groups.number("PixelMeasuresSequence", "SpacingBetweenSlices"))
-            or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
-            slope=1.0 if slope is None else slope,
-            intercept=intercept or 0.0,
-            keys=_volume_keys(groups, pointers, index),
-            localizer="LOCALIZER" in image_type,
-            number=(int(dataset.get("InstanceNumber") or 0), index),
-        )
+    first = _frame(file, 0, _Groups(dataset, shared, per_frame[0] if per_frame else Dataset(), count == 1))
+    if not per_frame:
+        yield from (replace(first, index=index, number=(first.number[0], index), keys=common) for index in range(count))
+        return
+    for index, own in enumerate(per_frame):
+        frame = first if index == 0 else _frame(file, index, _Groups(dataset, shared, own, count == 1))
+        yield replace(frame, keys={**_dimensions(own, pointers), **common})
+
+
+def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
+    slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
+    if slope == 0:
+        raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same.")
+    return Frame(
+        file,
+        index,
+        position=groups.vector("PlanePositionSequence", "ImagePositionPatient", 3),
+        orientation=_orientation(groups.vector("PlaneOrientationSequence", "ImageOrientationPatient", 6)),
+        spacing=_spacing(groups),
+        thickness=_positive(groups.number("PixelMeasuresSequence", "SpacingBetweenSlices"))
+        or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        localizer="LOCALIZER" in [str(word).upper() for word in _listed(file.dataset.get("ImageType"))],
+        number=(int(file.dataset.get("InstanceNumber") or 0), index),
+    )
 
 
 class _Groups:
@@ -408,28 +421,23 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
     numbers = None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         numbers = groups.vector("PixelMeasuresSequence", keyword, 2) if numbers is None else numbers
-    if numbers is None:
+    if numbers is None or not numbers.any():  # two zeros are how some writers leave it open
         return None
     if not (numbers > 0).all():
         raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
     return float(numbers[0]), float(numbers[1])
 
 
-def _volume_keys(groups: _Groups, pointers: list[int], index: int) -> dict[str, Any]:
-    """What may tell this frame from others at its position; of enhanced files, the dimensions that are no position."""
+def _dimensions(own: Dataset, pointers: list[int]) -> dict[str, Any]:
+    """What may tell an enhanced file's frame from others at its position: its indices that are no position."""
     keys: dict[str, Any] = {}
-    content = (groups.own.get("FrameContentSequence") or [Dataset()])[0]
+    content = (own.get("FrameContentSequence") or [Dataset()])[0]
     values = _listed(content.get("DimensionIndexValues"))
-    in_space = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
     if values and len(values) == len(pointers):
-        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in in_space)
+        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in SPACE_TAGS)
     if content.get("StackID") is not None or content.get("TemporalPositionIndex") is not None:
         keys["stack and time"] = (str(content.get("StackID")), content.get("TemporalPositionIndex"))
-    segment = (groups.own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
+    segment = (own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
     if segment is not None:
         keys["segment"] = int(segment)
-    for keyword in VOLUME_KEYWORDS:
-        value = groups.dataset.get(keyword)
-        if value is not None and value != "":
-            keys[keyword] = str(value)
     return keys

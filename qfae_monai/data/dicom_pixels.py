@@ -85,6 +85,8 @@ def _pixel_element(file: DicomFile) -> bytes:
             data = stream.read(min(length, file.source.path.stat().st_size))
             if len(data) < length:
                 raise EOFError(f"truncated, expected {length} bytes of pixels, got {len(data)}")
+            if not little and head[4:6] == b"OW" and int(file.dataset.BitsAllocated) <= 8:
+                data = np.frombuffer(data, ">u2").astype("<u2").tobytes()  # two pixels in each big endian word
             return data
         stream.seek(file.pixel_offset)
         elements = pydicom.filereader.data_element_generator(stream, file.element_head == 8, little)
@@ -145,7 +147,9 @@ def _compressed(file: DicomFile, data: bytes) -> np.ndarray:
     for decoder in decoders:
         try:
             return decoder(file, data)
-        except Exception as error:  # every decoder has errors of its own
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # every decoder has errors of its own; those of Rust are no Exception
             problems.append(f"{decoder.__name__[4:]}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     raise ValueError(
         f"{file.source.name}: expected pixels that GDCM or pydicom's plug-ins decode, got transfer syntax "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,7 @@ from qfae_monai.data.dicom_header import DicomFile, Frame, NotAnImage, NotDicom,
 from qfae_monai.data.dicom_pixels import stored_values
 from qfae_monai.data.dicom_values import padding_mask, real_values
 from qfae_monai.data.geometry_guard import Stack, check_allow, stack_frames
-from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes
+from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
 from qfae_monai.data.series_files import SourceFile, open_source
 from qfae_monai.data.volume_files import read_volume, read_volume_header
 
@@ -123,9 +124,10 @@ def read_series(
     allowed = check_allow(allow)
     with open_source(source) as (files, named):
         group = _choose(_groups(files, named, "mixed-series" in allowed), series, source)
-        if group.volume is not None:
-            return _read_volume(group.volume, time_point)
-        return _read_dicom(group, time_point, allowed, _mixture(group))
+        with _named_errors(group):
+            if group.volume is not None:
+                return _read_volume(group.volume, time_point)
+            return _read_dicom(group, time_point, allowed, _mixture(group))
 
 
 def find_series(source: Source, *, time_point: int | None = None, allow: Collection[str] = ()) -> list[SeriesSummary]:
@@ -144,6 +146,21 @@ def find_series(source: Source, *, time_point: int | None = None, allow: Collect
     with open_source(source) as (files, named):
         groups = _groups(files, named, "mixed-series" in allowed, collect=True)
         return [_summary(group, time_point, allowed) for group in groups]
+
+
+@contextmanager
+def _named_errors(group: _Group) -> Iterator[None]:
+    """Whatever a damaged header leads to becomes a ValueError with the file's name."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        file = group.dicom[0].source if group.dicom else group.volume or group.source
+        name = file.name if file is not None else "series"
+        raise ValueError(
+            f"{name}: expected a readable series, got a damaged one ({type(error).__name__}: {error})."
+        ) from error
 
 
 def _groups(files: list[SourceFile], named: bool, mixed: bool, collect: bool = False) -> list[_Group]:
@@ -199,12 +216,11 @@ def _description(group: _Group) -> SeriesSummary:
     """What the headers call a series."""
     if group.dicom:
         dataset = group.dicom[0].dataset
-        number = dataset.get("SeriesNumber")
         return SeriesSummary(
             "DICOM",
             tuple(file.source.name for file in group.dicom),
             uid=str(dataset.get("SeriesInstanceUID") or ""),
-            number=None if number in (None, "") else int(number),
+            number=whole_number(dataset, "SeriesNumber"),
             description=str(dataset.get("SeriesDescription") or ""),
         )
     file = group.volume or group.source
@@ -217,13 +233,14 @@ def _summary(group: _Group, time_point: int | None, allow: frozenset[str]) -> Se
     if group.problem is not None:
         return _with(summary, refusal=str(group.problem))
     try:
-        if group.volume is not None:
-            header = read_volume_header(group.volume)
-            summary = _with(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))
-            shape = _check_time(group.volume, header.shape, time_point)
-            return _with(summary, shape=shape, affine=header.affine)
-        summary = _with(summary, attributes=dicom_attributes(group.dicom))
-        stack = _stack(group, time_point, allow, _mixture(group))
+        with _named_errors(group):
+            if group.volume is not None:
+                header = read_volume_header(group.volume)
+                summary = _with(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))
+                shape = _check_time(group.volume, header.shape, time_point)
+                return _with(summary, shape=shape, affine=header.affine)
+            summary = _with(summary, attributes=dicom_attributes(group.dicom))
+            stack = _stack(group, time_point, allow)
     except ValueError as error:
         return _with(summary, refusal=str(error))
     return _with(
@@ -244,7 +261,7 @@ def _mixture(group: _Group) -> tuple[str, ...]:
     return (f"mixed-series: {len(uids)} series read as one",) if len(uids) > 1 else ()
 
 
-def _stack(group: _Group, time_point: int | None, allow: frozenset[str], mixture: tuple[str, ...]) -> Stack:
+def _stack(group: _Group, time_point: int | None, allow: frozenset[str]) -> Stack:
     frames = [frame for file in group.dicom for frame in frames_of(file)]
     name = group.dicom[0].source.name
     title = str(name if len(group.dicom) == 1 else name.parent)
@@ -257,7 +274,7 @@ def _shape(stack: Stack) -> tuple[int, int, int]:
 
 
 def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mixture: tuple[str, ...]) -> Series:
-    stack = _stack(group, time_point, allow, mixture)
+    stack = _stack(group, time_point, allow)
     planes: list[np.ndarray | None] = []
     masks: list[np.ndarray | None] = []
     cache = _Decoded()

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from qfae_monai.data.dicom_header import DicomFile, syntax_name
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.data.volume_files import VolumeHeader
 
-__all__ = ["dicom_attributes", "volume_attributes"]
+__all__ = ["dicom_attributes", "volume_attributes", "whole_number"]
+
+
+def whole_number(dataset: Dataset, keyword: str) -> int | None:
+    """An element's value; None where it is missing or no single number."""
+    try:
+        return int(dataset.get(keyword))
+    except (TypeError, ValueError):
+        return None
 
 
 def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
@@ -22,7 +31,6 @@ def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
         value = dataset.get(keyword)
         return "" if value is None else str(value)
 
-    number = dataset.get("SeriesNumber")
     burned = {str(file.dataset.get("BurnedInAnnotation") or "").upper() for file in files}
     syntaxes = dict.fromkeys(file.syntax for file in files)
     return {
@@ -32,7 +40,7 @@ def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
         "patient_id": text("PatientID"),
         "study_uid": text("StudyInstanceUID"),
         "series_uid": text("SeriesInstanceUID"),
-        "series_number": None if number in (None, "") else int(number),
+        "series_number": whole_number(dataset, "SeriesNumber"),
         "series_description": text("SeriesDescription"),
         "frame_of_reference_uid": text("FrameOfReferenceUID"),
         "sop_class": str(dataset.get("SOPClassUID").name) if dataset.get("SOPClassUID") else "",
@@ -43,7 +51,7 @@ def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
         "bits_allocated": int(dataset.BitsAllocated),
         "bits_stored": int(dataset.BitsStored) if dataset.get("BitsStored") else int(dataset.BitsAllocated),
         "signed": files[0].float_pixels or bool(dataset.get("PixelRepresentation")),
-        "padding_value": None if dataset.get("PixelPaddingValue") in (None, "") else int(dataset.PixelPaddingValue),
+        "padding_value": whole_number(dataset, "PixelPaddingValue"),
         "burned_in_annotation": True if "YES" in burned else False if burned == {"NO"} else None,
         "lossy": any(str(file.dataset.get("LossyImageCompression")) == "01" for file in files),
     }

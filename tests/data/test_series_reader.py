@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,11 @@ from monai.transforms import Compose, LoadImage, Orientationd
 
 from qfae_monai.data import LoadSeries, LoadSeriesd, SeriesReader, read_series
 from tests.data import dicom_factory as factory
+
+
+def test_reading_a_series_loads_neither_torch_nor_monai() -> None:
+    code = "import sys, qfae_monai.data as d; d.read_series; sys.exit(bool({'torch', 'monai'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_array_and_affine_arrive_in_the_tensor(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""`qfae check`, as a user types it: one row a series, the reason of a refusal, the exit code, and no identifiers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from qfae_monai import cli
+from tests.data import dicom_factory as factory
+
+
+def check(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run the command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["qfae", "check", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def test_accepted_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    factory.series(tmp_path / "a", SeriesNumber=3, SeriesDescription="head", BurnedInAnnotation="YES")
+    factory.series(tmp_path / "b", orientation=factory.SAGITTAL, SeriesInstanceUID="1.2.3", SeriesNumber=4)
+    nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([1, 2, 3, 1])), tmp_path / "c.nii.gz")
+    assert check(monkeypatch, tmp_path) == 0
+    output = capsys.readouterr().out
+    rows = [line for line in output.splitlines() if "accepted" in line]
+    assert len(rows) == 4
+    for word in ("3 head", "CT", "3 x 4 x 5", "0.9 x 0.7 x 2.5", "axial", "signed 16", "MONOCHROME2", "burned-in"):
+        assert word in rows[0]
+    assert "sagittal" in rows[1]
+    for word in ("c.nii.gz", "NIfTI", "2 x 3 x 4", "1 x 2 x 3", "32"):
+        assert word in rows[2]
+    assert rows[3] == "3 accepted, 0 refused"
+    for identifier in ("Doe", "Jane", "4711", factory.SERIES):
+        assert identifier not in output
+
+
+def test_refused_series_fails_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    factory.series(tmp_path, SeriesNumber=3, shuffle=False, skip=[2])
+    assert check(monkeypatch, tmp_path) == 1
+    output = capsys.readouterr().out
+    assert "1 slices missing: gap of 5.00 mm between 001.dcm and 003.dcm" in output
+    assert output.endswith("0 accepted, 1 refused\n")
+    assert check(monkeypatch, tmp_path, "--allow", "missing-slice") == 0
+    assert "missing-slice: 1 slices missing" in capsys.readouterr().out
+
+
+def test_pixels_are_decoded_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    dataset = factory.image(factory.volume()[0])
+    dataset.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\4\0\0\0\xff\xd8\xff\xd9\xfe\xff\xdd\xe0\0\0\0\0"
+    dataset["PixelData"].is_undefined_length = True
+    factory.write(tmp_path / "a.dcm", dataset, "1.2.840.10008.1.2.4.70")
+    assert check(monkeypatch, tmp_path / "a.dcm", "--headers-only") == 0
+    assert check(monkeypatch, tmp_path / "a.dcm") == 1
+    assert "damaged JPEG Lossless" in capsys.readouterr().out
+
+
+def test_folder_without_images(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "readme.txt").write_text("nothing here")
+    assert check(monkeypatch, tmp_path) == 1
+    assert "expected DICOM, NIfTI, NRRD or MetaImage images, got none" in capsys.readouterr().err
