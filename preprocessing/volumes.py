@@ -95,7 +95,8 @@ class Volumes(Recipe):
         pair = read_image_and_mask(source, allow=self.allow)
         array = pair.image.array
         low, high, rule = self._range(array)
-        floor = float(array.min()) + 1e-5 * float(array.max() - array.min())
+        least, most = float(array.min()), float(array.max())
+        floor = least + 1e-5 * (most - least)
         planes = patient_planes(array, pair.image.affine, axis=self.axis)
         masks = None if pair.mask is None else patient_planes(pair.mask, pair.image.affine, axis=self.axis)
         first, last = self.index_range or (0, len(planes) - 1)

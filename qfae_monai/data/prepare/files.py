@@ -15,12 +15,15 @@ PARTIAL = ".partial"  # suffix of a file that is being written
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file under a temporary name and rename it: whoever is killed leaves no half of it behind."""
     data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, f".{name}.{os.getpid()}{PARTIAL}")
     try:
-        partial.write_bytes(data)
+        stream = open(partial, "wb")  # noqa: SIM115
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
+        os.makedirs(folder, exist_ok=True)
+        stream = open(partial, "wb")  # noqa: SIM115
+    with stream:
+        stream.write(data)
     os.replace(partial, path)
 
 

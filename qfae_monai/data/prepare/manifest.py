@@ -32,16 +32,14 @@ def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
 
 def datalist_text(rows: Iterable[dict[str, Any]], name: str, description: str) -> str:
     """JSON of the outputs by section, as :func:`qfae_monai.data.volume_datalist` reads it; paths are relative."""
-    content: dict[str, Any] = {
-        "name": name,
-        "description": description,
-        "labels": {"0": "normal", "1": "abnormal"},
-        **{section: [] for section in SECTIONS.values()},
-    }
+    sections: dict[str, list[str]] = {section: [] for section in SECTIONS.values()}
     for row in rows:
         mask = {"label": row["mask"]} if row["mask"] else {}
         case = f"{row['patient']}_{row['series']}_{row['slice_index']:04d}"
-        content[SECTIONS[row["split"]]].append(
-            {"image": row["output"], **mask, "image_label": row["label"], "case": case, "patient": row["patient"]}
-        )
-    return json.dumps(content, indent=1) + "\n"
+        entry = {"image": row["output"], **mask, "image_label": row["label"], "case": case, "patient": row["patient"]}
+        sections[SECTIONS[row["split"]]].append(json.dumps(entry))
+    head = {"name": name, "description": description, "labels": {"0": "normal", "1": "abnormal"}}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    # one entry a line: read by people too, and written at once
+    lines += [f"{json.dumps(section)}: [\n" + ",\n".join(entries) + "\n]" for section, entries in sections.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -18,7 +18,7 @@ from qfae_monai.data.prepare.source import SPLITS
 
 __all__ = ["qc_page"]
 
-TILES = 18  # of a montage
+TILES = 14  # of a montage
 TILE = 128  # pixels of a tile's longer side
 OUTLINE = (60, 60, 255)  # of a lesion: red, in cv2's order
 PLOT_WIDTH, PLOT_HEIGHT = 420, 180
