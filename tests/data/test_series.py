@@ -591,3 +591,69 @@ def test_summary_is_plain_data(tmp_path: Path) -> None:
     factory.series(tmp_path)
     summary = find_series(tmp_path)[0]
     assert json.dumps({key: summary.attributes[key] for key in ("modality", "bits_stored", "notes", "signed")})
+
+
+def test_two_pixels_in_each_big_endian_word_come_out_in_order(tmp_path: Path) -> None:
+    pixels = (factory.volume((1, 4, 4)) % 251).astype(np.uint8)
+    swapped = pixels.view(np.uint16).byteswap().view(np.uint8)
+    path = factory.write(tmp_path / "a.dcm", factory.image(swapped[0]), factory.BIG)
+    data = path.read_bytes()
+    assert data.count(b"\x7f\xe0\x00\x10OB") == 1
+    path.write_bytes(data.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW"))
+    assert np.array_equal(read_series(path).array[..., 0].T, pixels[0])
+
+
+def test_pixel_spacing_of_zeros_is_an_unknown_one(tmp_path: Path) -> None:
+    factory.write(tmp_path / "a.dcm", factory.image(factory.volume()[0], PixelSpacing=[0, 0]))
+    found = read_series(tmp_path / "a.dcm")
+    assert "pixel spacing not known: 1 mm" in found.attributes["notes"]
+    assert np.array_equal(np.abs(np.diag(found.affine)), [1, 1, 1, 1])
+
+
+def test_stored_luminance_is_taken_as_it_is(tmp_path: Path) -> None:
+    luminance = np.arange(8, dtype=np.uint8).reshape(2, 4)
+    pairs = np.concatenate([luminance.reshape(2, 2, 2), np.full((2, 2, 2), 128, np.uint8)], axis=-1)  # Y1 Y2 Cb Cr
+    dataset = factory.image(luminance, SamplesPerPixel=3, PhotometricInterpretation="YBR_FULL_422")
+    dataset.PixelData, dataset.PlanarConfiguration = pairs.tobytes(), 0
+    factory.write(tmp_path / "a.dcm", dataset)
+    with pytest.warns(UserWarning, match="luminance"):
+        assert np.array_equal(read_series(tmp_path / "a.dcm").array[..., 0].T, luminance)
+
+
+def encapsulated(frame: bytes) -> bytes:
+    """One frame behind an empty offset table."""
+    frame += b"\0" * (len(frame) % 2)
+    return (
+        b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0"
+        + len(frame).to_bytes(4, "little")
+        + frame
+        + b"\xfe\xff\xdd\xe0"
+        + bytes(4)
+    )
+
+
+def write_compressed(path: Path, pixels: np.ndarray, frame: bytes, syntax: str) -> Path:
+    dataset = factory.image(pixels)
+    dataset.PixelData = encapsulated(frame)
+    dataset["PixelData"].is_undefined_length = True
+    return factory.write(path, dataset, syntax)
+
+
+def test_run_length_encoding(tmp_path: Path) -> None:
+    pixels = (factory.volume((1, 4, 4)) % 251).astype(np.uint8)
+    header = np.zeros(16, "<u4")
+    header[:2] = 1, 64  # one segment behind the header
+    literal = bytes([15]) + pixels.tobytes()  # 16 bytes as they are
+    path = write_compressed(tmp_path / "a.dcm", pixels[0], header.tobytes() + literal, factory.RLE)
+    assert np.array_equal(read_series(path).array[..., 0].T, pixels[0])
+    # a segment that ends in the middle of a run must be an error, not a panic of the decoder
+    path = write_compressed(tmp_path / "b.dcm", pixels[0], header.tobytes() + literal[:5], factory.RLE)
+    with pytest.raises(ValueError, match=r"b\.dcm: .*RLE Lossless \(1\.2\.840\.10008\.1\.2\.5\)"):
+        read_series(path)
+
+
+def test_codec_of_another_size_than_the_header_is_refused(tmp_path: Path) -> None:
+    frame = bytes.fromhex("ffd8ffc0000b08ffffffff0101110000ffd9")  # a JPEG header of 65535 x 65535
+    path = write_compressed(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8), frame, "1.2.840.10008.1.2.4.50")
+    with pytest.raises(ValueError, match=r"a\.dcm: damaged JPEG Baseline.*\(4, 4, 1\), got \(65535, 65535, 1\)"):
+        read_series(path)
