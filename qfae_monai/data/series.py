@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.data.dicom_header import DicomFile, Frame, NotAnImage, NotDicom, frames_of, read_header
+from qfae_monai.data.dicom_frames import Frame, frames_of
+from qfae_monai.data.dicom_header import DicomFile, NotAnImage, NotDicom, read_header
 from qfae_monai.data.dicom_pixels import stored_values
 from qfae_monai.data.dicom_values import padding_mask, real_values
 from qfae_monai.data.geometry_guard import Stack, check_allow, stack_frames

@@ -1,0 +1,192 @@
+"""DICOM frames: one record an image plane, with its place in the patient and its way to real values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from qfae_monai.data.dicom_header import VOLUME_KEYWORDS, DicomFile
+
+__all__ = ["Frame", "frames_of"]
+
+SPACE_TAGS = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image plane. Lengths are in mm, in DICOM's patient axes (LPS).
+
+    Args:
+        file: the file that holds it.
+        index: its number in the file, from 0.
+        position: centre of the first pixel, (3,); None where the header does not say.
+        orientation: directions along a row and along a column, (2, 3) unit vectors; None where it does not say.
+        spacing: distance between rows and between columns, (2,); None where it does not say.
+        thickness: distance to the next slice as the header claims it, mm; None where it does not.
+        slope: real value = slope * stored + intercept.
+        intercept: see ``slope``.
+        keys: what may tell it from other frames at its position.
+        localizer: whether it calls itself a localiser.
+        number: instance number, then frame number.
+    """
+
+    file: DicomFile
+    index: int
+    position: np.ndarray | None
+    orientation: np.ndarray | None
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    slope: float
+    intercept: float
+    keys: dict[str, Any] = field(default_factory=dict)
+    localizer: bool = False
+    number: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """File name, with the frame's number (from 1) where the file holds several."""
+        name = self.file.source.name.name
+        return name if self.file.frame_count == 1 else f"{name} frame {self.index + 1}"
+
+
+def frames_of(file: DicomFile) -> list[Frame]:
+    """The frames of a file, in its own order.
+
+    Raises:
+        ValueError: when the header's geometry or rescaling is damaged.
+    """
+    try:
+        return list(_frames(file))
+    except ValueError as error:
+        raise ValueError(f"{file.source.name}: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"{file.source.name}: expected a readable header, got a damaged one ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _frames(file: DicomFile) -> Iterator[Frame]:
+    dataset = file.dataset
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    count = file.frame_count
+    if per_frame and len(per_frame) != count:
+        raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    common = {word: str(dataset.get(word)) for word in VOLUME_KEYWORDS if dataset.get(word) not in (None, "")}
+    pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
+    first = _frame(file, 0, _Groups(dataset, shared, per_frame[0] if per_frame else Dataset(), count == 1))
+    if not per_frame:
+        yield from (replace(first, index=index, number=(first.number[0], index), keys=common) for index in range(count))
+        return
+    for index, own in enumerate(per_frame):
+        frame = first if index == 0 else _frame(file, index, _Groups(dataset, shared, own, count == 1))
+        yield replace(frame, keys={**_dimensions(own, pointers), **common})
+
+
+def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
+    slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
+    if slope == 0:
+        raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same.")
+    return Frame(
+        file,
+        index,
+        position=groups.vector("PlanePositionSequence", "ImagePositionPatient", 3),
+        orientation=_orientation(groups.vector("PlaneOrientationSequence", "ImageOrientationPatient", 6)),
+        spacing=_spacing(groups),
+        thickness=_positive(groups.number("PixelMeasuresSequence", "SpacingBetweenSlices"))
+        or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        localizer="LOCALIZER" in [str(word).upper() for word in _listed(file.dataset.get("ImageType"))],
+        number=(int(file.dataset.get("InstanceNumber") or 0), index),
+    )
+
+
+class _Groups:
+    """Values of one frame: its own functional group, else the shared one, else the data set's top level."""
+
+    def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset, classic: bool) -> None:
+        self.dataset, self.shared, self.own, self.classic = dataset, shared, own, classic
+
+    def value(self, sequence: str, keyword: str) -> Any:
+        for group in (self.own, self.shared):
+            items = group.get(sequence)
+            if items and items[0].get(keyword) not in (None, ""):
+                return items[0].get(keyword)
+        # a multi-frame file's one position at the top level does not tell where each frame is
+        if self.classic or keyword not in ("ImagePositionPatient",):
+            value = self.dataset.get(keyword)
+            return None if value == "" else value
+        return None
+
+    def vector(self, sequence: str, keyword: str, length: int) -> np.ndarray | None:
+        value = self.value(sequence, keyword)
+        if value is None or len(_listed(value)) == 0:
+            return None
+        numbers = np.array([float(number) for number in _listed(value)])
+        if len(numbers) != length or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6:
+            raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}.")
+        return numbers
+
+    def number(self, sequence: str, keyword: str) -> float | None:
+        value = self.value(sequence, keyword)
+        if value is None:
+            return None
+        number = float(_listed(value)[0]) if _listed(value) else float("nan")
+        if not np.isfinite(number):
+            raise ValueError(f"expected a finite {keyword}, got {value!r}.")
+        return number
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | int | float) else list(value)
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _orientation(numbers: np.ndarray | None) -> np.ndarray | None:
+    """Two orthogonal unit vectors from ImageOrientationPatient, which scanners round."""
+    if numbers is None:
+        return None
+    row, column = numbers[:3], numbers[3:]
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if min(lengths) < 0.99 or max(lengths) > 1.01 or abs(row @ column) > 0.01:
+        raise ValueError(f"expected two orthogonal unit vectors in ImageOrientationPatient, got {numbers.tolist()}.")
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return np.stack([row, column / np.linalg.norm(column)])
+
+
+def _spacing(groups: _Groups) -> tuple[float, float] | None:
+    numbers = None
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        numbers = groups.vector("PixelMeasuresSequence", keyword, 2) if numbers is None else numbers
+    if numbers is None or not numbers.any():  # two zeros are how some writers leave it open
+        return None
+    if not (numbers > 0).all():
+        raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
+    return float(numbers[0]), float(numbers[1])
+
+
+def _dimensions(own: Dataset, pointers: list[int]) -> dict[str, Any]:
+    """What may tell an enhanced file's frame from others at its position: its indices that are no position."""
+    keys: dict[str, Any] = {}
+    content = (own.get("FrameContentSequence") or [Dataset()])[0]
+    values = _listed(content.get("DimensionIndexValues"))
+    if values and len(values) == len(pointers):
+        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in SPACE_TAGS)
+    if content.get("StackID") is not None or content.get("TemporalPositionIndex") is not None:
+        keys["stack and time"] = (str(content.get("StackID")), content.get("TemporalPositionIndex"))
+    segment = (own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
+    if segment is not None:
+        keys["segment"] = int(segment)
+    return keys
