@@ -31,6 +31,7 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
 NAMES = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}  # newer than pydicom's dictionary
 MAX_FRAMES = 100_000
+START = 4096  # bytes that hold the prefix and the meta information, which is never deflated
 # What tells frames at one position apart, in the order in which they are tried.
 VOLUME_KEYWORDS = (
     "TemporalPositionIdentifier",
@@ -115,15 +116,21 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
         NotAnImage: when it is DICOM without an image.
         ValueError: when the header is damaged, or contradicts itself about its pixels.
     """
-    _check_prefix(source, named)
+    with source.path.open("rb") as stream:
+        start = stream.read(START)
+    _check_prefix(source, start[:132], named)
+    head = None
     try:
         with source.path.open("rb") as stream:
-            deflated = _is_deflated(source)
+            deflated = DEFLATED.encode() in start and _is_deflated(source)
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
             syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
             offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
             if deflated:
                 tag = next((int(t) for t in PIXEL_TAGS if t in pydicom.dcmread(source.path, force=True)), 0)
+            elif tag and offset is not None:
+                stream.seek(offset)
+                head = stream.read(12)
         list(dataset)  # converts the values now: what is damaged shows here
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
@@ -131,14 +138,12 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
         ) from error
     file = DicomFile(source, dataset, syntax, offset, tag in PIXEL_TAGS[:2])
     _check_image(file, tag)
-    if offset is not None and str(syntax) in NATIVE:
-        _check_length(file, offset)
+    if offset is not None and head is not None and str(syntax) in NATIVE:
+        _check_length(file, offset, head)
     return file
 
 
-def _check_prefix(source: SourceFile, named: bool) -> None:
-    with source.path.open("rb") as stream:
-        start = stream.read(132)
+def _check_prefix(source: SourceFile, start: bytes, named: bool) -> None:
     if start[128:] == b"DICM":
         return
     # a data set without the prefix starts with group 2 or 8 and an element of it
@@ -149,9 +154,6 @@ def _check_prefix(source: SourceFile, named: bool) -> None:
 
 def _is_deflated(source: SourceFile) -> bool:
     """Whether the data set is deflated; refuses one that would not fit into memory."""
-    with source.path.open("rb") as stream:
-        if DEFLATED.encode() not in stream.read(4096):  # in the meta information, which is not deflated itself
-            return False
     meta = pydicom.filereader.read_file_meta_info(source.path) if _has_prefix(source) else Dataset()
     if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
         return False
@@ -249,13 +251,11 @@ def check_native_length(file: DicomFile, length: int) -> None:
         )
 
 
-def _check_length(file: DicomFile, offset: int) -> None:
-    """Compare the length that the pixel element declares with the header and with the file."""
-    with file.source.path.open("rb") as stream:
-        stream.seek(offset)
-        head = stream.read(file.element_head)
-        length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
-        available = file.source.path.stat().st_size - offset - len(head)
+def _check_length(file: DicomFile, offset: int, head: bytes) -> None:
+    """Compare the length that the pixel element's head declares with the header and with the file."""
+    head = head[: file.element_head]
+    length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
+    available = file.source.path.stat().st_size - offset - len(head)
     if length == 0xFFFFFFFF:
         raise ValueError(f"{file.source.name}: expected uncompressed pixels, got an element of undefined length.")
     if length > available:

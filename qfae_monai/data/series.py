@@ -287,21 +287,7 @@ def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mi
         stored = cache.frame(frame)
         masks.append(padding_mask(frame, stored))
         planes.append(real_values(frame, stored))
-    present = [plane for plane in planes if plane is not None]
-    dtype = np.result_type(*{plane.dtype for plane in present})
-    array = np.empty(_shape(stack), dtype=dtype, order="F")
-    padding = np.zeros(_shape(stack), dtype=bool, order="F")
-    for index, (plane, mask) in enumerate(zip(planes, masks, strict=True)):
-        if plane is None:
-            padding[..., index] = True
-            continue
-        array[..., index] = plane.T
-        if mask is not None:
-            padding[..., index] = mask.T
-    if padding.all():
-        padding[...] = False
-    if padding.any():
-        array[padding] = array[~padding].min()
+    array, padding = _assemble(planes, masks, _shape(stack))
     files = tuple(dict.fromkeys(frame.file.source.name for frame in stack.frames if frame is not None))
     attributes = {
         **dicom_attributes([frame.file for frame in stack.frames if frame is not None]),
@@ -309,8 +295,28 @@ def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mi
         "volumes": stack.volumes,
         "rescale": tuple((frame.slope, frame.intercept) for frame in stack.frames if frame is not None),
     }
-    mask = padding if padding.any() else None
-    return Series(array, stack.affine, files, mask, (*mixture, *stack.risks), attributes)
+    return Series(array, stack.affine, files, padding, (*mixture, *stack.risks), attributes)
+
+
+def _assemble(
+    planes: list[np.ndarray | None], masks: list[np.ndarray | None], shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(X, Y, Z) of planes (rows, columns); what is padding, or a missing plane, takes the minimum of the rest."""
+    present = [(plane, mask) for plane, mask in zip(planes, masks, strict=True) if plane is not None]
+    array = np.empty(shape, dtype=np.result_type(*{plane.dtype for plane, _ in present}), order="F")
+    padding = np.zeros(shape, dtype=bool, order="F")
+    for index, (plane, mask) in enumerate(zip(planes, masks, strict=True)):
+        if plane is not None:
+            array[..., index] = plane.T
+        if plane is None or mask is not None:
+            padding[..., index] = True if mask is None else mask.T
+    valid = [plane if mask is None else plane[~mask] for plane, mask in present]
+    lowest = [part.min() for part in valid if part.size]
+    if not padding.any() or not lowest:
+        return array, None
+    for index in np.flatnonzero(padding.any(axis=(0, 1))).tolist():
+        np.copyto(array[..., index], min(lowest), where=padding[..., index])
+    return array, padding
 
 
 class _Decoded:
