@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -84,11 +85,12 @@ def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tupl
         outputs: files that belong to the set, relative to ``output``.
         sources: pseudonyms of patient and series of every source.
     """
-    kept = {output / name for name in outputs} | {record_path(output, *pair) for pair in sources}
-    for folder in (*SPLITS, FOLDER):
-        for path in (output / folder).rglob("*"):
-            name = path.name
-            if path.is_file() and path not in kept and (name.endswith(PARTIAL) or OURS.fullmatch(name)):
-                path.unlink()
-    for path in output.glob(f".*{PARTIAL}"):
-        path.unlink()
+    kept = {os.path.join(output, name) for name in outputs} | {str(record_path(output, *pair)) for pair in sources}
+    for top in (*SPLITS, FOLDER):
+        for folder, _, names in os.walk(output / top):
+            for name in names:
+                path = os.path.join(folder, name)
+                if path not in kept and (name.endswith(PARTIAL) or OURS.fullmatch(name)):
+                    os.unlink(path)
+    for partial in output.glob(f".*{PARTIAL}"):
+        partial.unlink()
