@@ -3,16 +3,17 @@
 FOLDER is a tree that `python -m preprocessing.volumes` takes, with the options that it needs, such as
 `--image '*Flair*' --label '*seg*'`. The bare loop reads the same images and masks with SimpleITK, scales each slice
 that was taken to its minimum and maximum, and writes image and mask with cv2: no hash, guard, manifest, record or page.
-Both run in this process, in turn, `--repeat` times, after one round that warms the caches; the table gives each round's
-images a second, their ratio, and the ratio of processor time, which other work on the machine disturbs less; the last
-line gives the medians. Everything of `prepare` is within its time, from finding the series to the QC page; the import
-of the libraries is not.
+Both run in this process, taking turns in who comes first, `--repeat` times, after one round that warms the caches; the
+table gives each round's images a second, their ratio, and the ratio of processor time, which other work on the machine
+disturbs less; the last line gives the medians. Everything of `prepare` is within its time, from finding the series to
+the QC page; the import of the libraries is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
 import shutil
 import statistics
 import sys
@@ -86,10 +87,16 @@ def main() -> None:
         )
         rounds = []
         for number in range(arguments.repeat + 1):
-            shutil.rmtree(ours)
-            shutil.rmtree(bare, ignore_errors=True)
-            wall, cpu = seconds(prepare, recipe, folder, ours, key=KEY)
-            bare_wall, bare_cpu = seconds(bare_loop, sources, taken, bare)
+            measured = {}
+            for name in ("ours", "bare") if number % 2 else ("bare", "ours"):  # neither always comes first
+                shutil.rmtree(arguments.output / name, ignore_errors=True)
+                os.sync()  # or one would pay for writing down what the other left
+                measured[name] = (
+                    seconds(prepare, recipe, folder, ours, key=KEY)
+                    if name == "ours"
+                    else seconds(bare_loop, sources, taken, bare)
+                )
+            (wall, cpu), (bare_wall, bare_cpu) = measured["ours"], measured["bare"]
             if number:  # the first warms the caches
                 rounds.append([images / wall, images / bare_wall, bare_wall / wall, bare_cpu / cpu])
                 print(f"| {number} | " + " | ".join(f"{value:.2f}" for value in rounds[-1]) + " |", flush=True)
