@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,12 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
+from qfae_monai.data.gzip_bytes import first_bytes, whole_bytes
 from qfae_monai.data.series_files import MAX_BYTES, SourceFile
 
 __all__ = ["VolumeHeader", "read_volume", "read_volume_header"]
 
-CHUNK = 1 << 22  # bytes read at a time
-HEADER_BYTES = 1 << 20  # what NRRD and MetaImage headers, and NIfTI's with its extensions, stay below
+HEADER_BYTES = 544  # of NIfTI 2, the longer one
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from ITK's LPS
 KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd": "MetaImage"}
@@ -74,31 +73,8 @@ def _guarded(source: SourceFile, function: Any) -> Any:
         raise ValueError(f"{source.name}: expected a {kind} file, got a damaged one ({text}).") from error
 
 
-def _nifti_bytes(source: SourceFile, limit: int, *, to_end: bool) -> bytearray:
-    """The first ``limit`` bytes of a file, uncompressed; ``to_end`` checks the archive's checksum behind them."""
-    data = bytearray()
-    with source.path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        with gzip.GzipFile(fileobj=raw) if packed else raw as stream:
-            while len(data) < limit and (chunk := stream.read(min(CHUNK, limit - len(data)))):
-                data += chunk
-            if packed and to_end:
-                _check_end(stream, limit)
-    return data
-
-
-def _check_end(stream: Any, limit: int) -> None:
-    """Read on to the gzip checksum, unless far more follows than the header declares."""
-    extra = 0
-    while chunk := stream.read(CHUNK):
-        extra += len(chunk)
-        if extra > limit + HEADER_BYTES:
-            raise ValueError(f"more than {limit} bytes follow the voxels that the header declares")
-
-
 def _nifti_header(source: SourceFile) -> VolumeHeader:
-    return _parse_nifti(bytes(_nifti_bytes(source, HEADER_BYTES, to_end=False)))[1]
+    return _parse_nifti(first_bytes(source.path, HEADER_BYTES))[1]
 
 
 def _parse_nifti(start: bytes) -> tuple[Any, VolumeHeader, int]:
@@ -146,13 +122,8 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
-    nifti, header, declared = _parse_nifti(bytes(_nifti_bytes(source, HEADER_BYTES, to_end=False)))
-    size = source.path.stat().st_size
-    with source.path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    if not packed and size < declared:
-        raise ValueError(f"truncated, {declared} bytes expected by its header, got {size}")
-    data = _nifti_bytes(source, declared, to_end=True)
+    nifti, header, declared = _parse_nifti(first_bytes(source.path, HEADER_BYTES))
+    data = whole_bytes(source.path, declared)
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
     offset = int(nifti.get_data_offset())

@@ -1,0 +1,87 @@
+"""Bytes of a file that may be compressed by gzip, inflated into one buffer and no further than asked for."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["first_bytes", "is_gzip", "whole_bytes"]
+
+PACKED = 1 << 18  # compressed bytes read at a time
+PIECE = 1 << 20  # bytes inflated at a time: they are copied while they are still in the processor's cache
+MAX_RATIO = 1040  # no deflate stream grows by more than 1032
+MAX_TAIL = 1 << 20  # bytes that may follow those that were asked for
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed, by its content."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first ``count`` bytes, inflated where they are compressed; fewer where the file ends before."""
+    with path.open("rb") as stream:
+        if not is_gzip(path):
+            return stream.read(count)
+        return b"".join(_pieces(stream, count, to_end=False))
+
+
+def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
+    """The first ``count`` bytes, inflated where they are compressed, and the archive read to its checksums.
+
+    Args:
+        path: the file.
+        count: bytes that are expected; memory is taken for no more than the file can hold.
+
+    Returns:
+        ``count`` bytes; fewer where the file ends before.
+
+    Raises:
+        EOFError: when the archive is truncated.
+        ValueError: when far more bytes follow.
+        zlib.error: when it is damaged.
+    """
+    size = path.stat().st_size
+    packed = is_gzip(path)
+    data = np.empty(min(count, size * MAX_RATIO if packed else size), np.uint8)
+    with path.open("rb") as stream:
+        if not packed:
+            return data[: stream.readinto(data.data)]
+        filled = extra = 0
+        for piece in _pieces(stream, count, to_end=True):
+            if filled < count:
+                data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+                filled += len(piece)
+            elif (extra := extra + len(piece)) > count + MAX_TAIL:
+                raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
+    return data[:filled]
+
+
+def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
+    """Inflated pieces up to ``count`` bytes; with ``to_end`` those behind them too, of all members, checksums tested."""
+    inflater = zlib.decompressobj(31)  # with gzip's header and checksum
+    left, packed = count, b""
+    while True:
+        packed = packed or stream.read(PACKED)
+        if not packed:
+            raise EOFError("compressed file ended before its end-of-stream marker was reached")
+        piece = inflater.decompress(packed, min(left, PIECE) or PIECE)
+        packed = inflater.unconsumed_tail
+        if piece:
+            left = max(0, left - len(piece))
+            yield piece
+        if not left and not to_end:
+            return
+        if inflater.eof:  # another member may follow; zeros may pad it
+            packed = inflater.unused_data.lstrip(b"\0")
+            while not packed and (more := stream.read(PACKED)):
+                packed = more.lstrip(b"\0")
+            if not packed:
+                return
+            inflater = zlib.decompressobj(31)
