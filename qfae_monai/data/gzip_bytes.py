@@ -64,7 +64,7 @@ def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
 
 
 def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
-    """Inflated pieces up to ``count`` bytes; with ``to_end`` those behind them too, of all members, checksums tested."""
+    """Inflated pieces up to ``count`` bytes; with ``to_end`` those behind too, of all members, checksums tested."""
     inflater = zlib.decompressobj(31)  # with gzip's header and checksum
     left, packed = count, b""
     while True:

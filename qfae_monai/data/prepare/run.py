@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.data.dicom_header import kept_headers
 from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
@@ -78,11 +79,12 @@ def prepare(
         "key": Pseudonyms(key).fingerprint,
         "software": SOFTWARE,
     }
-    found = recipe.find(folder)
-    begin(output, settings)
-    planned = _plan(recipe, found, seed)
     worker = Worker(recipe, output, format, key, refuse_burned_in)
-    results = list(run_tasks(worker, planned, description=recipe.name))
+    with kept_headers():
+        found = recipe.find(folder)
+        begin(output, settings)
+        planned = _plan(recipe, found, seed)
+        results = list(run_tasks(worker, planned, description=recipe.name))
     records = sorted((record for record, _ in results), key=lambda r: (r["patient"], r["series"]))
     reasons = {(record["patient"], record["series"]): reason for record, reason in results if reason}
     rows = sorted((row for record in records for row in record["rows"]), key=lambda row: str(row["output"]))

@@ -1,0 +1,58 @@
+"""Headers kept from finding series to reading them: parsed once, and again where the file is another."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qfae_monai.data import dicom_header, find_series, read_series
+from tests.data import dicom_factory as factory
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was parsed."""
+    counts: Counter[str] = Counter()
+    parse = dicom_header._parse
+
+    def counted(source: Any, named: bool) -> Any:
+        counts[source.path.name] += 1
+        return parse(source, named)
+
+    monkeypatch.setattr(dicom_header, "_parse", counted)
+    return counts
+
+
+def test_each_header_is_parsed_once(tmp_path: Path, parsed: Counter[str]) -> None:
+    factory.series(tmp_path)
+    alone = read_series(tmp_path)
+    parsed.clear()
+    with dicom_header.kept_headers():
+        files = find_series(tmp_path)[0].files
+        found = read_series(list(files))
+    assert set(parsed.values()) == {1}
+    assert np.array_equal(found.array, alone.array)
+    assert (found.files, found.attributes) == (alone.files, alone.attributes)
+
+
+def test_a_changed_file_is_parsed_again(tmp_path: Path, parsed: Counter[str]) -> None:
+    paths = factory.series(tmp_path)
+    with dicom_header.kept_headers():
+        files = find_series(tmp_path)[0].files
+        os.utime(paths[0], ns=(0, 0))
+        read_series(list(files))
+    assert parsed[paths[0].name] == 2
+    assert sum(parsed.values()) == len(paths) + 1
+
+
+def test_nothing_is_kept_beyond_the_block(tmp_path: Path, parsed: Counter[str]) -> None:
+    factory.series(tmp_path)
+    with dicom_header.kept_headers():
+        find_series(tmp_path)
+    read_series(tmp_path)
+    assert set(parsed.values()) == {2}
