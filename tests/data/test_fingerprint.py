@@ -86,18 +86,37 @@ def test_two_of_a_kind_are_one() -> None:
     assert fingerprint(Lambdad("image", power(2))) == fingerprint(Lambdad("image", power(2)))
 
 
-OVERLAYS: list[tuple[str, ...]] = [
-    (), ("datasets/ct_window",), ("datasets/brats2015", "datasets/brats2015_equalised"),
-]  # fmt: skip
+LOADER = "load_volume::transforms::1"
+SERIES = {"_target_": "qfae_monai.data.LoadSeriesd", "keys": ["image", "label"], "allow_missing_keys": True}
+READER = {"_target_": "monai.transforms.LoadImaged", "keys": "image", "ensure_channel_first": True,
+          "reader": {"_target_": "qfae_monai.data.SeriesReader"}}  # fmt: skip
+OVERLAYS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+    ((), {}),
+    (("datasets/ct_window",), {}),
+    (("datasets/brats2015", "datasets/brats2015_equalised"), {}),
+    ((), {LOADER: SERIES}),
+    ((), {LOADER: READER}),
+]
 
 
-@pytest.mark.parametrize("overlays", OVERLAYS)
-def test_bundle_transform_keeps_its_own_after_use(overlays: tuple[str, ...], tmp_path: Path) -> None:
-    transform = load_volume(*overlays)
+@pytest.mark.parametrize(("overlays", "overrides"), OVERLAYS)
+def test_bundle_transform_keeps_its_own_after_use(
+    overlays: tuple[str, ...], overrides: dict[str, Any], tmp_path: Path
+) -> None:
+    transform = load_volume(*overlays, **overrides)
     before = fingerprint(transform)
     nib.save(nib.Nifti1Image(np.random.default_rng(0).random((4, 5, 6), np.float32), np.eye(4)), tmp_path / "a.nii")
     transform({"image": str(tmp_path / "a.nii"), "mask": str(tmp_path / "a.nii")})
-    assert fingerprint(transform) == before == fingerprint(load_volume(*overlays))
+    assert fingerprint(transform) == before == fingerprint(load_volume(*overlays, **overrides))
+
+
+SERIES_ARGUMENTS: list[dict[str, Any]] = [{"time_point": 0}, {"series": "a.nii"}, {"allow": ["missing-slice"]}]
+
+
+@pytest.mark.parametrize("arguments", SERIES_ARGUMENTS)
+def test_what_the_series_reader_is_told_shows(arguments: dict[str, Any]) -> None:
+    told = load_volume(**{LOADER: {**SERIES, **arguments}})
+    assert fingerprint(told) != fingerprint(load_volume(**{LOADER: SERIES}))
 
 
 def test_bundle_transform_shows_a_changed_number() -> None:
