@@ -22,8 +22,9 @@ from qfae_monai.data.geometry_guard import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
 from qfae_monai.data.prepare.files import sha256_of_files
-from qfae_monai.data.prepare.intensity import foreground_percentiles, scale_to_unit
+from qfae_monai.data.prepare.intensity import scale_to_unit
 from qfae_monai.data.prepare.reading import read_image_and_mask
+from qfae_monai.transforms.foreground_percentiles import foreground_floor, foreground_percentiles
 
 NAMES = ("image", "label", "patient")  # parameters that may name somebody: a hash of them is kept
 
@@ -95,8 +96,7 @@ class Volumes(Recipe):
         pair = read_image_and_mask(source, allow=self.allow)
         array = pair.image.array
         low, high, rule = self._range(array)
-        least, most = float(array.min()), float(array.max())
-        floor = least + 1e-5 * (most - least)
+        floor = foreground_floor(float(array.min()), float(array.max()))
         planes = patient_planes(array, pair.image.affine, axis=self.axis)
         masks = None if pair.mask is None else patient_planes(pair.mask, pair.image.affine, axis=self.axis)
         first, last = self.index_range or (0, len(planes) - 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import get_track_meta
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
+from qfae_monai.transforms.foreground_percentiles import foreground_floor, percentiles
 from qfae_monai.transforms.volume_check import source_name
 
 __all__ = [
@@ -21,9 +21,6 @@ __all__ = [
     "ScaleIntensityForegroundPercentilesd",
     "foreground_mask",
 ]
-
-# share of the intensity range: resampling a constant background leaves round-off, which is not tissue
-BACKGROUND_TOLERANCE = 1e-5
 
 
 def foreground_mask(img: torch.Tensor) -> torch.Tensor:
@@ -42,8 +39,7 @@ def foreground_mask(img: torch.Tensor) -> torch.Tensor:
         >>> foreground_mask(torch.tensor([-3.0, -3.0, 0.0, 2.0])).tolist()
         [False, False, True, True]
     """
-    low, high = img.min(), img.max()
-    return img > low + BACKGROUND_TOLERANCE * (high - low)
+    return img > foreground_floor(float(img.min()), float(img.max()))
 
 
 class ScaleIntensityForegroundPercentiles(Transform):
@@ -78,13 +74,13 @@ class ScaleIntensityForegroundPercentiles(Transform):
         img = convert_to_tensor(img, dtype=torch.float32, track_meta=get_track_meta())
         values = convert_to_tensor(img, track_meta=False)
         inside = self._inside(img, values, mask)
-        low, high = np.percentile(values[inside].cpu().numpy(), [self.lower, self.upper])
+        low, high = percentiles(values[inside].cpu().numpy(), self.lower, self.upper)
         if not high > low:
             raise ValueError(
                 f"{source_name(img)}: expected different foreground intensities at percentiles {self.lower} and "
                 f"{self.upper}, got {low:g} at both."
             )
-        scaled = ((values - float(low)) / float(high - low)).clamp(0, 1) * inside
+        scaled = ((values - low) / (high - low)).clamp(0, 1) * inside
         return convert_to_dst_type(scaled, img)[0]  # with the affine and the file name of the image
 
     @staticmethod

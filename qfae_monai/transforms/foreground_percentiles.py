@@ -1,0 +1,48 @@
+"""What is foreground, and its percentiles: the one definition for tensors and arrays, in training and preparation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["foreground_floor", "foreground_percentiles", "percentiles"]
+
+# share of the intensity range: resampling a constant background leaves round-off, which is not tissue
+BACKGROUND_TOLERANCE = 1e-5
+
+
+def foreground_floor(low: float, high: float) -> float:
+    """The value above which voxels are foreground, of a volume from ``low`` to ``high``."""
+    return low + BACKGROUND_TOLERANCE * (high - low)
+
+
+def percentiles(values: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
+    """Two percentiles of all values, interpolated between neighbours in rank as ``numpy.percentile`` does."""
+    first, last = np.percentile(values, (lower, upper))
+    return float(first), float(last)
+
+
+def foreground_percentiles(array: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
+    """Two percentiles of the voxels above the volume's minimum; every voxel counts.
+
+    Args:
+        array: (X, Y, Z), any unit.
+        lower: percentile, in [0, 100).
+        upper: percentile, in (``lower``, 100].
+
+    Raises:
+        ValueError: when the percentiles are not in that order, voxels are NaN or infinite, or all are equal.
+
+    Example:
+        >>> foreground_percentiles(np.arange(101.0).reshape(101, 1, 1), 0, 100)
+        (1.0, 100.0)
+    """
+    if not 0 <= lower < upper <= 100:
+        raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got {lower} and {upper}.")
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)) or low == high:
+        raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}.")
+    flat = array.ravel(order="K")
+    return percentiles(flat[flat > foreground_floor(low, high)], lower, upper)
