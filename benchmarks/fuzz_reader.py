@@ -1,7 +1,8 @@
 """The reader against damaged input: `python benchmarks/fuzz_reader.py FOLDER --count 10000 --seed 0 --seconds 5`.
 
-Files of the folder (DICOM and NIfTI up to 2 MB) and a few small NIfTI files made here are mutated: bytes flipped,
-blocks overwritten or cut out, ends cut off, length fields made huge, tags removed or made contradictory. Each mutant is
+Files of the folder (DICOM and NIfTI up to 2 MB) and a few small NIfTI, NRRD and MetaImage files made here are mutated:
+bytes flipped, blocks overwritten or cut out, ends cut off, length fields made huge, tags removed or made contradictory,
+numbers of text headers replaced. Each mutant is
 read in a worker process with every risk allowed, first without and then with a time point. What counts as a failure:
 the worker dies; a mutant takes longer than the limit (of the worker's own time, as the machine may be busy; six times
 as long by the clock); an error other than ValueError comes out; the worker's memory passes 2 GB (a good part of it is
@@ -17,6 +18,7 @@ import io
 import logging
 import multiprocessing as mp
 import os
+import re
 import resource
 import shutil
 import sys
@@ -32,10 +34,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pydicom
+import SimpleITK as sitk
 
 MAX_SEED_BYTES = 2 << 20
 MAX_MEMORY = 2 << 30  # bytes
 START_SECONDS = 600  # for a worker to import what it needs
+TEXT_HEADERS = (".nrrd", ".mha")
+NUMBERS = (b"0", b"-1", b"7", b"65535", b"2147483648", b"99999999999999999999", b"1e30", b"nan", b"")
 VALUES: dict[str, Sequence[Any]] = {
     "Rows": (0, 1, 7, 65535),
     "Columns": (0, 1, 9, 65535),
@@ -106,6 +111,15 @@ def retag(data: bytearray, random: np.random.Generator) -> bytearray:
     return bytearray(written.getvalue())
 
 
+def renumber(data: bytearray, random: np.random.Generator) -> bytearray:
+    """One to three numbers of a text header replaced."""
+    for _ in range(int(random.integers(1, 4))):
+        found = list(re.finditer(rb"-?\d+(\.\d+)?", data[:400]))
+        start, end = found[int(random.integers(len(found)))].span() if found else (0, 0)
+        data[start:end] = NUMBERS[int(random.integers(len(NUMBERS)))]
+    return data
+
+
 MUTATIONS: tuple[Callable[[bytearray, np.random.Generator], bytearray], ...] = (
     flip,
     truncate,
@@ -124,10 +138,13 @@ def mutate(seed_file: Path, random: np.random.Generator) -> bytes:
     if inside:
         data = bytearray(gzip.decompress(bytes(data)))
     is_nifti = ".nii" in seed_file.name
+    is_text = seed_file.suffix in TEXT_HEADERS
     if is_nifti and (inside or seed_file.suffix == ".nii") and random.random() < 0.6:  # into the header
         data[:352] = flip(data[:352], random)
+    elif is_text and random.random() < 0.6:
+        data = renumber(data, random)
     else:
-        data = MUTATIONS[int(random.integers(len(MUTATIONS) - 2 * is_nifti))](data, random)
+        data = MUTATIONS[int(random.integers(len(MUTATIONS) - 2 * (is_nifti or is_text)))](data, random)
     return gzip.compress(bytes(data), 1) if inside else bytes(data)
 
 
@@ -140,13 +157,24 @@ def write_nifti_seeds(folder: Path) -> None:
     nib.save(nib.Nifti2Image(random.integers(0, 99, (9, 8, 7)).astype("int32"), np.eye(4)), folder / "d.nii")
 
 
+def write_itk_seeds(folder: Path) -> None:
+    """Small NRRD and MetaImage files, plain and compressed."""
+    random = np.random.default_rng(1)
+    image = sitk.GetImageFromArray(random.integers(0, 99, (7, 8, 9)).astype("int16"))
+    image.SetSpacing((1.0, 2.0, 3.0))
+    for suffix in TEXT_HEADERS:
+        for compressed in (False, True):
+            sitk.WriteImage(image, str(folder / f"{'packed' if compressed else 'plain'}{suffix}"), compressed)
+
+
 def seed_files(folder: Path, made: Path) -> list[Path]:
-    """Real files alternate with the small NIfTI files, at three to one."""
+    """Real files alternate with the small files made here, at three to one."""
     found = [path for path in sorted(folder.rglob("*")) if path.name.endswith((".dcm", ".nii", ".nii.gz"))]
     found = [path for path in found if path.stat().st_size <= MAX_SEED_BYTES]
     if not found:
         raise SystemExit(f"{folder}: expected .dcm, .nii or .nii.gz files up to {MAX_SEED_BYTES} bytes, got none")
     write_nifti_seeds(made)
+    write_itk_seeds(made)
     small = sorted(made.iterdir())
     return found + small * max(1, len(found) // (3 * len(small)))
 
@@ -180,7 +208,7 @@ def read(path: Path) -> str:
 
 
 def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> None:
-    """A worker: answers each mutant's number with its outcome, seconds, peak memory and files left behind."""
+    """A worker: answers each mutant's number with outcome, seconds (own, by the clock), peak memory and files left."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     os.environ["TMPDIR"] = str(folder / "tmp")
@@ -196,11 +224,11 @@ def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> Non
         path = mutant(files, seed, number, folder)
         connection.send("start")
         before = set((folder / "tmp").iterdir())
-        start = time.process_time()
+        wall, start = time.perf_counter(), time.process_time()
         outcome = read(path)
-        seconds = time.process_time() - start
+        seconds, wall = time.process_time() - start, time.perf_counter() - wall
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        connection.send((outcome, seconds, memory, len(set((folder / "tmp").iterdir()) - before)))
+        connection.send((outcome, seconds, wall, memory, len(set((folder / "tmp").iterdir()) - before)))
 
 
 @dataclass
@@ -209,7 +237,8 @@ class Report:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    slowest: tuple[float, int] = (0.0, -1)  # seconds, mutant
+    slowest: tuple[float, int] = (0.0, -1)  # seconds of the worker's own time, mutant
+    slowest_wall: tuple[float, int] = (0.0, -1)  # seconds by the clock, mutant
     memory: int = 0
 
 
@@ -242,8 +271,9 @@ class Worker:
             self.connection.send(number)
             self.connection.recv()  # the mutant is written
             if self.connection.poll(6 * limit):
-                outcome, seconds, memory, left = self.connection.recv()
+                outcome, seconds, wall, memory, left = self.connection.recv()
                 report.slowest = max(report.slowest, (seconds, number))
+                report.slowest_wall = max(report.slowest_wall, (wall, number))
                 report.memory = max(report.memory, memory)
                 if outcome not in ("read", "refused"):
                     problem = outcome
@@ -310,7 +340,11 @@ def main() -> None:
     report = fuzz(arguments.folder, count=arguments.count, seed=arguments.seed, seconds=arguments.seconds, progress=500)
     outcomes = ", ".join(f"{number} {word}" for word, number in sorted(report.outcomes.items()))
     print(f"{arguments.count} mutants with seed {arguments.seed} in {time.perf_counter() - start:.0f} s: {outcomes}")
-    print(f"slowest {report.slowest[0]:.2f} s (mutant {report.slowest[1]}), peak memory {report.memory >> 20} MB")
+    print(
+        f"slowest {report.slowest[0]:.2f} s of its worker's processor time (mutant {report.slowest[1]}), "
+        f"{report.slowest_wall[0]:.2f} s by the clock (mutant {report.slowest_wall[1]}), "
+        f"peak memory {report.memory >> 20} MB"
+    )
     for failure in report.failures:
         print(failure)
     raise SystemExit(bool(report.failures))

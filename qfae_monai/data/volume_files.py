@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from qfae_monai.data.series_files import MAX_BYTES, SourceFile
 __all__ = ["VolumeHeader", "read_volume", "read_volume_header"]
 
 HEADER_BYTES = 544  # of NIfTI 2, the longer one
+TEXT_BYTES = 1 << 16  # of NRRD and MetaImage, within which the number of axes stands
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from ITK's LPS
 KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd": "MetaImage"}
@@ -147,7 +149,20 @@ def _luminance(source: SourceFile, values: np.ndarray) -> np.ndarray:
     return np.rint(weighted).astype(values.dtype)
 
 
+def _check_axes(source: SourceFile) -> None:
+    """Refuse a number of axes for which ITK would write beyond its arrays, and die."""
+    with source.path.open("rb") as stream:
+        text = stream.read(TEXT_BYTES)
+    word = rb"dimension" if source.name.suffix.lower() == ".nrrd" else rb"NDims"
+    text = re.split(rb"\r?\n\r?\n" if word == rb"dimension" else rb"ElementDataFile", text, maxsplit=1)[0]
+    found = re.findall(rb"^\s*" + word + rb"\s*[=:]\s*(\S*)", text, re.MULTILINE | re.IGNORECASE)
+    if len(found) != 1 or found[0] not in (b"2", b"3", b"4"):
+        got = ", ".join(value.decode("latin1") for value in found) or "none"
+        raise ValueError(f"{word.decode()} 2 to 4 expected once in its header, got {got}")
+
+
 def _itk_reader(source: SourceFile) -> sitk.ImageFileReader:
+    _check_axes(source)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
     reader.SetFileName(str(source.path))

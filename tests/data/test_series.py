@@ -436,6 +436,19 @@ def test_nifti_header_that_declares_too_much_is_refused_before_memory_is_taken(t
         read_series(tmp_path / "a.nii")
 
 
+AXES = [b"99999999999999999999", b"65535", b"11", b"-1", b"0", b"", b"3\nNDims = 99"]
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_metaimage_of_too_many_axes_is_refused(tmp_path: Path, axes: bytes) -> None:
+    header = (
+        b"ObjectType = Image\nNDims = %s\nDimSize = 1 1 1\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n" % axes
+    )
+    (tmp_path / "a.mha").write_bytes(header + b"\0")
+    with pytest.raises(ValueError, match=r"a\.mha: .*NDims 2 to 4 expected once"):  # ITK dies of the first
+        read_series(tmp_path / "a.mha")
+
+
 def contradiction(**elements: Any) -> Any:
     def spoil(path: Path) -> None:
         factory.write(path, factory.image(factory.volume()[0], **elements))
