@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from preprocessing import command
-from qfae_monai.data.geometry_guard import check_allow
+from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
 from qfae_monai.data.prepare.files import sha256_of_files

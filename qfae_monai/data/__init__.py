@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qfae_monai.data.geometry_guard import RISKS
+    from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import image_folder_datalist
     from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 MODULES = {
-    "geometry_guard": ("RISKS",),
+    "geometry_risks": ("RISKS",),
     "image_folder": ("image_folder_datalist",),
     "series": ("Series", "SeriesSummary", "find_series", "read_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),

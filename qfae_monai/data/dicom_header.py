@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pydicom
@@ -24,7 +21,6 @@ __all__ = [
     "NotAnImage",
     "NotDicom",
     "check_native_length",
-    "kept_headers",
     "native_size",
     "read_header",
     "syntax_name",
@@ -63,8 +59,6 @@ KEYWORDS = """
     SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData
 """.split()  # noqa: SIM905 (fifty names read better as text)
 KEYWORDS += VOLUME_KEYWORDS
-MAX_KEPT = 20_000  # headers, of about 20 kB
-KEPT: ContextVar[dict[tuple[Any, ...], DicomFile] | None] = ContextVar("kept_headers", default=None)
 
 
 class NotDicom(ValueError):
@@ -122,33 +116,6 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
         NotAnImage: when it is DICOM without an image.
         ValueError: when the header is damaged, or contradicts itself about its pixels.
     """
-    kept = KEPT.get()
-    if kept is None:
-        return _parse(source, named)
-    stat = source.path.stat()
-    key = (source.path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-    file = kept.pop(key, None)
-    if file is None:
-        file = _parse(source, named)
-        if not named and len(kept) < MAX_KEPT:  # a named file passes where an unnamed one would be left aside
-            kept[key] = file
-    return replace(file, source=source)
-
-
-@contextmanager
-def kept_headers() -> Iterator[None]:
-    """Within it, headers that were read to find series are not parsed again to read them; each is kept for one use.
-
-    A file whose size or time of change differs is parsed again. For this process and thread: others parse their own.
-    """
-    token = KEPT.set({})
-    try:
-        yield
-    finally:
-        KEPT.reset(token)
-
-
-def _parse(source: SourceFile, named: bool) -> DicomFile:
     with source.path.open("rb") as stream:
         start = stream.read(START)
     _check_prefix(source, start[:132], named)

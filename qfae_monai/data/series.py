@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from qfae_monai.data.dicom_frames import Frame, frames_of
-from qfae_monai.data.dicom_header import DicomFile, NotAnImage, NotDicom, read_header
+from qfae_monai.data.dicom_header import DicomFile, NotAnImage, NotDicom
 from qfae_monai.data.dicom_pixels import stored_values
 from qfae_monai.data.dicom_values import padding_mask, real_values
-from qfae_monai.data.geometry_guard import Stack, check_allow, stack_frames
+from qfae_monai.data.geometry_guard import stack_frames
+from qfae_monai.data.geometry_risks import Stack, check_allow
+from qfae_monai.data.kept_headers import header_of
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
 from qfae_monai.data.series_files import SourceFile, open_source
 from qfae_monai.data.volume_files import read_volume, read_volume_header
@@ -115,7 +117,7 @@ def read_series(
         series: SeriesInstanceUID, SeriesNumber, description or file name, where several series lie together.
         time_point: which volume, from 0, where positions repeat (time points, echoes, segments; the fourth axis of a
             NIfTI).
-        allow: names of :data:`qfae_monai.data.geometry_guard.RISKS` that may pass; what passed is in ``risks``.
+        allow: names of :data:`qfae_monai.data.geometry_risks.RISKS` that may pass; what passed is in ``risks``.
 
     Raises:
         FileNotFoundError: when there is no such file or folder.
@@ -172,7 +174,7 @@ def _groups(files: list[SourceFile], named: bool, mixed: bool, collect: bool = F
             groups[str(file.name)] = _Group(str(file.name), volume=file)
             continue
         try:
-            header = read_header(file, named)
+            header = header_of(file, named)
         except (NotDicom, NotAnImage) as error:
             if collect and (named or isinstance(error, NotAnImage)):
                 groups[str(file.name)] = _Group(str(file.name), problem=error, source=file)

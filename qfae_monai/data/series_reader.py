@@ -14,7 +14,7 @@ from monai.transforms import LoadImage, MapTransform, Transform
 from monai.utils import ensure_tuple
 from monai.utils.enums import MetaKeys, SpaceKeys
 
-from qfae_monai.data.geometry_guard import check_allow
+from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.series import Series, read_series
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
 

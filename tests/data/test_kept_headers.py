@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qfae_monai.data import dicom_header, find_series, read_series
+from qfae_monai.data import find_series, kept_headers, read_series
 from tests.data import dicom_factory as factory
 
 
@@ -18,13 +18,13 @@ from tests.data import dicom_factory as factory
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was parsed."""
     counts: Counter[str] = Counter()
-    parse = dicom_header._parse
+    parse = kept_headers.read_header
 
     def counted(source: Any, named: bool) -> Any:
         counts[source.path.name] += 1
         return parse(source, named)
 
-    monkeypatch.setattr(dicom_header, "_parse", counted)
+    monkeypatch.setattr(kept_headers, "read_header", counted)
     return counts
 
 
@@ -32,7 +32,7 @@ def test_each_header_is_parsed_once(tmp_path: Path, parsed: Counter[str]) -> Non
     factory.series(tmp_path)
     alone = read_series(tmp_path)
     parsed.clear()
-    with dicom_header.kept_headers():
+    with kept_headers.kept_headers():
         files = find_series(tmp_path)[0].files
         found = read_series(list(files))
     assert set(parsed.values()) == {1}
@@ -42,7 +42,7 @@ def test_each_header_is_parsed_once(tmp_path: Path, parsed: Counter[str]) -> Non
 
 def test_a_changed_file_is_parsed_again(tmp_path: Path, parsed: Counter[str]) -> None:
     paths = factory.series(tmp_path)
-    with dicom_header.kept_headers():
+    with kept_headers.kept_headers():
         files = find_series(tmp_path)[0].files
         os.utime(paths[0], ns=(0, 0))
         read_series(list(files))
@@ -52,7 +52,7 @@ def test_a_changed_file_is_parsed_again(tmp_path: Path, parsed: Counter[str]) ->
 
 def test_nothing_is_kept_beyond_the_block(tmp_path: Path, parsed: Counter[str]) -> None:
     factory.series(tmp_path)
-    with dicom_header.kept_headers():
+    with kept_headers.kept_headers():
         find_series(tmp_path)
     read_series(tmp_path)
     assert set(parsed.values()) == {2}

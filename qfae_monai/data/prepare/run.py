@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.dicom_header import kept_headers
+from qfae_monai.data.kept_headers import kept_headers
 from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
