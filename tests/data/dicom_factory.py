@@ -29,6 +29,8 @@ AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
 
 def image(pixels: np.ndarray, **elements: Any) -> Dataset:
     """A data set with the pixel attributes of ``pixels`` (rows, columns) or (frames, rows, columns)."""
@@ -179,3 +181,32 @@ def enhanced(
             pointers.append(pointer)
         dataset.DimensionIndexSequence = pointers
     return write(path, dataset)
+
+
+def true_affine(orientation: Any, step: Any, origin: Any = (10.0, 20.0, 30.0), spacing: Any = (0.7, 0.9)) -> np.ndarray:
+    """Index (column, row, slice) to RAS+ by the formula of DICOM PS3.3 C.7.6.2.1.1."""
+    affine = np.eye(4)
+    affine[:3, 0] = np.array(orientation[:3]) * spacing[1]
+    affine[:3, 1] = np.array(orientation[3:]) * spacing[0]
+    affine[:3, 2], affine[:3, 3] = step, origin
+    return LPS @ affine
+
+
+def oblique() -> tuple[float, ...]:
+    """Axial, turned by 20 degrees about x and then 10 degrees about z."""
+    a, b = np.radians([20, 10])
+    turn_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    turn_z = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    return tuple(np.concatenate([(turn_z @ turn_x)[:, 0], (turn_z @ turn_x)[:, 1]]).tolist())
+
+
+def missing(folder: Path) -> None:
+    """A series without its third slice."""
+    series(folder, shuffle=False, skip=[2])
+
+
+def two_series(folder: Path) -> None:
+    """Two series in one folder."""
+    series(folder, shuffle=False, SeriesNumber=3, SeriesDescription="first")
+    elements: dict[str, Any] = {"SeriesInstanceUID": "1.2.3.4", "SeriesNumber": 4}
+    series(folder / "b", volume() + 7, origin=(10, 20, 42.5), **elements)

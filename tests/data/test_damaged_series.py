@@ -1,0 +1,92 @@
+"""What is damaged, contradictory or no image is refused by name, or left aside in a folder."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qfae_monai.data import read_series
+from tests.data import dicom_factory as factory
+
+
+def contradiction(**elements: Any) -> Any:
+    def spoil(path: Path) -> None:
+        factory.write(path, factory.image(factory.volume()[0], **elements))
+
+    return spoil
+
+
+def text_file(path: Path) -> None:
+    path.write_text("no image\n" * 40)
+
+
+def report(path: Path) -> None:
+    dataset = factory.image(factory.volume()[0], SOPClassUID=factory.REPORT)
+    for keyword in ("Rows", "Columns", "PixelData", "BitsAllocated"):
+        delattr(dataset, keyword)
+    factory.write(path, dataset)
+
+
+def truncated(path: Path) -> None:
+    factory.write(path, factory.image(factory.volume()[0]))
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def unknown_syntax(path: Path) -> None:
+    dataset = factory.image(factory.volume()[0])
+    factory.write(path, dataset, "1.2.840.10008.1.2.1")
+    data = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0")
+    path.write_bytes(data)
+
+
+DAMAGED: list[list[Any]] = [
+    [contradiction(Rows=400), "expected 2400 bytes of pixels for 1 x 400 x 3 x 1 of 16 bits, got 24"],
+    [contradiction(Columns=1), "expected 8 bytes of pixels"],
+    [contradiction(NumberOfFrames=3), "expected 72 bytes of pixels"],
+    [contradiction(NumberOfFrames=-3), "expected NumberOfFrames 1 to"],
+    [contradiction(Rows=0), "expected Rows 1 to 65535, got 0"],
+    [contradiction(BitsAllocated=12), "expected BitsAllocated 1 or 8 or 16 or 32, got 12"],
+    [contradiction(BitsStored=17), "expected BitsStored 1 to 16, got 17"],
+    [contradiction(SamplesPerPixel=2), "expected SamplesPerPixel 1 or 3, got 2"],
+    [contradiction(Rows=65535, Columns=65535), "expected 8589672450 bytes"],
+    [contradiction(RescaleSlope=0), "expected a rescale slope other than 0"],
+    [contradiction(PixelSpacing=[0.7, -0.9]), "expected a PixelSpacing above 0 mm"],
+    [contradiction(ImageOrientationPatient=[1, 0, 0, 1, 0, 0]), "expected two orthogonal unit vectors"],
+    [contradiction(ImagePositionPatient=[1, 2]), "expected 3 finite numbers in ImagePositionPatient"],
+    [text_file, "expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them"],
+    [report, "expected an image, got Basic Text SR Storage without pixel data"],
+    [truncated, "truncated, expected 24 bytes of pixels, got 19"],
+    [unknown_syntax, r"1\.2\.840\.10008\.1\.2\.9"],
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), DAMAGED)
+def test_damaged_file_is_refused_by_name(tmp_path: Path, spoil: Any, message: str) -> None:
+    spoil(tmp_path / "bad.dcm")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=rf"bad\.dcm: .*{message}"):
+            read_series(tmp_path / "bad.dcm")
+
+
+def test_what_is_no_image_is_left_aside_in_a_folder(tmp_path: Path) -> None:
+    factory.series(tmp_path)
+    report(tmp_path / "report.dcm")
+    text_file(tmp_path / "readme.txt")
+    assert np.array_equal(read_series(tmp_path).array, factory.volume().T)
+
+
+def test_damaged_slice_is_not_left_aside(tmp_path: Path) -> None:
+    truncated(factory.series(tmp_path)[2])
+    with pytest.raises(ValueError, match="truncated"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["none.dcm", "none", "none.zip"])
+def test_missing_source(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=name):
+        read_series(tmp_path / name)
