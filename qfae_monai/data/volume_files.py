@@ -149,20 +149,27 @@ def _luminance(source: SourceFile, values: np.ndarray) -> np.ndarray:
     return np.rint(weighted).astype(values.dtype)
 
 
-def _check_axes(source: SourceFile) -> None:
-    """Refuse a number of axes for which ITK would write beyond its arrays, and die."""
+def _check_text(source: SourceFile) -> None:
+    """Refuse text headers that ITK dies of: too many axes, and voxels in a pattern of files."""
     with source.path.open("rb") as stream:
         text = stream.read(TEXT_BYTES)
-    word = rb"dimension" if source.name.suffix.lower() == ".nrrd" else rb"NDims"
-    text = re.split(rb"\r?\n\r?\n" if word == rb"dimension" else rb"ElementDataFile", text, maxsplit=1)[0]
-    found = re.findall(rb"^\s*" + word + rb"\s*[=:]\s*(\S*)", text, re.MULTILINE | re.IGNORECASE)
+    if source.name.suffix.lower() == ".nrrd":
+        text, axes, other = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0], "dimension", rb"^data ?file:[ \t]*(.*)"
+    else:
+        text = re.sub(rb"(ElementDataFile[^\n]*).*", rb"\1", text, count=1, flags=re.DOTALL)
+        axes, other = "NDims", rb"^\s*ElementDataFile\s*[=:][ \t]*(.*)"
+    found = re.findall(rb"^\s*" + axes.encode() + rb"\s*[=:]\s*(\S*)", text, re.MULTILINE | re.IGNORECASE)
     if len(found) != 1 or found[0] not in (b"2", b"3", b"4"):
         got = ", ".join(value.decode("latin1") for value in found) or "none"
-        raise ValueError(f"{word.decode()} 2 to 4 expected once in its header, got {got}")
+        raise ValueError(f"{axes} 2 to 4 expected once in its header, got {got}")
+    for value in re.findall(other, text, re.MULTILINE | re.IGNORECASE):
+        name = value.decode("utf-8", "replace").strip()
+        if name.upper() != "LOCAL" and ("%" in name or "\0" in name or not (source.path.parent / name).is_file()):
+            raise ValueError(f"its voxels or one file with them expected, got {name[:80]!r}")
 
 
 def _itk_reader(source: SourceFile) -> sitk.ImageFileReader:
-    _check_axes(source)
+    _check_text(source)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
     reader.SetFileName(str(source.path))
