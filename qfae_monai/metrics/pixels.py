@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-KEPT_BITS = 20
-"""Of a float32: sign, exponent and 11 bits of the mantissa; scores closer than 1 in 2000 are counted as equal."""
+from qfae_monai.metrics import counts
+from qfae_monai.metrics.histogram import FINE_BITS, ordered_bins
 
 
 class PixelRanking(Metric):
     """How well a map ranks lesion pixels above others, from two histograms of its values.
 
-    Bins are the leading bits of the float32 itself, so they are fine at every scale; scikit-learn does the rest, each
-    bin weighted by its count.
+    Bins are those of `MapHistogram`, kept densely so that ranks can be summed. Without both kinds of pixels the
+    result is NaN, with a warning.
 
     Args:
         measure: `average_precision` or `roc_auc`.
         output_transform: engine output -> (scores, labels), two tensors of any equal shape; label > 0 is lesion.
 
     Raises:
-        ValueError: for an unknown measure; at the end of a run without both kinds of pixels.
+        ValueError: for an unknown measure, or NaN or infinite map values.
     """
 
     def __init__(
@@ -42,32 +43,24 @@ class PixelRanking(Metric):
 
     @reinit__is_reduced
     def reset(self) -> None:
-        self._counts = torch.zeros(2, 2**KEPT_BITS, dtype=torch.int64, device=self._device)
+        self._counts = torch.zeros(2, 2**FINE_BITS, dtype=torch.int64, device=self._device)
 
     @reinit__is_reduced
     def update(self, output: tuple[Tensor, Tensor]) -> None:
-        scores, labels = (part.detach().reshape(-1).to(self._device) for part in output)
-        bins = _ordered_bins(scores)
+        scores, labels = (part.detach().reshape(-1).cpu() for part in output)
+        bins, lesion = ordered_bins(scores.float().numpy()), labels.numpy() > 0
         for kind in (0, 1):
-            self._counts[kind] += torch.bincount(bins[(labels > 0) == bool(kind)], minlength=2**KEPT_BITS)
+            found = np.bincount(bins[lesion == bool(kind)], minlength=2**FINE_BITS)
+            self._counts[kind] += torch.from_numpy(found).to(self._device)
 
     @sync_all_reduce("_counts")
     def compute(self) -> float:
         normal, lesion = self._counts.cpu().numpy()
         if not normal.any() or not lesion.any():
-            raise ValueError(
-                f"expected pixels with and without lesion, got {normal.sum()} normal and {lesion.sum()} lesion"
+            warnings.warn(
+                f"pixel {self.measure} is undefined: expected pixels with and without lesion, got {normal.sum()} "
+                f"normal and {lesion.sum()} lesion",
+                stacklevel=2,
             )
-        used = (normal + lesion).nonzero()[0]
-        labels = [0] * len(used) + [1] * len(used)
-        ranks = [*used, *used]
-        weights = [*normal[used], *lesion[used]]
-        score = average_precision_score if self.measure == "average_precision" else roc_auc_score
-        return float(score(labels, ranks, sample_weight=weights))
-
-
-def _ordered_bins(scores: Tensor) -> Tensor:
-    """float32 -> bin numbers in the same order: the bit pattern, with negative numbers turned around."""
-    bits = scores.float().contiguous().view(torch.int32).long()
-    ordered = torch.where(bits < 0, -(bits + 2**31) - 1, bits) + 2**31
-    return ordered >> (32 - KEPT_BITS)
+        score = counts.average_precision if self.measure == "average_precision" else counts.auroc
+        return float(score(normal, lesion))

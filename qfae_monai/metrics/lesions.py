@@ -1,0 +1,130 @@
+"""Lesions one by one: which were found at a threshold, how many false alarms, and how large they are.
+
+The lesion-wise convention of segmentation challenges: a lesion is a connected component of the mask under full
+connectivity (26 neighbours in volumes, 8 in images); it is found if the thresholded map touches it anywhere; a false
+positive is a component of the thresholded map that touches no lesion.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+SIZE_BANDS = {
+    "volume": (0.0, 100.0, 1_000.0, 10_000.0, np.inf),
+    "image": (0.0, 100.0, 400.0, 1_600.0, np.inf),
+}
+"""Edges of lesion sizes. Volumes: mm3, spheres of 5.8, 12.4 and 26.7 mm across. Images: pixels, squares of side 10, 20
+and 40. Fixed, so that two data sets and two runs can be compared band by band."""
+
+SIZE_UNITS = {"volume": "mm3", "image": "pixels"}
+
+
+class LesionRow(NamedTuple):
+    """One lesion under an anomaly map.
+
+    lesion: number in the label array, from 1. voxels: its size. mm3: its volume, None without a voxel size.
+    peak, mean: of the map inside. found: peak above the threshold, None without one.
+    """
+
+    lesion: int
+    voxels: int
+    mm3: float | None
+    peak: float
+    mean: float
+    found: bool | None
+
+
+class Detection(NamedTuple):
+    """A map at a threshold. dice: NaN where the mask is empty. found: lesions touched. false_positives: components."""
+
+    dice: float
+    found: int
+    false_positives: int
+
+
+def label_lesions(mask: ArrayLike) -> tuple[NDArray[np.int32], int]:
+    """Connected components of a mask under full connectivity.
+
+    Args:
+        mask: (H, W) or (X, Y, Z); more than 0 is lesion.
+
+    Returns:
+        Component numbers 1.. (0 outside) in the mask's shape, and how many there are.
+    """
+    inside = np.asarray(mask) > 0
+    labels, count = ndimage.label(inside, structure=np.ones((3,) * inside.ndim), output=np.int32)
+    return labels, int(count)
+
+
+def lesion_rows(
+    labels: NDArray[np.int32],
+    anomaly_map: NDArray,
+    threshold: float | None = None,
+    voxel_mm3: float | None = None,
+) -> list[LesionRow]:
+    """Describe every lesion of a case.
+
+    Args:
+        labels: component numbers from `label_lesions`.
+        anomaly_map: same shape.
+        threshold: above it a pixel is called abnormal.
+        voxel_mm3: volume of one voxel, mm3.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    _check_shapes(anomaly_map, labels)
+    numbers = np.arange(1, int(labels.max(initial=0)) + 1)
+    if not len(numbers):
+        return []
+    voxels = np.bincount(labels.ravel())[1:]
+    peaks = ndimage.maximum(anomaly_map, labels, numbers)
+    means = ndimage.mean(anomaly_map, labels, numbers)
+    return [
+        LesionRow(
+            int(number),
+            int(size),
+            None if voxel_mm3 is None else float(size * voxel_mm3),
+            float(peak),
+            float(mean),
+            None if threshold is None else bool(peak > threshold),
+        )
+        for number, size, peak, mean in zip(numbers, voxels, peaks, means, strict=True)
+    ]
+
+
+def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) -> Detection:
+    """Threshold a map (strictly above) and hold it against the lesions.
+
+    Args:
+        anomaly_map: (H, W) or (X, Y, Z).
+        labels: component numbers from `label_lesions`, same shape.
+        threshold: in units of the map.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    _check_shapes(anomaly_map, labels)
+    called = anomaly_map > threshold
+    lesion = labels > 0
+    components, count = label_lesions(called)
+    touching = np.unique(components[lesion & called])
+    return Detection(
+        dice=float(2 * (called & lesion).sum() / (called.sum() + lesion.sum())) if lesion.any() else float("nan"),
+        found=len(np.unique(labels[lesion & called])),
+        false_positives=count - len(touching),
+    )
+
+
+def size_band(sizes: ArrayLike, kind: Literal["volume", "image"]) -> NDArray[np.intp]:
+    """Number of the band in `SIZE_BANDS` that holds each size: edge `i` included, edge `i + 1` not."""
+    return np.digitize(np.asarray(sizes, dtype=np.float64), SIZE_BANDS[kind][1:-1])
+
+
+def _check_shapes(anomaly_map: NDArray, labels: NDArray) -> None:
+    if anomaly_map.shape != labels.shape:
+        raise ValueError(f"expected map and mask of one shape, got {anomaly_map.shape} and {labels.shape}")
