@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qfae_monai.data.geometry_risks import RISKS
-    from qfae_monai.data.image_folder import image_folder_datalist
+    from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
     from qfae_monai.data.slice_store import SliceStore
@@ -26,6 +26,7 @@ __all__ = [
     "SeriesSummary",
     "SliceDataset",
     "SliceStore",
+    "check_folder_patients",
     "check_patient_disjoint",
     "find_series",
     "image_folder_datalist",
@@ -36,7 +37,7 @@ __all__ = [
 
 MODULES = {
     "geometry_risks": ("RISKS",),
-    "image_folder": ("image_folder_datalist",),
+    "image_folder": ("check_folder_patients", "image_folder_datalist"),
     "series": ("Series", "SeriesSummary", "find_series", "read_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
     "slice_store": ("SliceStore",),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["image_folder_datalist"]
+__all__ = ["check_folder_patients", "image_folder_datalist"]
 
 SPLITS = {"train": ("train",), "valid": ("valid", "val"), "val": ("valid", "val"), "test": ("test",)}
 CLASSES = {"good": 0, "ungood": 1}  # image_label: 1 abnormal, 0 normal
@@ -18,7 +19,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SHOWN = 5  # names that an error lists
 
 
-def image_folder_datalist(root: str | PathLike, split: str, *, require_masks: bool = False) -> list[dict[str, Any]]:
+def image_folder_datalist(
+    root: str | PathLike, split: str, *, require_masks: bool = False, patient_pattern: str | None = None
+) -> list[dict[str, Any]]:
     """Images of one split of a folder in BMAD's layout, upper and lower case alike.
 
     ::
@@ -32,16 +35,18 @@ def image_folder_datalist(root: str | PathLike, split: str, *, require_masks: bo
         root: folder with the splits.
         split: "train", "valid" (or "val") or "test".
         require_masks: whether every abnormal image needs a mask.
+        patient_pattern: regular expression whose first group, found in a file's name, is the patient; None takes each
+            image for a patient of its own.
 
     Returns:
         Dictionaries sorted by path: ``image`` (path), ``image_label`` (1 abnormal, 0 normal), ``case`` (file name
-        without suffix, with its class in front where good and Ungood share the name) and, where there is one, ``label``
-        (path of the mask).
+        without suffix, with its class in front where good and Ungood share the name), ``patient`` where there is a
+        pattern and, where there is one, ``label`` (path of the mask).
 
     Raises:
         FileNotFoundError: when a folder is missing or has no images, or a required mask is missing.
         ValueError: when the split is unknown, ``train`` has abnormal images, the layout is ambiguous, two images share
-            a name, or a mask has no image.
+            a name, a mask has no image, or a name does not match the pattern.
     """
     folder = _split_folder(Path(root), split)
     classes = {name: _class_files(folder, name) for name in CLASSES}
@@ -56,8 +61,36 @@ def image_folder_datalist(root: str | PathLike, split: str, *, require_masks: bo
         for stem, image in images.items():
             case = f"{name}_{stem}" if stem in shared else stem
             label = {"label": str(masks[stem])} if stem in masks else {}
-            entries.append({"image": str(image), "image_label": CLASSES[name], "case": case, **label})
+            patient = {} if patient_pattern is None else {"patient": _patient(image, patient_pattern)}
+            entries.append({"image": str(image), "image_label": CLASSES[name], "case": case, **patient, **label})
     return sorted(entries, key=lambda entry: entry["image"])
+
+
+def check_folder_patients(root: str | PathLike, patient_pattern: str | None) -> None:
+    """Refuse a folder in which one patient is in two splits: the evaluation would know its test cases.
+
+    Args:
+        root, patient_pattern: as in :func:`image_folder_datalist`; without a pattern no patients are known.
+
+    Raises:
+        ValueError: when a patient is in two splits.
+    """
+    if patient_pattern is None:
+        return
+    owner: dict[str, str] = {}
+    for split in ("train", "valid", "test"):
+        for entry in image_folder_datalist(root, split, patient_pattern=patient_pattern):
+            patient = entry["patient"]
+            if owner.setdefault(patient, split) != split:
+                raise ValueError(f"{root}: expected each patient in one split, got {patient} in {owner[patient]} and "
+                                 f"{split} ({Path(entry['image']).name}).")  # fmt: skip
+
+
+def _patient(image: Path, pattern: str) -> str:
+    found = re.search(pattern, image.name)
+    if not found or not found.groups():
+        raise ValueError(f"{image}: expected a name in which {pattern!r} finds a group, the patient; got none.")
+    return found.group(1)
 
 
 def _split_folder(root: Path, split: str) -> Path:

@@ -20,7 +20,7 @@ IDENTIFIERS = ("case", "patient", "image_label")
 SHOWN = 5  # entries that an error lists
 
 
-def volume_datalist(path: str | PathLike, section: str) -> list[dict[str, Any]]:
+def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = None) -> list[dict[str, Any]]:
     """Volumes of one section of a data list file.
 
     Args:
@@ -28,6 +28,7 @@ def volume_datalist(path: str | PathLike, section: str) -> list[dict[str, Any]]:
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case`` and
             ``patient``. Paths are relative to the file's folder.
         section: name of the list, such as "training", "validation" or "test".
+        limit: at most so many, spread evenly over the list; None for all.
 
     Returns:
         One dictionary a volume, with absolute paths and a ``case``: the image's file name without suffix, or its
@@ -42,7 +43,8 @@ def volume_datalist(path: str | PathLike, section: str) -> list[dict[str, Any]]:
     entries = _section(content, section, path)
     _check_files(entries, f"section {section!r} of {path}")
     cases = _case_names(content, path)
-    return [{**entry, "case": str(entry.get("case", cases[_image(entry)]))} for entry in entries]
+    kept = entries if limit is None else entries[:: max(1, -(-len(entries) // limit))]
+    return [{**entry, "case": str(entry.get("case", cases[_image(entry)]))} for entry in kept]
 
 
 def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,15 @@ from monai.inferers import Inferer
 from torch import Tensor
 from torch.nn import functional as F
 
-from qfae_monai.scoring import AnomalyScorer
+from qfae_monai.scoring import AnomalyResult, AnomalyScorer, VolumeScore
 from qfae_monai.transforms import ResizedCropRotateFlip
 from qfae_monai.transforms.foreground import foreground_mask
 
 
 class AnomalyInferer(Inferer):
     """Reconstruct and score. Slices that are empty or outside of `index_range` are skipped: their score is NaN.
+
+    Memory is that of one volume and its maps, whatever the number of volumes.
 
     Args:
         scorer: image and reconstruction to anomaly map and score.
@@ -26,7 +28,9 @@ class AnomalyInferer(Inferer):
         index_range: first and last slice (inclusive) to look at; None for all.
         min_foreground: share of pixels above the volume's minimum below which a slice counts as empty.
         batch_size: slices in one forward pass.
+        volume_score: slice scores to the score of a volume; the largest by default.
         return_reconstruction: also return what the network made of the image.
+        rivals: name -> training-free map of the same images, computed beside the method's.
     """
 
     def __init__(
@@ -38,7 +42,9 @@ class AnomalyInferer(Inferer):
         index_range: Sequence[int] | None = None,
         min_foreground: float = 0.01,
         batch_size: int = 16,
+        volume_score: VolumeScore | None = None,
         return_reconstruction: bool = False,
+        rivals: Mapping[str, Callable[[Tensor], AnomalyResult]] | None = None,
     ) -> None:
         super().__init__()
         self.scorer = scorer
@@ -48,7 +54,9 @@ class AnomalyInferer(Inferer):
         self.index_range = index_range
         self.min_foreground = min_foreground
         self.batch_size = batch_size
+        self.volume_score = VolumeScore() if volume_score is None else volume_score
         self.return_reconstruction = return_reconstruction
+        self.rivals = dict(rivals or {})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Score a batch of images or of volumes.
@@ -59,55 +67,87 @@ class AnomalyInferer(Inferer):
 
         Returns:
             `anomaly_map` of the input's spatial shape with one channel, `slice_scores` (B, number of slices; 1 for an
-            image) and `score` (B,), the largest slice score; on request `reconstruction`.
+            image), `score` (B,), `empty` and `outside` (B,), the numbers of slices skipped for either reason; on
+            request `reconstruction`; for each rival `<name>_map`, `<name>_slice_scores` and `<name>_score`.
 
         Raises:
-            ValueError: if no slice of a volume can be scored.
+            ValueError: if no slice of a volume can be scored, or a score is NaN or infinite.
         """
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        source = inputs.meta.get("filename_or_obj", "") if isinstance(inputs, MetaTensor) else ""
         self.scorer.to(images.device)
         with torch.no_grad():
-            results = [self._volume(volume, network) for volume in images] if images.dim() == 5 else [
-                self._images(images[i : i + self.batch_size], network) for i in range(0, len(images), self.batch_size)
-            ]  # fmt: skip
-        return {key: torch.cat([result[key] for result in results]) for key in results[0]}
+            if images.dim() == 5:
+                results = [self._volume(volume, network) for volume in images]
+            else:
+                parts = images.split(self.batch_size)
+                results = [self._with_counts(self._images(part, network)) for part in parts]
+        output = {key: torch.cat([result[key] for result in results]) for key in results[0]}
+        if not torch.isfinite(output["score"]).all():
+            raise ValueError(f"{source or 'image'}: expected finite scores, got {output['score'].tolist()}")
+        return output
 
     def _images(self, images: Tensor, network: Callable[..., Tensor]) -> dict[str, Tensor]:
         reconstruction = network(images)
-        found = self.scorer(images, reconstruction)
-        output = {"anomaly_map": found.anomaly_map, "slice_scores": found.score[:, None], "score": found.score}
+        output = _named("", self.scorer(images, reconstruction))
+        for name, rival in self.rivals.items():
+            output |= _named(f"{name}_", rival(images))
         return output | ({"reconstruction": reconstruction[:, :1]} if self.return_reconstruction else {})
+
+    @staticmethod
+    def _with_counts(output: dict[str, Tensor]) -> dict[str, Tensor]:
+        none = torch.zeros(len(output["score"]), dtype=torch.int64)
+        return output | {"empty": none, "outside": none}
 
     def _volume(self, volume: Tensor, network: Callable[..., Tensor]) -> dict[str, Tensor]:
         """volume: (1, X, Y, Z) -> the same dictionary for a batch of one."""
         slices = volume[0].movedim(self.axis, 0)
-        chosen = self._chosen(volume)
+        chosen, empty, outside = self._chosen(volume)
         wanted = self.resize(slices[chosen])[:, None].to(slices.dtype)
-        parts = [self._images(wanted[i : i + self.batch_size], network) for i in range(0, len(wanted), self.batch_size)]
-        scores = slices.new_full((len(slices),), torch.nan)
-        scores[chosen] = torch.cat([part["score"] for part in parts]).to(scores.dtype)
-        output = {"slice_scores": scores[None], "score": scores[chosen].amax()[None]}
-        for key in ("anomaly_map", "reconstruction")[: 1 + self.return_reconstruction]:
+        parts = [self._images(part, network) for part in wanted.split(self.batch_size)]
+        output = {"empty": torch.tensor([empty]), "outside": torch.tensor([outside])}
+        for key in parts[0]:
             found = torch.cat([part[key] for part in parts])
-            stack = torch.zeros_like(slices)
-            stack[chosen] = F.interpolate(
-                found, size=slices.shape[1:], mode="bilinear", align_corners=False, antialias=True
-            )[:, 0].to(stack.dtype)  # fmt: skip
-            output[key] = stack.movedim(0, self.axis)[None, None]
+            if key.endswith("slice_scores"):
+                scores = slices.new_full((len(slices),), torch.nan)
+                scores[chosen] = found[:, 0].to(scores.dtype)
+                output[key] = scores[None]
+            elif key.endswith("score"):
+                output[key] = self.volume_score(found).reshape(1)
+            else:
+                output[key] = self._stacked(found, slices, chosen)
         return output
 
-    def _chosen(self, volume: Tensor) -> Tensor:
-        """Numbers of the slices to look at."""
+    def _stacked(self, found: Tensor, slices: Tensor, chosen: Tensor) -> Tensor:
+        """Maps (N, 1, h, w) of the chosen slices -> (1, 1, X, Y, Z) on the volume's grid, 0 elsewhere."""
+        stack = torch.zeros_like(slices)
+        size = slices.shape[1:]
+        resized = F.interpolate(found, size=size, mode="bilinear", align_corners=False, antialias=True)
+        stack[chosen] = resized[:, 0].to(stack.dtype)
+        return stack.movedim(0, self.axis)[None, None]
+
+    def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int]:
+        """Numbers of the slices to look at, and how many are empty and how many out of range."""
         foreground = foreground_mask(volume)[0].movedim(self.axis, 0).flatten(1).float().mean(dim=1)
         varies = volume[0].movedim(self.axis, 0).flatten(1)
         visible = (foreground >= self.min_foreground) & (varies.amax(1) > varies.amin(1))
+        inside = torch.ones_like(visible)
         if self.index_range is not None:
             first, last = self.index_range
-            visible[:first] = False
-            visible[last + 1 :] = False
-        if not visible.any():
+            inside[:first] = False
+            inside[last + 1 :] = False
+        if not (visible & inside).any():
             raise ValueError(
                 f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
                 f"{self.index_range} with {self.min_foreground:.1%} foreground, got none"
             )
-        return visible.nonzero()[:, 0]
+        return (visible & inside).nonzero()[:, 0], int((inside & ~visible).sum()), int((~inside).sum())
+
+
+def _named(prefix: str, found: AnomalyResult) -> dict[str, Tensor]:
+    """The rivals' keys are `<name>_map` ..., the method's own map is called `anomaly_map`."""
+    return {
+        f"{prefix or 'anomaly_'}map": found.anomaly_map,
+        f"{prefix}slice_scores": found.score[:, None],
+        f"{prefix}score": found.score,
+    }

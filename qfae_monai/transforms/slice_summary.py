@@ -20,9 +20,13 @@ TRIVIAL_FEATURES = ("mean", "std", "max", "p99", "foreground_area")
 class SliceSummaryd(MapTransform):
     """Add `slice_labels` and `trivial_<feature>`, one number a slice, and `volume_label`.
 
+    Labels: 1 abnormal, 0 normal, NaN unknown. A mask says it of each slice. Without one, `image_label` says it of the
+    whole: all slices of a normal volume are normal, which slices of an abnormal one are abnormal is unknown. With
+    neither, nothing is known; nothing is taken for normal.
+
     Args:
         keys: the image, (1, X, Y, Z) or (1, H, W).
-        label_key: mask of the same shape, more than 0 is lesion; without it no labels are added.
+        label_key: mask of the same shape, more than 0 is lesion.
         axis: spatial axis along which a volume is sliced.
     """
 
@@ -40,13 +44,17 @@ class SliceSummaryd(MapTransform):
             d["trivial_max"] = pixels.amax(1)
             d["trivial_p99"] = torch.quantile(pixels, 0.99, dim=1)
             d["trivial_foreground_area"] = self._slices(foreground_mask(d[key])).mean(1)
-        if d.get(self.label_key) is not None:
-            d["slice_labels"] = (self._slices(d[self.label_key]) > 0).any(dim=1).float()
-        elif "image_label" in d:
-            d["slice_labels"] = torch.tensor([float(d["image_label"])])
-        if "slice_labels" in d:
-            d["volume_label"] = d["slice_labels"].amax()
+            d["slice_labels"], d["volume_label"] = self._labels(d, len(pixels))
         return d
+
+    def _labels(self, data: Mapping[Hashable, Any], slices: int) -> tuple[Tensor, Tensor]:
+        """(slices,) and a scalar."""
+        if data.get(self.label_key) is not None:
+            labels = (self._slices(data[self.label_key]) > 0).any(dim=1).float()
+            return labels, labels.amax()
+        whole = torch.tensor(float(data.get("image_label", torch.nan)))
+        known = slices == 1 or bool(whole == 0)
+        return torch.full((slices,), float(whole) if known else torch.nan), whole
 
     def _slices(self, image: Tensor) -> Tensor:
         """(1, X, Y, Z) or (1, H, W) -> (slices, pixels)."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qfae_monai.data import image_folder_datalist
+from qfae_monai.data import check_folder_patients, image_folder_datalist
 
 # files -> (image, image_label, case, mask) relative to the split's folder
 LAYOUTS = [
@@ -108,3 +108,18 @@ def test_masks_can_be_required(tmp_path: Path) -> None:
     assert labels == [None, str(tmp_path / "test/Ungood/label/d.png"), None]
     with pytest.raises(FileNotFoundError, match=r"each of 2 ungood images, got none for 1: c.png"):
         image_folder_datalist(tmp_path, "test", require_masks=True)
+
+
+def test_patients_are_told_from_file_names_and_kept_apart(tmp_path: Path) -> None:
+    for name in ("train/good/P1_60.png", "valid/good/P2_60.png", "test/good/P3_60.png", "test/Ungood/P3_70.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = image_folder_datalist(tmp_path, "test", patient_pattern=r"^(P\d+)_")
+    assert [entry["patient"] for entry in found] == ["P3", "P3"]
+    check_folder_patients(tmp_path, r"^(P\d+)_")
+    (tmp_path / "test/good/P1_80.png").touch()
+    check_folder_patients(tmp_path, None)
+    with pytest.raises(ValueError, match="P1 in train and test"):
+        check_folder_patients(tmp_path, r"^(P\d+)_")
+    with pytest.raises(ValueError, match="finds a group"):
+        image_folder_datalist(tmp_path, "test", patient_pattern="Q")

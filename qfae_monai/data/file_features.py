@@ -1,0 +1,46 @@
+"""What a file gives away before anyone looks at its pixels: public data sets separate by size or mode alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+from PIL import Image
+
+__all__ = ["FileFeatures", "file_features"]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+class FileFeatures(NamedTuple):
+    """file_size: bytes, of all files of a series. channels: as stored. matrix_size: pixels of a slice.
+
+    None where it is not known.
+    """
+
+    file_size: int
+    channels: int | None = None
+    matrix_size: int | None = None
+
+
+def file_features(source: str | os.PathLike | Sequence[str | os.PathLike]) -> FileFeatures:
+    """Features of an image's file, of a folder's files, or of a list of files; headers alone are read.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    paths = [Path(source)] if isinstance(source, str | os.PathLike) else [Path(path) for path in source]
+    files = [file for path in paths for file in ([path] if not path.is_dir() else sorted(path.rglob("*")))]
+    size = sum(file.stat().st_size for file in files if not file.is_dir())
+    name = files[0].name.lower() if files else ""
+    if name.endswith(IMAGE_SUFFIXES):
+        with Image.open(files[0]) as image:
+            return FileFeatures(size, len(image.getbands()), image.width * image.height)
+    if name.endswith(NIFTI_SUFFIXES):
+        shape = nib.Nifti1Image.from_filename(files[0]).shape
+        return FileFeatures(size, int(shape[4]) if len(shape) > 4 else 1, int(shape[0] * shape[1]))
+    return FileFeatures(size)
