@@ -2,8 +2,9 @@
 
 FOLDER holds `train|validation|test/PATIENT/` with `Flair_subtrMeanDivStd.nii.gz`, `T1c_subtrMeanDivStd.nii.gz`,
 `OTMultiClass.nii.gz` (tumour) and `brainmask.nii.gz`, as in the BraTS 2015 sample of DeepMedic. For each sequence and
-each of three patient-disjoint splits: tumour-free slices of four patients to train, slices 30..124 of the other two to
-test. Prints a table beside trivial features; writes it to OUTPUT/table.md.
+each of three patient-disjoint splits: tumour-free slices of three patients to train, those of a fourth for thresholds,
+slices 30..124 of the other two to test. Prints tables beside simple features; writes them to OUTPUT/table.md, and a
+report of each run to OUTPUT/*/evaluation/report.html.
 """
 
 from __future__ import annotations
@@ -13,22 +14,47 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from monai.bundle import run
-
-from qfae_monai.report.demo import read_metrics
 
 CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
 SEQUENCES = {"FLAIR": ("Flair_subtrMeanDivStd", None), "T1c equalised": ("T1c_subtrMeanDivStd", "brats2015_equalised")}
 SPLITS = 3
-COLUMNS = (
-    "image_auroc", "pixel_ap", "trivial_p99", "trivial_mean", "trivial_std", "trivial_max",
-    "trivial_foreground_area", "trivial_pixel_ap",
-)  # fmt: skip
+STEPS = {"training": (), "calibrating": ("evaluate", "calibrate"), "evaluating": ("evaluate",)}
+SLICE_FEATURES = ("rival_neighbours", "trivial_p99", "trivial_mean", "trivial_std", "distance_to_middle")
+MAPS = ("image", "mean_distance", "neighbours")
+
+
+def rows(evaluation: dict[str, Any]) -> list[str]:
+    """Cells of one run: method with intervals by patient, then simple features and maps."""
+    metrics, threshold = evaluation["metrics"], evaluation["threshold"]
+    features = {one["feature"]: one for one in evaluation["shortcuts"] if one["level"] == "slice"}
+    at_slice, at_pixel = threshold["slice"], threshold["pixel"]
+    return [
+        _interval(metrics["slice"]["auroc"]), _interval(metrics["volume"]["auroc"]),
+        _interval(metrics["pixel"]["average_precision"]), _interval(metrics["pixel"]["aupro"]),
+        f"{at_slice['achieved_fpr']:.2f}" if at_slice else "-", _interval(at_pixel["dice"]),
+        _interval(at_pixel["lesion_sensitivity"]), _interval(at_pixel["false_positives_per_volume"]),
+        *(f"{features[name]['separability']:.2f}" for name in SLICE_FEATURES),
+        *(f"{evaluation['maps'][name]['average_precision']:.2f}" for name in MAPS),
+    ]  # fmt: skip
+
+
+HEADS = ("slice AUROC", "volume AUROC", "pixel AP", "AUPRO", "slice FPR (wanted 0.05)", "Dice", "lesions found",
+         "false positives a volume", *(f"AUROC {name}" for name in SLICE_FEATURES),
+         *(f"pixel AP {name}" for name in MAPS))  # fmt: skip
+
+
+def _interval(found: dict[str, float | None]) -> str:
+    if found["value"] is None:
+        return "undefined"
+    limits = "" if found["low"] is None else f" ({found['low']:.2f} to {found['high']:.2f})"
+    return f"{found['value']:.2f}{limits}"
 
 
 def write_datalist(folder: Path, path: Path, image: str, split: int) -> None:
-    """Patients 2k and 2k + 1 of the sorted six to the test section, the other four to training and validation."""
+    """Patients 2k and 2k + 1 of the sorted six to the test section, the next one to validation, three to training."""
     patients = sorted(folder.glob("*/*/OTMultiClass.nii.gz"), key=lambda mask: mask.parent.name)
     if len(patients) != 2 * SPLITS:
         raise ValueError(f"{folder}: expected six patients with OTMultiClass.nii.gz, got {len(patients)}")
@@ -42,9 +68,10 @@ def write_datalist(folder: Path, path: Path, image: str, split: int) -> None:
         for mask in patients
     ]
     test = entries[2 * split : 2 * split + 2]
-    rest = [entry for entry in entries if entry not in test]
+    held_out = entries[(2 * split + 2) % len(entries)]
+    rest = [entry for entry in entries if entry not in (*test, held_out)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"training": rest, "test": test}, indent=1))
+    path.write_text(json.dumps({"training": rest, "validation": [held_out], "test": test}, indent=1))
 
 
 def main() -> None:
@@ -54,7 +81,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--splits", type=int, choices=range(1, SPLITS + 1), default=SPLITS, help="the first of them")
     arguments = parser.parse_args()
-    lines = ["| sequence | split | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    results: list[tuple[str, list[str]]] = []
     for sequence, (image, overlay) in SEQUENCES.items():
         for split in range(arguments.splits):
             work = arguments.output / f"{image}-{split}"
@@ -63,14 +90,20 @@ def main() -> None:
             settings = {
                 "bundle_root": str(CONFIGS.parent), "meta_file": str(CONFIGS / "metadata.json"),
                 "logging_file": str(CONFIGS / "logging.conf"), "dataset_dir": str(work),
-                "ckpt_dir": str(work / "model"),
-                "output_dir": str(work / "evaluation"), "log_dir": str(work / "logs"), "max_epochs": arguments.epochs,
+                "ckpt_dir": str(work / "model"), "log_dir": str(work / "logs"),
+                "output_dir": str(work / "evaluation"), "max_epochs": arguments.epochs,
             }  # fmt: skip
-            run(run_id="training", config_file=[str(CONFIGS / f"{name}.json") for name in names], **settings)
-            names.append("evaluate")
-            run(run_id="evaluating", config_file=[str(CONFIGS / f"{name}.json") for name in names], **settings)
-            metrics = read_metrics(work / "evaluation")
-            lines.append(f"| {sequence} | {split} | " + " | ".join(f"{metrics[key]:.2f}" for key in COLUMNS) + " |")
+            named = {"run_name": f"BraTS 2015 sample, {sequence}, split {split}"}
+            for run_id, added in STEPS.items():
+                configs = [str(CONFIGS / f"{name}.json") for name in (*names, *added)]
+                run(run_id=run_id, config_file=configs, **settings, **(named if added else {}))
+            results.append(
+                (f"{sequence}, split {split}", rows(json.loads((work / "evaluation" / "evaluation.json").read_text())))
+            )
+    lines = ["| | " + " | ".join(name for name, _ in results) + " |", "|---" * (len(results) + 1) + "|"]
+    lines += [
+        f"| {head} | " + " | ".join(cells[place] for _, cells in results) + " |" for place, head in enumerate(HEADS)
+    ]
     table = "\n".join(lines) + "\n"
     (arguments.output / "table.md").write_text(table)
     sys.stdout.write(table)

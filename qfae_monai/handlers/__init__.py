@@ -1,8 +1,19 @@
 """Handlers that MONAI lacks."""
 
+from qfae_monai.handlers.calibrator import Calibrator
+from qfae_monai.handlers.case_tables import CaseTables
 from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
-from qfae_monai.handlers.score_table import ScoreTable
+from qfae_monai.handlers.run_record import RunRecord
 
-__all__ = ["EpochSeed", "ScoreTable", "every", "from_pixels", "from_slices", "from_volumes"]
+__all__ = [
+    "Calibrator",
+    "CaseTables",
+    "EpochSeed",
+    "RunRecord",
+    "every",
+    "from_pixels",
+    "from_slices",
+    "from_volumes",
+]

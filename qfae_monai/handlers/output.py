@@ -1,4 +1,4 @@
-"""From an evaluator's output, a list of dictionaries, to what a metric takes."""
+"""From an evaluator's output, a list of dictionaries, to what a metric takes; what has no label is left out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from torch import Tensor
 Output = Sequence[Mapping[str, Any]]
 
 
-def from_slices(score_key: str, label_key: str = "slice_labels") -> Callable[[Output], tuple[Tensor, Tensor]]:
+def from_slices(
+    score_key: str = "slice_scores", label_key: str = "slice_labels"
+) -> Callable[[Output], tuple[Tensor, Tensor]]:
     """Scores and labels (N,) of all slices that were scored; skipped ones have the score NaN and are left out."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
-        scored = [~torch.isnan(_plain(item["slice_scores"])) for item in output]
-        pairs = [
-            [_plain(item[key])[kept] for item, kept in zip(output, scored, strict=True)]
-            for key in (score_key, label_key)
-        ]
-        return torch.cat(pairs[0]), torch.cat(pairs[1])
+        scores, labels = (
+            torch.cat([plain(item[key]).reshape(-1) for item in output]) for key in (score_key, label_key)
+        )
+        kept = ~(torch.isnan(scores) | torch.isnan(labels))
+        return scores[kept], labels[kept]
 
     return transform
 
@@ -31,27 +32,37 @@ def from_volumes(
     """Scores and labels (N,) of whole images or volumes."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
-        scores, labels = ([_plain(item[key]).reshape(1) for item in output] for key in (score_key, label_key))
-        return torch.cat(scores), torch.cat(labels)
+        scores, labels = (torch.cat([plain(item[key]).reshape(1) for item in output]) for key in (score_key, label_key))
+        return scores[~torch.isnan(labels)], labels[~torch.isnan(labels)]
 
     return transform
 
 
 def from_pixels(map_key: str, label_key: str = "label", axis: int = 2) -> Callable[[Output], tuple[Tensor, Tensor]]:
-    """Map values and labels (N,) of all pixels of the slices that were scored."""
+    """Map values and labels (N,) of all pixels of the slices that were scored, in cases that have a mask."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
         parts: list[tuple[Tensor, Tensor]] = []
         for item in output:
-            values, labels = (_plain(item[key])[0] for key in (map_key, label_key))
-            if values.dim() == 3:
-                kept = ~torch.isnan(_plain(item["slice_scores"]))
-                values, labels = (part.movedim(axis, 0)[kept] for part in (values, labels))
+            if item.get(label_key) is None:
+                continue
+            values, labels = (scored_slices(item, key, axis) for key in (map_key, label_key))
             parts.append((values.reshape(-1), labels.reshape(-1)))
+        if not parts:
+            return torch.empty(0), torch.empty(0)
         return torch.cat([values for values, _ in parts]), torch.cat([labels for _, labels in parts])
 
     return transform
 
 
-def _plain(value: Any) -> Tensor:
+def scored_slices(item: Mapping[str, Any], key: str, axis: int) -> Tensor:
+    """A map (1, X, Y, Z) or (1, H, W) of one case -> (N, H, W), the slices that were scored."""
+    values = plain(item[key])[0]
+    if values.dim() == 2:
+        return values[None]
+    return values.movedim(axis, 0)[~torch.isnan(plain(item["slice_scores"]).reshape(-1))]
+
+
+def plain(value: Any) -> Tensor:
+    """Any tensor, MetaTensor or number as a tensor on the CPU."""
     return torch.as_tensor(value).as_subclass(Tensor).detach().cpu()

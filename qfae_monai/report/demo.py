@@ -1,35 +1,45 @@
-"""What an evaluation is shown as: a montage of slices, a table in the terminal, and a JSON with the same numbers."""
+"""What an evaluation is shown as in the terminal, and a montage of slices."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+WORDS = {"auroc": "AUROC", "average_precision": "AP", "aupro": "AUPRO"}
 ROWS = ("input", "reconstruction", "anomaly map", "lesion mask")
 
 
-def read_metrics(folder: Path) -> dict[str, float]:
-    """Numbers of MONAI's `metrics.csv` in an evaluation's output folder."""
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
-    return {name.strip(): float(value) for name, value in rows}
+def format_table(evaluation: Mapping[str, Any]) -> str:
+    """Figures of an evaluation with their intervals and, below them, how well simple features separate the same data.
 
-
-def format_table(metrics: Mapping[str, float]) -> str:
-    """Metrics and, below them, how well each trivial feature separates the same slices."""
-    lines = [f"{'':<36}value"]
-    for key, label in (("image_auroc", "image AUROC"), ("volume_auroc", "volume AUROC"), ("pixel_ap", "pixel AP")):
-        lines.append(f"{label:<36}{metrics[key]:.3f}")
-    lines.append("by comparison, trivial features")
-    for key in sorted(key for key in metrics if key.startswith("trivial_")):
-        measure = "pixel AP of plain intensity" if key == "trivial_pixel_ap" else f"image AUROC of {key[8:]}"
-        lines.append(f"  {measure:<34}{metrics[key]:.3f}")
+    Args:
+        evaluation: content of `evaluation.json`.
+    """
+    lines = [f"{'':<36}value  95 % interval"]
+    for level, measures in evaluation["metrics"].items():
+        for name, found in measures.items():
+            lines.append(f"{f'{level} {WORDS.get(name, name)}'.replace('_', ' '):<36}{_interval(found)}")
+    lines.append("by comparison")
+    for found in evaluation["shortcuts"]:
+        alarm = "  rivals the model" if found["rivals"] else ""
+        name = f"{found['level']} AUROC of {found['feature']}".replace("trivial_", "").replace("_", " ")
+        lines.append(f"  {name:<34}{_number(found['separability'])}{alarm}")
+    for name, measures in evaluation["maps"].items():
+        lines.append(f"  {f'pixel AP of {name}'.replace('_', ' '):<34}{_number(measures['average_precision'])}")
     return "\n".join(lines)
+
+
+def _interval(found: Mapping[str, float | None]) -> str:
+    return f"{_number(found['value'])}  {_number(found['low'])} to {_number(found['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "-    " if value is None else f"{value:.3f}"
 
 
 def save_montage(path: Path, columns: Sequence[Sequence[NDArray]], titles: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,13 +15,19 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "brats2015.py"
 
 @pytest.mark.realdata
 @pytest.mark.skipif("QFAE_REAL_DATA" not in os.environ, reason="QFAE_REAL_DATA does not point at real scans")
-def test_table_has_a_row_for_each_sequence(tmp_path: Path) -> None:
+def test_table_has_a_column_for_each_run(tmp_path: Path) -> None:
     scans = Path(os.environ["QFAE_REAL_DATA"]) / "brats2015_nifti"
     command = [sys.executable, str(SCRIPT), str(scans), str(tmp_path), "--epochs", "1", "--splits", "1"]
     subprocess.run(command, check=True, capture_output=True, text=True)
     header, _, *rows = (tmp_path / "table.md").read_text().splitlines()
-    assert len(rows) == 2
-    for row in rows:
-        found = dict(zip(header.split("|"), row.split("|"), strict=True))
-        assert 0 <= float(found[" image_auroc "]) <= 1
-        assert float(found[" trivial_p99 "]) > 0.4
+    runs = [name.strip() for name in header.strip("| ").split("|")]
+    assert runs == ["FLAIR, split 0", "T1c equalised, split 0"]
+    cells = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows}
+    assert cells["volume AUROC"] == ["undefined"] * 2  # every patient has a tumour
+    assert all(0 <= float(cell.split()[0]) <= 1 for cell in cells["slice AUROC"])
+    assert all(float(cell) > 0.4 for cell in cells["AUROC trivial_p99"])
+    assert len(list(tmp_path.glob("*/evaluation/report.html"))) == 2
+    for path in tmp_path.glob("*/dataset.json"):
+        sections = json.loads(path.read_text())
+        cases = [entry["case"] for section in sections.values() for entry in section]
+        assert len(cases) == len(set(cases)) == 6

@@ -42,8 +42,6 @@ def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_
 def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path, cohort: Path, tmp_path: Path) -> None:
     run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(trained / "model"),
                output_dir=str(tmp_path), save_reconstructions=True)  # fmt: skip
-    metrics = dict(csv.reader((tmp_path / "metrics.csv").open()))
-    assert {"image_auroc", "volume_auroc", "pixel_ap", "trivial_p99"} <= metrics.keys()
     rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
     assert {row["label"] for row in rows} == {"0", "1"}
     assert {int(row["slice"]) for row in rows} == set(range(3, 21))
