@@ -5,13 +5,14 @@ from __future__ import annotations
 import typer
 
 from qfae_monai import __version__
-from qfae_monai.cli import weights
+from qfae_monai.cli import experiments, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(experiments.app, name="experiments")
 app.add_typer(weights.app, name="weights")
 app.command()(check)
 app.command()(compare)

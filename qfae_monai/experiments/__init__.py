@@ -1,0 +1,1 @@
+"""The paper's tables as configuration: rows, the driver over seeds, and published checkpoints in two readings."""

@@ -1,0 +1,134 @@
+"""A row of the paper over several seeds: resumes where it stopped, ends with mean and standard deviation."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.experiments.files import digest, read_json, write_csv, write_json
+from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, find_row
+from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
+from qfae_monai.report.seeds import across_seeds
+
+SEEDS = (42, 7, 13, 65, 91)
+"""Of the published runs."""
+
+
+def run_experiment(
+    row: ExperimentRow,
+    bundle: Path,
+    data: Path,
+    output: Path,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    preset: str = "paper",
+    layout: str = LAYOUT,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train and evaluate each seed in `output/NAME/seed-N`; finished parts are kept, interrupted ones resumed.
+
+    A row that differs from another in scoring alone is trained in the other's folder, once for both.
+
+    Args:
+        row: what is run.
+        bundle: the bundle's folder.
+        data: folder of the data set, in the layout of the overlay `layout`.
+        output: folder of all experiments.
+        seeds: one run each; more may be added to a folder later.
+        preset: of the bundle.
+        layout: overlay that reads the data.
+        settings: of the bundle that replace the configurations' own (`max_epochs`, `batch_size`).
+
+    Returns:
+        What is written to `results.json`: one entry a seed, mean and standard deviation in percent, and `measures`,
+        those of every measure of the evaluations.
+
+    Raises:
+        ValueError: if the folder was started with other settings (says which), or a seed is named twice.
+    """
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ValueError(f"expected different seeds, at least one, got {list(seeds)}")
+    settings = dict(settings or {})
+    folder, trainer = output / row.name, find_row(bundle, row.trained_by or row.name)
+    training, scoring = trainer.overlays(preset, layout), row.overlays(preset, layout)
+    _claim(output / trainer.name / "training_settings.json", _fingerprint(bundle, training, data, settings))
+    _claim(folder / "evaluation_settings.json", _fingerprint(bundle, [*scoring, "evaluate"], data, settings))
+    found = []
+    for seed in seeds:
+        own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
+        given = settings | {"dataset_dir": str(data), "seed": seed}
+        train_once(trained, bundle, training, given)
+        found.append(evaluate_once(own, bundle, scoring, given, model=trained / MODEL))
+    evaluations = [folder / f"seed-{seed}" / EVALUATION for seed in seeds]
+    results = summarise(row, found, across_seeds(evaluations))
+    write_json(folder / "results.json", results)
+    write_csv(folder / "results.csv", ("seed", "images", "image_auroc"), [
+        *((entry["seed"], entry["images"], entry["image_auroc"]) for entry in found),
+        ("mean", None, results["mean"]),
+        ("std", None, results["std"]),
+    ])  # fmt: skip
+    return results
+
+
+def summarise(
+    row: ExperimentRow, found: Sequence[Mapping[str, Any]], measures: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Image AUROC: mean and standard deviation (n - 1; None for a single seed) beside the published figure."""
+    values = [float(entry["image_auroc"]) for entry in found]
+    return {
+        "name": row.name,
+        "tables": list(row.tables),
+        "row": row.row,
+        "dataset": row.dataset,
+        "unit": "image AUROC in percent",
+        "seeds": [dict(entry) for entry in found],
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else None,
+        "published": None if row.published is None else asdict(row.published),
+        "measures": dict(measures),
+    }
+
+
+def format_results(results: Mapping[str, Any]) -> str:
+    """The table that ends a run: one line a seed, then mean and standard deviation beside what was published."""
+    lines = [f"{results['name']}: {results['row']}", f"{'seed':>6}  {'images':>6}  image AUROC, %"]
+    lines += [f"{entry['seed']:>6}  {entry['images']:>6}  {entry['image_auroc']:.2f}" for entry in results["seeds"]]
+    spread = "" if results["std"] is None else f" ± {results['std']:.2f}"
+    published = results["published"]
+    beside = "not known here" if published is None else f"{published['image_auroc']:.1f} ± {published['std']:.2f}"
+    lines.append(f"{'mean':>6}  {'':>6}  {results['mean']:.2f}{spread}   published: {beside}")
+    for name, measure in results["measures"].items():
+        if measure["mean"] is not None:
+            lines.append(
+                f"  {name:<40}{measure['mean']:.3f}" + ("" if measure["std"] is None else f" ± {measure['std']:.3f}")
+            )
+    return "\n".join(lines)
+
+
+def _fingerprint(bundle: Path, overlays: Sequence[str], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result depends on beside its seed: data, settings, and the bytes of the configurations."""
+    return {
+        "data": str(data.resolve()),
+        **{f"--set {key}": value for key, value in settings.items()},
+        **{f"{name}.json": digest(bundle / "configs" / f"{name}.json") for name in overlays},
+    }
+
+
+def _claim(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write what a folder is run with, or refuse to mix it with something else."""
+    started = read_json(path)
+    if started is None:
+        write_json(path, settings)
+        return
+    differing = [
+        f"{key}: started with {started.get(key, 'nothing')}, now {settings.get(key, 'nothing')}"
+        for key in sorted({*started, *settings})
+        if started.get(key) != settings.get(key)
+    ]
+    if differing:
+        raise ValueError(
+            f"{path.parent} was started with other settings: {'; '.join(differing)}; choose another --output"
+        )

@@ -1,0 +1,119 @@
+"""Rows of the paper's tables: each is one overlay of the bundle that says its own table, name and published figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = "experiments"
+"""Below the bundle's `configs`."""
+METADATA = "_row_"
+"""Key of an overlay under which a row describes itself; MONAI's parser leaves it alone."""
+DATASETS = ("brats2021", "resc", "rsna", "liverct")
+LAYOUT = "datasets/bmad"
+"""Overlay of the folders in which all four data sets are published (BMAD)."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Image AUROC in percent as published.
+
+    image_auroc, std: mean and standard deviation over the five seeds.
+    checkpoint: of the one published checkpoint, None where there is none.
+    source: where the figures were read.
+    """
+
+    image_auroc: float
+    std: float
+    checkpoint: float | None
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.image_auroc:.1f} ± {self.std:.2f}"
+
+
+@dataclass(frozen=True)
+class ExperimentRow:
+    """One row.
+
+    name: of the overlay's file without suffix.
+    tables: numbers of the paper's tables that have this row; empty for an ablation whose table is not known here.
+    row: what distinguishes it.
+    dataset: one of `DATASETS`.
+    published: None where the figure is not known here.
+    trained_by: row whose training this one shares, because they differ in scoring alone; None for its own.
+    note: what a reader has to know about it.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    row: str
+    dataset: str
+    published: Published | None
+    trained_by: str | None = None
+    note: str = ""
+
+    @property
+    def command(self) -> str:
+        """What trains and evaluates this row over the published seeds."""
+        return f"qfae experiments run {self.name} --data DIR --output DIR"
+
+    def overlays(self, preset: str, layout: str = LAYOUT) -> list[str]:
+        """Names of the bundle's configurations for training, in the order in which they are applied."""
+        return ["train", f"presets/{preset}", layout, f"{FOLDER}/{self.name}"]
+
+
+def load_rows(bundle: Path, *, table: str | None = None, dataset: str | None = None) -> list[ExperimentRow]:
+    """All rows of a bundle by table and name, or those of one table or data set.
+
+    Raises:
+        FileNotFoundError: if the bundle has no experiments.
+        ValueError: if an overlay does not describe itself, or the data set is not one of `DATASETS`.
+    """
+    if dataset is not None and dataset not in DATASETS:
+        raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
+    folder = bundle / "configs" / FOLDER
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: expected the overlays of the experiments, found none; run from the "
+                                "repository or give --bundle")  # fmt: skip
+    rows = [row for row in map(_read, files) if table in (None, *row.tables) and dataset in (None, row.dataset)]
+    return sorted(rows, key=lambda row: (_table_number(row.tables), row.name))
+
+
+def find_row(bundle: Path, name: str) -> ExperimentRow:
+    """The row of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    rows = {row.name: row for row in load_rows(bundle)}
+    if name not in rows:
+        raise ValueError(f"expected an experiment of `qfae experiments list`, got {name!r}")
+    return rows[name]
+
+
+def _read(path: Path) -> ExperimentRow:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        about = content[METADATA]
+        published = Published(**about["published"]) if about["published"] else None
+        return ExperimentRow(
+            path.stem,
+            tuple(about["table"]),
+            about["row"],
+            about["dataset"],
+            published,
+            trained_by=about.get("trained_by"),
+            note=about.get("note", ""),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected {METADATA!r} with table, row, dataset and published, found something else: {error!r}"
+        ) from error
+
+
+def _table_number(tables: Sequence[str]) -> int:
+    return int(tables[0]) if tables else 1000
