@@ -99,17 +99,27 @@ def _montage(path: Path, datalist: Path, evaluation: Path) -> None:
         if not wanted[abnormal]:
             continue
         wanted[abnormal] -= 1
-        index = int(mask.sum((0, 1)).argmax()) if abnormal else mask.shape[2] // 2
         case = entry["case"]
         volumes = [
             _load(datalist.parent / entry["image"]),
             _load(evaluation / f"{case}_reconstruction.nii.gz"),
             _load(evaluation / f"{case}_anomaly_map.nii.gz"),
         ]
+        index = _largest_lesion(mask, volumes[1]) if abnormal else mask.shape[2] // 2
         reconstruction = _to_scale(volumes[1][..., index], volumes[0][..., index])
         columns.append([volumes[0][..., index], reconstruction, volumes[2][..., index], mask[..., index]])
         titles.append(f"{case}\nslice {index}")
     save_montage(path, columns, titles)
+
+
+def _largest_lesion(mask: NDArray, reconstruction: NDArray) -> int:
+    """Slice with the most lesion pixels among those that were reconstructed; others are 0 throughout.
+
+    >>> mask = np.ones((2, 2, 3))
+    >>> _largest_lesion(mask, np.stack([np.zeros((2, 2)), np.ones((2, 2)), np.ones((2, 2))], axis=2))
+    1
+    """
+    return int((mask.sum((0, 1)) * reconstruction.any((0, 1))).argmax())
 
 
 def _to_scale(pixels: NDArray, like: NDArray) -> NDArray:
