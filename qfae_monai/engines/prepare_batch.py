@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,10 +12,16 @@ from torch import Tensor
 
 
 class ReconstructionPrepareBatch(PrepareBatch):
-    """Batch dictionary -> (image, image), plain tensors (B, C, H, W): MetaTensor bookkeeping inside a ViT is slow."""
+    """Batch dictionary -> (image, image), plain tensors (B, C, H, W): MetaTensor bookkeeping inside a ViT is slow.
 
-    def __init__(self, image_key: str = "image") -> None:
+    Args:
+        image_key: of the batch.
+        transform: applied to the whole batch on the device, such as :class:`qfae_monai.transforms.RandAugmentBatch`.
+    """
+
+    def __init__(self, image_key: str = "image", transform: Callable[[Tensor], Tensor] | None = None) -> None:
         self.image_key = image_key
+        self.transform = transform
 
     def __call__(
         self,
@@ -27,4 +33,5 @@ class ReconstructionPrepareBatch(PrepareBatch):
         image = batchdata[self.image_key]
         image = image.as_tensor() if isinstance(image, MetaTensor) else image
         image = image.to(device=device, non_blocking=non_blocking, **kwargs)
+        image = image if self.transform is None else self.transform(image)
         return image, image

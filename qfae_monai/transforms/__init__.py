@@ -8,6 +8,7 @@ from qfae_monai.transforms.augmentation import (
     RandResizedCropRotateFlipd,
     RandResizedCropRotateFlipDict,
 )
+from qfae_monai.transforms.batch_augmentation import RandAugmentBatch
 from qfae_monai.transforms.bilateral_filter import (
     BilateralFilter,
     BilateralFilterD,
@@ -81,6 +82,7 @@ __all__ = [
     "QuantizeSliceD",
     "QuantizeSliceDict",
     "QuantizeSliced",
+    "RandAugmentBatch",
     "RandBrightnessContrast",
     "RandBrightnessContrastD",
     "RandBrightnessContrastDict",

@@ -46,13 +46,33 @@ class BrightnessContrast(Transform):
             return self._brighten(self._blend(out, contrast), brightness)
         return self._blend(self._brighten(out, brightness), contrast)
 
+    def batch(
+        self, images: torch.Tensor, *, brightness: torch.Tensor, contrast: torch.Tensor, contrast_first: torch.Tensor
+    ) -> torch.Tensor:
+        """The same for a batch on its own device, each image with factors and an order of its own.
+
+        Args:
+            images: (B, 1, H, W) in [0, 1].
+            brightness: (B,) factors.
+            contrast: (B,) factors.
+            contrast_first: (B,) boolean.
+
+        Returns:
+            (B, 1, H, W), float32 in [0, 1].
+        """
+        brightness, contrast, swapped = (
+            values.to(images.device)[:, None, None, None] for values in (brightness, contrast, contrast_first)
+        )
+        straight = self._blend(self._brighten(images, brightness), contrast)
+        return torch.where(swapped, self._brighten(self._blend(images, contrast), brightness), straight)
+
     @staticmethod
-    def _brighten(img: torch.Tensor, factor: float) -> torch.Tensor:
+    def _brighten(img: torch.Tensor, factor: float | torch.Tensor) -> torch.Tensor:
         return (img * factor).clamp(0, 1)
 
     @staticmethod
-    def _blend(img: torch.Tensor, factor: float) -> torch.Tensor:
-        return (img * factor + (1 - factor) * img.mean()).clamp(0, 1)
+    def _blend(img: torch.Tensor, factor: float | torch.Tensor) -> torch.Tensor:
+        return (img * factor + (1 - factor) * img.mean((-3, -2, -1), keepdim=True)).clamp(0, 1)
 
 
 class RandBrightnessContrast(Randomizable, Transform):

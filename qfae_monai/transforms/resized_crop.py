@@ -6,6 +6,7 @@ Resize, crop, rotation and flip are composed into one sampling grid, so that an 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -61,23 +62,47 @@ class ResizedCropRotateFlip(Transform):
         plain = convert_to_tensor(img, dtype=torch.float32, track_meta=False)
         if plain.ndim != 3:
             raise ValueError(f"expected an image (C, H, W), got shape {tuple(plain.shape)}.")
-        top, left, height, width = box or (0, 0, self.size, self.size)
-        turned = self._rotated_grid(angle, flip, plain.device)
-        inside = (turned.abs() <= 1).all(-1)
-        scale = turned.new_tensor([width, height]) / self.size
-        centre = turned.new_tensor([2 * left + width, 2 * top + height]) / self.size - 1
-        # border padding, as resizing has it; zeros outside of the crop come from `inside`
-        out = grid_sample(
-            self._smooth(plain)[None], turned * scale + centre, self.mode, padding_mode="border", align_corners=False
-        )
-        return out[0] * inside
+        return self.batch(plain[None], boxes=[box or (0, 0, self.size, self.size)], angles=[angle], flips=[flip])[0]
 
-    def _rotated_grid(self, angle: float, flip: bool, device: torch.device) -> torch.Tensor:
-        """Where each output pixel comes from in the crop: (1, S, S, 2), x then y, the crop spans [-1, 1]."""
-        cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-        sign = -1.0 if flip else 1.0
-        theta = torch.tensor([[[cos, -sin * sign, 0.0], [sin, cos * sign, 0.0]]], device=device)
-        return affine_grid(theta, [1, 1, self.size, self.size], align_corners=False)
+    def batch(
+        self, images: torch.Tensor, *, boxes: Sequence[Box], angles: Sequence[float], flips: Sequence[bool]
+    ) -> torch.Tensor:
+        """The same for a batch on its own device, each image with parameters of its own, in one resampling.
+
+        Args:
+            images: (B, C, H, W), any size.
+            boxes: B crops as above.
+            angles: B rotations in degrees.
+            flips: B flips of the first spatial axis.
+
+        Returns:
+            (B, C, S, S), float32, plain tensors.
+        """
+        plain = convert_to_tensor(images, dtype=torch.float32, track_meta=False)
+        if plain.ndim != 4 or not len(plain) == len(boxes) == len(angles) == len(flips):
+            raise ValueError(
+                f"expected images (B, C, H, W) with B boxes, angles and flips, got shape {tuple(plain.shape)} with "
+                f"{len(boxes)}, {len(angles)} and {len(flips)}."
+            )
+        turned = self._rotated_grid(angles, flips, plain.device)
+        inside = (turned.abs() <= 1).all(-1)
+        crops = [([width, height], [2 * left + width, 2 * top + height]) for top, left, height, width in boxes]
+        scale, centre = (torch.tensor(crops, dtype=torch.float32) / self.size).to(plain.device).unbind(1)
+        # border padding, as resizing has it; zeros outside of the crop come from `inside`
+        grid = turned * scale[:, None, None] + (centre[:, None, None] - 1)
+        smooth = self._smooth(plain.flatten(0, 1)).reshape(plain.shape)
+        out = grid_sample(smooth, grid, self.mode, padding_mode="border", align_corners=False)
+        return out * inside[:, None]
+
+    def _rotated_grid(self, angles: Sequence[float], flips: Sequence[bool], device: torch.device) -> torch.Tensor:
+        """Where each output pixel comes from in the crop: (B, S, S, 2), x then y, the crop spans [-1, 1]."""
+        rows = []
+        for angle, flip in zip(angles, flips, strict=True):
+            cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+            sign = -1.0 if flip else 1.0
+            rows.append([[cos, -sin * sign, 0.0], [sin, cos * sign, 0.0]])
+        theta = torch.tensor(rows).to(device)
+        return affine_grid(theta, [len(rows), 1, self.size, self.size], align_corners=False)
 
     def _smooth(self, img: torch.Tensor) -> torch.Tensor:
         """The Gaussian that MONAI's and scikit-image's resize put before downsampling."""
