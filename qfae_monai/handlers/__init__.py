@@ -2,6 +2,7 @@
 
 from qfae_monai.handlers.calibrator import Calibrator
 from qfae_monai.handlers.case_tables import CaseTables
+from qfae_monai.handlers.epoch_length import EpochLengthCheck
 from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
@@ -10,6 +11,7 @@ from qfae_monai.handlers.run_record import RunRecord
 __all__ = [
     "Calibrator",
     "CaseTables",
+    "EpochLengthCheck",
     "EpochSeed",
     "RunRecord",
     "every",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,8 +39,8 @@ def test_ranges_are_those_of_the_transforms_on_the_cpu() -> None:
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_resumed_run_repeats_uninterrupted_one(num_workers: int, cohort: Path, tmp_path: Path) -> None:
-    settings = {"dataset_dir": str(cohort), "max_epochs": 2, "val_interval": 1, "num_workers": num_workers,
-                "max_angle": 8.0, "log_dir": str(tmp_path / "logs")}  # fmt: skip
+    settings: dict[str, Any] = {"dataset_dir": str(cohort), "max_epochs": 2, "val_interval": 1, "max_angle": 8.0,
+                                "num_workers": num_workers, "log_dir": str(tmp_path / "logs")}  # fmt: skip
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     run_bundle(*TINY, **settings, ckpt_dir=str(straight), **RESUMABLE)
     (first_epoch,) = straight.glob("resume*epoch=1.pt")  # the second epoch of "straight" has its workers of the first

@@ -142,13 +142,3 @@ def test_network_takes_and_gives_what_the_metadata_says() -> None:
         net_id="network_def", meta_file=str(CONFIGS / "metadata.json"), config_file=config("inference"),
         device="cpu", **overrides,
     )  # fmt: skip
-
-
-def test_two_processes_train_as_one(cohort: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2",
-               "-m", "monai.bundle", "run", "training", "--config_file", str(config(*TINY, "multi_gpu_train")),
-               "--bundle_root", str(BUNDLE), "--dataset_dir", str(cohort), "--ckpt_dir", str(tmp_path / "model"),
-               "--log_dir", str(tmp_path / "logs"), "--max_epochs", "1", "--val_interval", "1",
-               "--batch_size", "8"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
-    assert (tmp_path / "model" / "model.pt").is_file()

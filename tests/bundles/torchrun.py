@@ -1,0 +1,29 @@
+"""The bundle under torchrun, on the CPU: commands as docs/scaling.md gives them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from tests.bundles.conftest import BUNDLE, CONFIGS, config
+
+TIMEOUT_S = 540  # of a whole command; nothing here takes a tenth of it on an idle machine
+ONE_HOST = ("--standalone", "--nnodes=1", "--nproc_per_node=2")
+
+
+def start(*names: str, run_id: str, launcher: tuple[str, ...] = ONE_HOST, **settings: Any) -> subprocess.Popen[str]:
+    """`torchrun [launcher] -m monai.bundle run RUN_ID --config_file ... --KEY VALUE ...`, started."""
+    command = [sys.executable, "-m", "torch.distributed.run", *launcher, "-m", "monai.bundle", "run", run_id,
+               "--config_file", str(config(*names)), "--bundle_root", str(BUNDLE),
+               "--meta_file", str(CONFIGS / "metadata.json"), "--logging_file", str(CONFIGS / "logging.conf"),
+               *(text for key, value in settings.items() for text in (f"--{key}", str(value)))]  # fmt: skip
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(*started: subprocess.Popen[str], succeeds: bool = True) -> str:
+    """What the processes printed, once all have ended as they should."""
+    printed = [process.communicate(timeout=TIMEOUT_S)[0] for process in started]
+    for process, text in zip(started, printed, strict=True):
+        assert (process.returncode == 0) == succeeds, text[-6000:]
+    return "\n".join(printed)
