@@ -7,6 +7,7 @@ from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
 from qfae_monai.handlers.run_record import RunRecord
+from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
     "Calibrator",
@@ -14,6 +15,7 @@ __all__ = [
     "EpochLengthCheck",
     "EpochSeed",
     "RunRecord",
+    "WholeCheckpoints",
     "every",
     "from_pixels",
     "from_slices",

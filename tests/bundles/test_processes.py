@@ -83,7 +83,8 @@ def test_two_nodes_train_as_one_host_does(straight: Path, cohort: Path, tmp_path
 
 
 def test_a_dead_process_ends_the_job_which_can_be_resumed(straight: Path, cohort: Path, tmp_path: Path) -> None:
-    finish(start(*TRAIN, **training(cohort, tmp_path, **{"+train::handlers": [DYING]})), succeeds=False)
+    (tmp_path / "dying.json").write_text(json.dumps({"+train::handlers": [DYING]}))
+    finish(start(*TRAIN, str(tmp_path / "dying"), **training(cohort, tmp_path)), succeeds=False)
     assert not (tmp_path / "model.pt").exists()  # an unfinished run does not look finished
     (checkpoint,) = tmp_path.glob("*.pt")
     assert checkpoint.name == "resume_checkpoint_epoch=1.pt"

@@ -1,0 +1,75 @@
+"""Checkpoints that are complete or absent, whatever ends the run while they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from qfae_monai.handlers.ranks import is_writer
+
+
+class WholeCheckpoints:
+    """Save every few epochs, to resume from, and at the end of a complete run; one process writes.
+
+    MONAI's `CheckpointSaver` writes in place, deletes the old checkpoint before the new one is there, and may save the
+    final one on errors: a process killed at the wrong moment leaves a truncated file, or nothing to resume from. Here
+    files are written under another name, renamed, and only then is the old one deleted; a run that fails leaves no
+    final checkpoint.
+
+    Args:
+        save_dir: folder, made if it is missing.
+        save_dict: name -> object with a `state_dict`.
+        save_interval: epochs from one checkpoint to the next.
+        n_saved: how many of them are kept.
+        file_prefix: of `<file_prefix>_checkpoint_epoch=<N>.pt`.
+        final_filename: of the checkpoint of the complete run.
+
+    Raises:
+        ValueError: when `save_interval` or `n_saved` is below 1.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike,
+        save_dict: Mapping[str, Any],
+        *,
+        save_interval: int,
+        n_saved: int = 1,
+        file_prefix: str = "resume",
+        final_filename: str = "model.pt",
+    ) -> None:
+        if save_interval < 1 or n_saved < 1:
+            raise ValueError(f"expected save_interval and n_saved of at least 1, got {save_interval} and {n_saved}")
+        self.save_dir = Path(save_dir)
+        self.save_dict = dict(save_dict)
+        self.save_interval = save_interval
+        self.n_saved = n_saved
+        self.file_prefix = file_prefix
+        self.final_filename = final_filename
+        self._saved: list[Path] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.save_interval), self._save)
+        engine.add_event_handler(Events.COMPLETED, lambda _: self._write(self.final_filename))
+
+    def _save(self, engine: Engine) -> None:
+        self._saved.append(self._write(f"{self.file_prefix}_checkpoint_epoch={engine.state.epoch}.pt"))
+        while len(self._saved) > self.n_saved:
+            old = self._saved.pop(0)
+            if is_writer():
+                old.unlink(missing_ok=True)
+
+    def _write(self, name: str) -> Path:
+        path = self.save_dir / name
+        if is_writer():
+            self.save_dir.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            torch.save({key: part.state_dict() for key, part in self.save_dict.items()}, unfinished)
+            unfinished.replace(path)
+        return path
