@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.modules.loss import _Loss
 
-from qfae_monai.networks.encoders import as_three_channels, block_index, hidden_states
+from qfae_monai.networks.compilation import compile_blocks
+from qfae_monai.networks.encoders import as_three_channels, block_index, block_states, embed
 from qfae_monai.networks.patches import check_divisible
 from qfae_monai.networks.precision import Precision, autocast, check_precision
 
@@ -28,6 +29,9 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": lambda a, b: (a - b).square().mean(dim=-1),
 }
 """How two token sequences (B, N, D) differ at each position: (B, N)."""
+
+Features = list[list[Tensor]]
+"""Hidden states of the patches, (B, N, D), by patch size and block."""
 
 
 def at_patch_size(trunk: VisionTransformer, patch_size: int) -> VisionTransformer:
@@ -61,7 +65,7 @@ class PerceptualLoss(_Loss):
         metric: `cosine`, `l1` or `l2` (mean square) over feature channels.
         consensus: `product` (released implementation, supplement 6.2) or `none` (supplement 6.3).
         reduction: `mean` or `sum` for a scalar, `none` for the distance maps.
-        precision: as in `QFAE`.
+        precision, compile: as in `QFAE`.
 
     Raises:
         ValueError: for a block or patch size that the trunk does not admit, or an unknown metric or consensus.
@@ -77,6 +81,7 @@ class PerceptualLoss(_Loss):
         consensus: Literal["product", "none"] = "product",
         reduction: str = "mean",
         precision: Precision = "float32",
+        compile: bool = False,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         check_precision(precision)
@@ -90,7 +95,13 @@ class PerceptualLoss(_Loss):
         self.patch_sizes = tuple(patch_sizes)
         self.metric, self.consensus, self.precision = metric, consensus, precision
         trunk.requires_grad_(False).eval()
+        if compile:
+            compile_blocks(trunk)
         self.trunks = torch.nn.ModuleList(at_patch_size(trunk, patch_size) for patch_size in patch_sizes)
+        lengths = [view.num_prefix_tokens + view.patch_embed.num_patches for view in self._views]
+        visible = torch.block_diag(*(torch.ones(length, length) for length in lengths)).bool()
+        self.visible: Tensor | None
+        self.register_buffer("visible", visible if len(lengths) > 1 else None, persistent=False)
 
     @property
     def num_maps(self) -> int:
@@ -113,29 +124,48 @@ class PerceptualLoss(_Loss):
             block without consensus.
         """
         with autocast(input.device, self.precision):
-            trunks = cast(Sequence[VisionTransformer], self.trunks)
-            maps = torch.stack([self._maps(trunk, input, target) for trunk in trunks], dim=2)
+            found, wanted = self._both(as_three_channels(input), as_three_channels(target))
+        with torch.autocast(input.device.type, enabled=False):
+            return self.compare(found, wanted, target.shape[-2:])
+
+    def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
+        """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
+        return self._features(as_three_channels(image))[self.patch_sizes.index(patch_size)]
+
+    def compare(self, found: Features, wanted: Features, size: Sequence[int]) -> Tensor:
+        """Features of the input and of the target, and the image's size (H, W) -> what `forward` returns."""
+        metric = METRICS[self.metric]
+        resized = []
+        for trunk, found_states, wanted_states in zip(self._views, found, wanted, strict=True):
+            distances = [metric(a.float(), b.float()) for a, b in zip(found_states, wanted_states, strict=True)]
+            grids = torch.stack(distances, dim=1).unflatten(-1, trunk.patch_embed.grid_size)
+            resized.append(F.interpolate(grids, size=size, mode="bilinear", align_corners=False))
+        maps = torch.stack(resized, dim=2)
         maps = maps.prod(dim=2) if self.consensus == "product" else maps.flatten(1, 2)
         if self.reduction == LossReduction.MEAN.value:
             return maps.mean()
         return maps.sum() if self.reduction == LossReduction.SUM.value else maps
 
-    def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
-        """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
-        trunk = self.trunks[self.patch_sizes.index(patch_size)]
-        return self._features(cast(VisionTransformer, trunk), image)
-
-    def _features(self, trunk: VisionTransformer, image: Tensor) -> list[Tensor]:
-        states = hidden_states(trunk, as_three_channels(image), self.blocks)
-        return [state[:, trunk.num_prefix_tokens :].float() for state in states]
-
-    def _maps(self, trunk: VisionTransformer, input: Tensor, target: Tensor) -> Tensor:
-        """(B, L, H, W) at one patch size."""
+    def _both(self, input: Tensor, target: Tensor) -> tuple[Features, Features]:
+        """One pass for both where no gradient is asked for; otherwise the target's keeps no graph."""
+        if not (torch.is_grad_enabled() and input.requires_grad):
+            with torch.no_grad():
+                pairs = self._features(torch.cat([input, target.expand_as(input)]))
+            halves = [[state.chunk(2) for state in states] for states in pairs]
+            return [[a for a, _ in states] for states in halves], [[b for _, b in states] for states in halves]
         with torch.no_grad():
-            wanted = self._features(trunk, target)
-        found = self._features(trunk, input)
-        rows, columns = trunk.patch_embed.grid_size
-        with torch.autocast(input.device.type, enabled=False):
-            distances = [METRICS[self.metric](a, b) for a, b in zip(found, wanted, strict=True)]
-            grids = torch.stack(distances, dim=1).unflatten(-1, (rows, columns))
-            return F.interpolate(grids, size=target.shape[-2:], mode="bilinear", align_corners=False)
+            wanted = self._features(target)
+        return self._features(input), wanted
+
+    def _features(self, image: Tensor) -> Features:
+        """The sequences of all patch sizes side by side, so that the shared blocks run once."""
+        sequences = [embed(trunk, image) for trunk in self._views]
+        states = block_states(self._views[0], torch.cat(sequences, dim=1), self.blocks, visible=self.visible)
+        parts = [state.split([sequence.shape[1] for sequence in sequences], dim=1) for state in states]
+        return [
+            [part[index][:, trunk.num_prefix_tokens :] for part in parts] for index, trunk in enumerate(self._views)
+        ]
+
+    @property
+    def _views(self) -> Sequence[VisionTransformer]:
+        return cast(Sequence[VisionTransformer], self.trunks)

@@ -6,6 +6,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from qfae_monai.networks.checkpointing import Checkpointing, check_checkpointing, run_block
 from qfae_monai.networks.encoders import LayerNorm
 from qfae_monai.networks.patches import sincos_positions, unpatchify
 
@@ -22,6 +23,7 @@ class PatchDecoder(nn.Module):
         dim, depth, heads, mlp_ratio: of the transformer.
         out_channels: 1 is repeated to 3 in the output, 3 is returned as it is.
         num_registers: learned tokens beside the class token that carry no position and are dropped at the end.
+        checkpointing: how much of the blocks' activations is kept for the backward pass, as in `run_block`.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class PatchDecoder(nn.Module):
         mlp_ratio: float = 4.0,
         out_channels: int = 3,
         num_registers: int = 4,
+        checkpointing: Checkpointing = "none",
     ) -> None:
         super().__init__()
         if out_channels not in (1, 3):
             raise ValueError(f"out_channels must be 1 or 3, got {out_channels}")
+        check_checkpointing(checkpointing)
+        self.checkpointing = checkpointing
         self.grid, self.patch_size, self.out_channels = grid, patch_size, out_channels
         self.embed = nn.Linear(input_dim, dim)
         self.register_buffer("positions", sincos_positions(dim, grid)[None], persistent=False)
@@ -60,7 +65,7 @@ class PatchDecoder(nn.Module):
         prefix = [self.cls_token] if self.register_tokens is None else [self.register_tokens, self.cls_token]
         sequence = torch.cat([*(token.expand(patches.shape[0], -1, -1) for token in prefix), patches], dim=1)
         for block in self.blocks:
-            sequence = block(sequence)
+            sequence = run_block(block, sequence, self.checkpointing)
         pixels = self.prediction(self.norm(sequence[:, self.num_prefix_tokens :]))
         image = unpatchify(pixels, self.patch_size, self.out_channels)
         return image.expand(-1, 3, -1, -1) if self.out_channels == 1 else image

@@ -52,12 +52,28 @@ def hidden_states(trunk: VisionTransformer, image: Tensor, blocks: Sequence[int]
     Returns:
         One (B, prefix + N, D) per entry of `blocks`, in that order; prefix tokens (class, registers) come first.
     """
+    return block_states(trunk, embed(trunk, image), blocks)
+
+
+def embed(trunk: VisionTransformer, image: Tensor) -> Tensor:
+    """What the first block gets, prefix and patch tokens with their positions: (B, 3, H, W) -> (B, prefix + N, D)."""
+    return trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(image))))
+
+
+def block_states(
+    trunk: VisionTransformer, tokens: Tensor, blocks: Sequence[int], *, visible: Tensor | None = None
+) -> list[Tensor]:
+    """As `hidden_states`, from embedded tokens (B, T, D).
+
+    Args:
+        trunk, blocks: as in `hidden_states`.
+        tokens: the first block's input.
+        visible: boolean (T, T), True where a token (row) attends to another (column); None for everywhere.
+    """
     indices = [block_index(block, len(trunk.blocks)) for block in blocks]
-    tokens = trunk.patch_embed(image)
-    tokens = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(tokens)))
     states: dict[int, Tensor] = {}
     for index in range(max(indices) + 1):
-        tokens = trunk.blocks[index](tokens)
+        tokens = trunk.blocks[index](tokens, attn_mask=visible)
         states[index] = tokens
     return [states[index] for index in indices]
 

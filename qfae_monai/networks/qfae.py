@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from qfae_monai.networks.compilation import compile_blocks
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import FrozenViT
 from qfae_monai.networks.precision import Precision, autocast, check_precision
@@ -24,7 +25,8 @@ class QFAE(nn.Module):
         encoders: one or several frozen encoders, whose token sequences are concatenated.
         qformer: the bottleneck.
         decoder: takes one token a patch.
-        precision: `bfloat16` autocasts the forward pass, `auto` does so on a CPU with native bfloat16 only.
+        precision: what matrix products run in, as in `compute_dtype`.
+        compile: run the transformer blocks through `torch.compile`.
 
     Raises:
         ValueError: if the parts do not fit together; the message says which and how.
@@ -37,6 +39,7 @@ class QFAE(nn.Module):
         decoder: PatchDecoder,
         *,
         precision: Precision = "float32",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         check_precision(precision)
@@ -45,6 +48,8 @@ class QFAE(nn.Module):
         self.decoder = decoder
         self.precision = precision
         self._check_parts()
+        if compile:
+            compile_blocks(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
