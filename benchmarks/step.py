@@ -1,12 +1,15 @@
-"""Speed and memory of one training step and one evaluation step: `python benchmarks/step.py --preset all`.
+"""Speed and memory of a training and an evaluation step, beside the plain formulation: `python -m benchmarks.step`.
 
-The networks are the bundle's, built from its configurations, with seeded random weights; images are noise. The numbers
-say what a step costs, nothing about accuracy. Time is the median over steps after warm-up, without data loading. On a
-CPU the memory is the whole process's peak (libraries and weights included), on CUDA that of the tensors. Each row is
-measured in a process of its own, whose parent stays small: on Linux a child's peak is not reported below its parent's.
+The networks are the bundle's with seeded random weights, images are noise: the numbers say what a step costs, nothing
+about accuracy. Both formulations take turns in one process (A, B, A, B, ...), the plain one always in float32 without
+compilation; time is the median over turns after warm-up, without data loading. Evaluation hands images over in parts
+of the size that a probe found quickest for each formulation. Memory is measured in a process for each of them: the peak
+of the step, and how much of it lies above what was held before (weights, gradients, optimiser, on a CPU libraries too).
+The peak of matrix products is measured here, too. On a GPU: `python -m benchmarks.step --preset paper --device cuda
+--precision bfloat16 --compile --json step.json`.
 """
 
-# ruff: noqa: PLC0415 (torch is imported by the measuring processes only, see above)
+# ruff: noqa: PLC0415 (torch is imported by the measuring processes only, see `measure_apart`)
 
 from __future__ import annotations
 
@@ -17,55 +20,54 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-WARM_UP = 2
-COLUMNS = ("preset", "step", "device", "precision", "threads", "batch", "images/s", "peak memory (MB)")
-VIT = {"_target_": "qfae_monai.weights.create_vit", "image_size": "@image_size"}
+ROOT = Path(__file__).parents[1]
+PRESETS = ("tiny", "mid", "small", "paper")
+PARTS = (1, 2, 4, 8, 16, 32, 64)
+FORMULATIONS = ("fast", "plain")
+COLUMNS = ("preset", "step", "device", "precision", "batch", "images/s", "plain", "times as fast", "of the peak",
+           "peak MB", "plain", "share", "the step's own MB", "plain", "share")  # fmt: skip
 
-PRESETS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "tiny": (["presets/tiny"], {}),
-    "mid": (
-        [],
-        {
-            "batch_size": 4,
-            # DINOv2's layer scale starts at 1e-5, with which blocks without trained weights would do next to nothing
-            "encoder_trunk": {**VIT, "name": "vit_base_patch14_reg4_dinov2", "seed": 7, "init_values": None},
-            "perceptual_trunk": {**VIT, "name": "vit_base_patch16_224", "seed": 11},
-            "loss_blocks": [7, 9],
-            "score_blocks": [5, 7, 9],
-        },
-    ),
-}
-"""Overlays on train.json, and what replaces single keys of it."""
+Step = Callable[[], None]
 
 
-def build(preset: str, arguments: argparse.Namespace) -> Any:
-    """The bundle's configuration, from which network, loss and scorer are made."""
+def make_step(formulation: str, name: str, preset: str, arguments: argparse.Namespace) -> tuple[Step, nn.Module]:
+    """A step of either formulation, and its network."""
     import torch
-    from monai.bundle import ConfigParser
 
-    overlays, overrides = PRESETS[preset]
-    files = [CONFIGS / f"{name}.json" for name in ("train", *overlays)]
-    config = ConfigParser()
-    config.read_config([str(file) for file in files])
-    scorer = json.loads((CONFIGS / "evaluate.json").read_text())["scorer"]
-    config.update({**overrides, "scorer": scorer, "precision": arguments.precision})
-    config["device"] = torch.device(arguments.device)
-    return config
+    from benchmarks.networks import build
+    from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
+
+    device = torch.device(arguments.device)
+    plain = formulation == "plain"
+    settings = {} if arguments.batch is None else {"batch_size": arguments.batch}
+    config = build(
+        preset, device, precision="float32" if plain else arguments.precision, compile=arguments.compile and not plain,
+        checkpointing="none" if plain else arguments.checkpointing, **settings,
+    )  # fmt: skip
+    network, image = config.get_parsed_content("network"), _images(config, device)
+    distance = config.get_parsed_content("loss" if name == "training" else "score_distance").to(device)
+    if plain:
+        network, distance = PlainQFAE(network), PlainPerceptualLoss(distance)
+    if name == "training":
+        return training_step(network, distance, image, fused=not plain), network
+    return evaluation_step(network, distance, image), network
 
 
-def training_step(config: Any, image: torch.Tensor) -> Callable[[], None]:
+def training_step(network: nn.Module, loss: nn.Module, image: torch.Tensor, *, fused: bool) -> Step:
     """Forward, perceptual loss, backward, Adam."""
-    network, loss = (config.get_parsed_content(key) for key in ("network", "loss"))
-    optimizer = config.get_parsed_content("optimizer")
+    import torch
+
     network.train()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=8e-5, fused=fused)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -75,37 +77,124 @@ def training_step(config: Any, image: torch.Tensor) -> Callable[[], None]:
     return step
 
 
-def evaluation_step(config: Any, image: torch.Tensor) -> Callable[[], None]:
-    """Reconstruction, anomaly map and score."""
+def evaluation_step(network: nn.Module, distance: nn.Module, image: torch.Tensor) -> Step:
+    """Reconstruction, anomaly map and score, in the parts that are quickest."""
     import torch
 
-    network = config.get_parsed_content("network").eval()
-    scorer = config.get_parsed_content("scorer").to(image.device)
+    from qfae_monai.scoring import AnomalyScorer
 
-    def step() -> None:
+    scorer = AnomalyScorer(distance)
+    network.eval()
+
+    def step_in_parts(size: int) -> None:
         with torch.no_grad():
-            scorer(image, network(image))
+            for part in image.split(size):
+                scorer(part, network(part))
 
-    return step
+    sizes = [*[size for size in PARTS if size < len(image)][-3:], len(image)]
+    seconds = {size: median_seconds({"": lambda size=size: step_in_parts(size)}, 2, image.device)[""] for size in sizes}
+    best = min(sizes, key=lambda size: seconds[size])
+    return lambda: step_in_parts(best)
 
 
-STEPS = {"training": training_step, "evaluation": evaluation_step}
-
-
-def median_seconds(step: Callable[[], None], steps: int, device: torch.device) -> float:
+def _images(config: Any, device: torch.device) -> torch.Tensor:
     import torch
 
-    seconds = []
-    for _ in range(WARM_UP + steps):
-        start = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[WARM_UP:])
+    torch.manual_seed(0)
+    side = int(config["image_size"])
+    return torch.randn(int(config["batch_size"]), 1, side, side, device=device)
 
 
-def peak_memory_mb(device: torch.device) -> float:
+def median_seconds(steps: Mapping[str, Step], turns: int, device: torch.device) -> dict[str, float]:
+    """Seconds of each step, measured by turns, after one turn (compiled: the compilation) that is not counted."""
+    import torch
+
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(1 + turns):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_gflops(device: torch.device, dtype: torch.dtype) -> float:
+    """GFLOP/s of a large matrix product, the best of ten."""
+    import torch
+
+    side = 8192 if device.type == "cuda" else 1536
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    seconds = [median_seconds({"": lambda: left @ right}, 1, device)[""] for _ in range(10)]
+    return 2 * side**3 / min(seconds) / 1e9
+
+
+def gflop_an_image(name: str, preset: str, arguments: argparse.Namespace) -> float:
+    import torch
+
+    from benchmarks.flops import parts
+    from benchmarks.networks import build
+
+    config = build(preset, torch.device("cpu"), precision="float32")
+    return next(value for step, part, value in parts(config) if step == name and part == "in all")
+
+
+def measure_speed(preset: str, name: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """Images/s of both formulations by turns, and the share of the matrix-product peak that the fast one reaches."""
+    import torch
+
+    from qfae_monai.networks.precision import compute_dtype, prepare_precision
+
+    device = torch.device(arguments.device)
+    prepare_precision(device, arguments.precision)
+    steps = {formulation: make_step(formulation, name, preset, arguments)[0] for formulation in FORMULATIONS}
+    batch = arguments.batch or _batch_size(preset)
+    seconds = median_seconds(steps, arguments.turns, device)
+    peak = peak_gflops(device, compute_dtype(device, arguments.precision))
+    gflop = gflop_an_image(name, preset, arguments)
+    return {"batch": batch, "fast": batch / seconds["fast"], "plain": batch / seconds["plain"], "gflop": gflop,
+            "peak_gflops": peak, "threads": torch.get_num_threads()}  # fmt: skip
+
+
+def _batch_size(preset: str) -> int:
+    import torch
+
+    from benchmarks.networks import build
+
+    return int(build(preset, torch.device("cpu"))["batch_size"])
+
+
+def measure_memory(formulation: str, preset: str, name: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """MB at the peak of a step, and MB held before it; the step has run before."""
+    import torch
+
+    device = torch.device(arguments.device)
+    step, network = make_step(formulation, name, preset, arguments)
+    step()
+    network.zero_grad()
+    before = held_mb(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        forget_peak()
+    step()
+    return {"peak": peak_mb(device), "before": before}
+
+
+def held_mb(device: torch.device) -> float:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_mb(device)
+    return int(next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def peak_mb(device: torch.device) -> float:
     import torch
 
     if device.type == "cuda":
@@ -114,27 +203,43 @@ def peak_memory_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def measure(preset: str, name: str, arguments: argparse.Namespace) -> list[str]:
-    """One row of the table, measured in this process."""
-    import torch
-
-    config, device = build(preset, arguments), torch.device(arguments.device)
-    torch.manual_seed(0)
-    batch, side = int(config["batch_size"]), int(config["image_size"])
-    image = torch.randn(batch, 1, side, side, device=device)
-    seconds = median_seconds(STEPS[name](config, image), arguments.steps, device)
-    return [preset, name, arguments.device, arguments.precision, str(torch.get_num_threads()), str(batch),
-            f"{batch / seconds:.2f}", f"{peak_memory_mb(device):.0f}"]  # fmt: skip
+def forget_peak() -> None:
+    """Give back what the allocator keeps, and start the process's peak anew, where the system can (Linux)."""
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
 
 
-def measure_apart(preset: str, name: str, arguments: argparse.Namespace) -> list[str]:
-    """One row of the table, measured in a process of its own."""
-    command = [sys.executable, __file__, "--preset", preset, "--only", name, "--steps", str(arguments.steps),
-               "--device", arguments.device, "--precision", arguments.precision]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+def measure_apart(what: str, preset: str, name: str) -> dict[str, float]:
+    """A measurement in a process of its own: a child's peak is never below that of its parent, so ours stays small."""
+    command = [sys.executable, "-m", "benchmarks.step", *sys.argv[1:], "--preset", preset, "--measure", what, name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     if done.returncode:
-        raise SystemExit(f"{preset}, {name}: the measuring process ended with exit code {done.returncode}")
+        raise SystemExit(f"{preset}, {name}, {what}: the measuring process ended with exit code {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def row(preset: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All that is known of a step of a preset."""
+    found: dict[str, Any] = {"preset": preset, "step": name, "device": arguments.device,
+                             "precision": arguments.precision, "compile": arguments.compile,
+                             "checkpointing": arguments.checkpointing}  # fmt: skip
+    found["speed"] = measure_apart("speed", preset, name)
+    for formulation in FORMULATIONS:
+        found[formulation] = measure_apart(formulation, preset, name)
+    return found
+
+
+def cells(found: Mapping[str, Any]) -> list[str]:
+    """A row of the table, in the order of COLUMNS."""
+    speed, fast, plain = found["speed"], found["fast"], found["plain"]
+    own = [side["peak"] - side["before"] for side in (fast, plain)]
+    how = [found["precision"], *(["compiled"] if found["compile"] else [])]
+    how += [] if found["checkpointing"] == "none" else [f"checkpointing {found['checkpointing']}"]
+    return [found["preset"], found["step"], found["device"], ", ".join(how), f"{speed['batch']:.0f}",
+            f"{speed['fast']:.3g}", f"{speed['plain']:.3g}", f"{speed['fast'] / speed['plain']:.2f}",
+            f"{speed['fast'] * speed['gflop'] / speed['peak_gflops']:.0%}", f"{fast['peak']:.0f}",
+            f"{plain['peak']:.0f}", f"{fast['peak'] / plain['peak']:.2f}", f"{own[0]:.0f}", f"{own[1]:.0f}",
+            f"{own[0] / max(own[1], 1):.2f}"]  # fmt: skip
 
 
 def positive(text: str) -> int:
@@ -146,19 +251,29 @@ def positive(text: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=(*PRESETS, "all"), default="tiny")
-    parser.add_argument("--steps", type=positive, default=5, help=f"measured steps, after {WARM_UP} of warm-up")
+    parser.add_argument("--preset", choices=PRESETS, default="mid")
+    parser.add_argument("--turns", type=positive, default=5, help="measured turns, after one of warm-up")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="float32")
-    parser.add_argument("--only", choices=tuple(STEPS), help=argparse.SUPPRESS)  # how this command calls itself
+    parser.add_argument("--precision", choices=("float32", "tf32", "bfloat16", "auto"), default="float32")
+    parser.add_argument("--compile", action="store_true", help="of the fast formulation")
+    parser.add_argument("--checkpointing", choices=("none", "light", "full"), default="none")
+    parser.add_argument("--batch", type=positive, help="instead of the preset's")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)  # how this command calls itself
     arguments = parser.parse_args()
-    if arguments.only:
-        print(json.dumps(measure(arguments.preset, arguments.only, arguments)))
+    if arguments.measure:
+        what, name = arguments.measure
+        measured = (measure_speed(arguments.preset, name, arguments) if what == "speed"
+                    else measure_memory(what, arguments.preset, name, arguments))  # fmt: skip
+        print(json.dumps(measured))
         return
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
-    for preset in PRESETS if arguments.preset == "all" else (arguments.preset,):
-        for name in STEPS:
-            print("| " + " | ".join(measure_apart(preset, name, arguments)) + " |", flush=True)
+    rows = []
+    for name in ("training", "evaluation"):
+        rows.append(row(arguments.preset, name, arguments))
+        print("| " + " | ".join(cells(rows[-1])) + " |", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2))
 
 
 if __name__ == "__main__":

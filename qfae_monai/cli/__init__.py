@@ -9,6 +9,7 @@ from qfae_monai.cli import experiments, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
+from qfae_monai.cli.tune import tune
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -17,6 +18,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(check)
 app.command()(compare)
 app.command()(demo)
+app.command()(tune)
 
 
 def _show_version(asked: bool) -> None:

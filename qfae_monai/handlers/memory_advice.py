@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from qfae_monai.engines.tuning import is_out_of_memory
+
 GIB = 2**30
 ADVICE = {
     "accumulation_steps": "raise accumulation_steps (2, 4, ...), which hands a batch over in as many parts",
@@ -16,7 +18,7 @@ ADVICE = {
     "precision": "set precision to bfloat16 or float16, which halves activations",
     "forward_batch": "lower forward_batch, the number of slices in one forward pass",
 }
-"""What to do about each setting; of the last one there is nothing left to do when it is at its end."""
+"""What to do about each setting, unless it is at its end."""
 AT_ITS_END: dict[str, Any] = {"checkpointing": "full", "precision": ("bfloat16", "float16"), "forward_batch": 1}
 ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+) ?(GiB|MiB|KiB|bytes)")
 UNITS = {"GiB": GIB, "MiB": 2**20, "KiB": 2**10, "bytes": 1}
@@ -62,11 +64,6 @@ class OutOfMemoryAdvice:
         if not open_ones:
             return "All settings are at their smallest: this needs a smaller preset or a larger device"
         return "To fit, " + "; or ".join(f"{ADVICE[name]} (now {value})" for name, value in open_ones.items())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for CUDA's error and for that of torch's CPU allocator."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def _at_its_end(name: str, value: Any) -> bool:

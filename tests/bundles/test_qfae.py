@@ -39,6 +39,23 @@ def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_
     assert all(torch.equal(straight[key], resumed[key]) for key in straight)
 
 
+def test_a_batch_in_parts_takes_as_many_optimiser_steps(trained: Path, cohort: Path, tmp_path: Path) -> None:
+    run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path / "logs"), max_epochs=2,
+               val_interval=1, accumulation_steps=4, checkpointing="full")  # fmt: skip
+    whole, parts = (torch.load(folder / "model.pt", weights_only=True) for folder in (trained / "model", tmp_path))
+    steps = [int(state["optimizer"]["state"][0]["step"]) for state in (whole, parts)]
+    assert steps[0] == steps[1] > 0
+    rates = [state["optimizer"]["param_groups"][0]["lr"] for state in (whole, parts)]
+    assert rates[0] == pytest.approx(rates[1])
+
+
+def test_a_precision_that_the_device_lacks_is_an_error(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as error:
+        run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path),
+                   device="$torch.device('cpu')", precision="float16")  # fmt: skip
+    assert "'float16' needs a CUDA device" in str(error.value.__cause__)
+
+
 def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path, cohort: Path, tmp_path: Path) -> None:
     run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(trained / "model"),
                output_dir=str(tmp_path), save_reconstructions=True)  # fmt: skip

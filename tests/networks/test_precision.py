@@ -1,4 +1,4 @@
-"""bfloat16: where it is asked for, and float32 results that stay close."""
+"""Precision: what each device has, where autocast is asked for, and float32 results that stay close."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer, precision
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 def trunk() -> VisionTransformer:
@@ -51,10 +51,41 @@ def test_autocast(
         assert torch.is_autocast_enabled("cpu") is expected
 
 
-def test_auto_leaves_cuda_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: True)
-    with precision.autocast(torch.device("cuda"), "auto"):
-        assert not torch.is_autocast_enabled("cuda")
+def capability(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int]) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: version)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card")
+
+
+# [device, CUDA capability, precision, dtype or what the error says]
+DTYPES: list[list[Any]] = [
+    [CUDA, (9, 0), "auto", torch.bfloat16],
+    [CUDA, (7, 5), "auto", torch.float32],
+    [CUDA, (7, 5), "float16", torch.float16],
+    [CUDA, (8, 0), "tf32", torch.float32],
+    [CUDA, (7, 5), "tf32", "'tf32' needs a CUDA device of capability 8.0 or newer; got Card, which has .*float16"],
+    [CUDA, (7, 5), "bfloat16", "'bfloat16' needs a CUDA device of capability 8.0"],
+    [CPU, None, "float32", torch.float32],
+    [CPU, None, "bfloat16", torch.bfloat16],
+    [CPU, None, "tf32", "'tf32' needs a CUDA device.*got cpu, which has auto, float32, bfloat16"],
+    [CPU, None, "float16", "'float16' needs a CUDA device, whose gradients the trainer scales; got cpu"],
+]
+
+
+@pytest.mark.parametrize(("device", "version", "setting", "expected"), DTYPES)
+def test_what_a_device_has(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, version: Any, setting: Any, expected: Any
+) -> None:
+    capability(monkeypatch, version)
+    if isinstance(expected, torch.dtype):
+        assert precision.compute_dtype(device, setting) == expected
+        return
+    with pytest.raises(ValueError, match=expected):
+        precision.prepare_precision(device, setting)
+
+
+def test_a_network_refuses_what_the_device_lacks() -> None:
+    with pytest.raises(ValueError, match="'float16' needs a CUDA device"):
+        qfae(precision="float16")(torch.rand(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize("make", [qfae, plain])

@@ -1,0 +1,97 @@
+"""Floating-point operations of a training and an evaluation step, an image: `python -m benchmarks.flops`.
+
+Counted by torch as the bundle's networks run one image, part by part; nothing is timed. A multiplication and an
+addition are two. The plain formulation's count stands beside it: every block, self-attention for each image.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from benchmarks.networks import PRESETS, build
+from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
+
+ATEN = torch.ops.aten
+CPU_ATTENTION: dict[Any, Callable[..., int]] = {
+    ATEN._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+        query, key, value
+    ),
+    ATEN._scaled_dot_product_flash_attention_for_cpu_backward: lambda gradient, query, key, value, *_, **__: (
+        sdpa_backward_flop_count(gradient, query, key, value)
+    ),
+}
+"""What torch's counter does not know of attention on a CPU."""
+
+
+def count(step: Callable[[], Any]) -> tuple[float, Any]:
+    """GFLOP of a step, and what it returns."""
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        result = step()
+    return counter.get_total_flops() / 1e9, result
+
+
+def parts(config: ConfigParser) -> list[tuple[str, str, float]]:
+    """(step, part, GFLOP an image)."""
+    network, loss, scorer = (config.get_parsed_content(key) for key in ("network", "loss", "scorer"))
+    image = torch.randn(1, 1, *network.image_size)
+    network.train()
+    encoded, tokens = count(lambda: network.encode(image))
+    gathered, queries = count(lambda: network.qformer(tokens))
+    decoded, reconstruction = count(lambda: network.decoder(queries))
+    with torch.no_grad():
+        one_side, _ = count(lambda: loss.features(image, loss.patch_sizes[0]))
+        scored, _ = count(lambda: scorer(image, reconstruction))
+    compared, distance = count(lambda: loss(reconstruction, image))
+    backward, _ = count(distance.backward)
+    trained = [("encoder, forward", encoded), ("Q-Former, forward", gathered), ("decoder, forward", decoded),
+               ("perceptual features of the image, forward", one_side),
+               ("perceptual features of the reconstruction, forward", compared - one_side),
+               ("backward, decoder, Q-Former and perceptual features", backward)]  # fmt: skip
+    tested = [
+        ("encoder", encoded),
+        ("Q-Former", gathered),
+        ("decoder", decoded),
+        ("perceptual maps, both sides", scored),
+    ]
+    rows = [("training", *row) for row in trained] + [("training", "in all", sum(value for _, value in trained))]
+    return [
+        *rows,
+        *(("evaluation", *row) for row in tested),
+        ("evaluation", "in all", sum(value for _, value in tested)),
+    ]
+
+
+def plain_totals(config: ConfigParser) -> dict[str, float]:
+    """GFLOP an image of the plain formulation."""
+    network = PlainQFAE(config.get_parsed_content("network"))
+    loss = PlainPerceptualLoss(config.get_parsed_content("loss"))
+    distance = PlainPerceptualLoss(config.get_parsed_content("score_distance"))
+    image = torch.randn(1, 1, *network.network.image_size)
+    forward, reconstruction = count(lambda: network(image))
+    compared, value = count(lambda: loss(reconstruction, image))
+    backward, _ = count(value.backward)
+    with torch.no_grad():
+        scored, _ = count(lambda: distance(reconstruction, image))
+    return {"training": forward + compared + backward, "evaluation": forward + scored}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="mid")
+    preset = parser.parse_args().preset
+    config = build(preset, torch.device("cpu"), precision="float32")
+    totals = plain_totals(config)
+    print("| preset | step | part | GFLOP an image |\n|---|---|---|---|")
+    for step, part, value in parts(config):
+        beside = f" (plain formulation: {totals[step]:.1f})" if part == "in all" else ""
+        print(f"| {preset} | {step} | {part} | {value:.1f}{beside} |")
+
+
+if __name__ == "__main__":
+    main()
