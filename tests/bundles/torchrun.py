@@ -23,7 +23,11 @@ def start(*names: str, run_id: str, launcher: tuple[str, ...] = ONE_HOST, **sett
 
 def finish(*started: subprocess.Popen[str], succeeds: bool = True) -> str:
     """What the processes printed, once all have ended as they should."""
-    printed = [process.communicate(timeout=TIMEOUT_S)[0] for process in started]
+    try:
+        printed = [process.communicate(timeout=TIMEOUT_S)[0] for process in started]
+    finally:
+        for process in started:
+            process.terminate()  # torchrun ends its own; nothing where it has ended
     for process, text in zip(started, printed, strict=True):
         assert (process.returncode == 0) == succeeds, text[-6000:]
     return "\n".join(printed)
