@@ -151,8 +151,10 @@ def measure_speed(preset: str, name: str, arguments: argparse.Namespace) -> dict
     prepare_precision(device, arguments.precision)
     steps = {formulation: make_step(formulation, name, preset, arguments)[0] for formulation in FORMULATIONS}
     batch = arguments.batch or _batch_size(preset)
+    dtype = compute_dtype(device, arguments.precision)
+    before = peak_gflops(device, dtype)
     seconds = median_seconds(steps, arguments.turns, device)
-    peak = peak_gflops(device, compute_dtype(device, arguments.precision))
+    peak = max(before, peak_gflops(device, dtype))
     gflop = gflop_an_image(name, preset, arguments)
     return {"batch": batch, "fast": batch / seconds["fast"], "plain": batch / seconds["plain"], "gflop": gflop,
             "peak_gflops": peak, "threads": torch.get_num_threads()}  # fmt: skip

@@ -17,20 +17,21 @@ def train(accumulation_steps: int) -> tuple[Tensor, list[float]]:
     """Weights at the end, and the learning rate at each step of the optimiser."""
     torch.manual_seed(0)
     images = torch.rand(BATCH * BATCHES, 1, 4, 4)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.Unflatten(1, (1, 4, 4)))
+    linear = nn.Linear(16, 16)
+    network = nn.Sequential(nn.Flatten(), linear, nn.Unflatten(1, (1, 4, 4)))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     size = part_size(BATCH, accumulation_steps)
     loader = [{"image": part} for part in images.split(size)]
     total = EPOCHS * optimizer_steps(len(loader), accumulation_steps)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=total)
     rates: list[float] = []
-    optimizer.register_step_pre_hook(lambda *_: rates.append(schedule.get_last_lr()[0]))
+    optimizer.register_step_pre_hook(lambda *_: rates.append(float(schedule.get_last_lr()[0])))
     SupervisedTrainer(
         device=torch.device("cpu"), max_epochs=EPOCHS, train_data_loader=loader, network=network, optimizer=optimizer,
         loss_function=nn.MSELoss(), prepare_batch=ReconstructionPrepareBatch(), decollate=False,
         train_handlers=[StepSchedule(schedule)], accumulation_steps=accumulation_steps,
     ).run()  # fmt: skip
-    return network[1].weight.detach(), rates
+    return linear.weight.detach(), rates
 
 
 @pytest.mark.parametrize("accumulation_steps", [2, 4])
