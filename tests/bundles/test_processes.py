@@ -35,7 +35,7 @@ def assert_same_weights(folder: Path, other: Path, atol: float = 0.0) -> None:
     expected, found = weights(folder), weights(other)
     assert expected.keys() == found.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, atol=atol, rtol=0, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(found[key], value, atol=atol, rtol=0, msg=key)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def numbers(path: Path) -> dict[str, float]:
 
 def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
     saver = {"_target_": "monai.handlers.MetricsSaver", "save_dir": "@output_dir", "metrics": "*", "delimiter": ","}
-    settings = {"dataset_dir": str(cohort), "ckpt_dir": str(trained / "model"), "bootstrap_samples": 10,
-                "validate::handlers": ["@case_tables", "@run_record", saver]}  # fmt: skip
+    settings: dict[str, Any] = {"dataset_dir": str(cohort), "ckpt_dir": str(trained / "model"),
+                                "validate::handlers": ["@case_tables", "@run_record", saver]}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=str(one))
     finish(start(*TINY, "evaluate", "multi_gpu_evaluate", run_id="evaluating", **settings, output_dir=two))
@@ -127,7 +127,7 @@ def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp
 
 
 def test_a_cohort_is_scored_by_two_processes_as_by_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    settings = {"dataset_dir": str(cohort / "image"), "ckpt_path": str(trained / "model" / "model.pt")}
+    settings: dict[str, Any] = {"dataset_dir": str(cohort / "image"), "ckpt_path": str(trained / "model" / "model.pt")}
     names, one, two = ("inference", "presets/tiny"), tmp_path / "one", tmp_path / "two"
     run_bundle(*names, run_id="run", **settings, output_dir=str(one))
     finish(start(*names, "multi_gpu_inference", run_id="run", **settings, output_dir=two))
