@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ def assert_same_weights(folder: Path, other: Path, atol: float = 0.0) -> None:
         torch.testing.assert_close(found[key], value, atol=atol, rtol=0, msg=key)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """What runs in this process is compared digit by digit with processes of one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def straight(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the checkpoints of two processes that trained for two epochs without trouble."""
@@ -61,7 +71,8 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
     settings = {"max_epochs": 1, **PLAIN, "validate::dataset::index_range": [3, 19],
                 "validate::dataset::data": "$volume_datalist(@datalist, 'validation')[:1]"}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
-    in_turn = {"batch_size": 8, "train::dataloader::shuffle": False}
+    sequential = {"_target_": "torch.utils.data.SequentialSampler", "data_source": "@train::dataset"}
+    in_turn: dict[str, Any] = {"batch_size": 8, "train::sampler": sequential}
     run_bundle(*TINY, **{key: str(value) if isinstance(value, Path) else value for key, value in
                          training(cohort, one, **settings, **in_turn).items()})  # fmt: skip
     in_turn = {"batch_size": 4, "train::sampler::shuffle": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -18,7 +19,8 @@ def start(*names: str, run_id: str, launcher: tuple[str, ...] = ONE_HOST, **sett
                "--config_file", str(config(*names)), "--bundle_root", str(BUNDLE),
                "--meta_file", str(CONFIGS / "metadata.json"), "--logging_file", str(CONFIGS / "logging.conf"),
                *(text for key, value in settings.items() for text in (f"--{key}", str(value)))]  # fmt: skip
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # torchrun itself says so only for several on one host
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=one_thread)
 
 
 def finish(*started: subprocess.Popen[str], succeeds: bool = True) -> str:

@@ -71,7 +71,7 @@ MISMATCHES: list[list[Any]] = [
     [{"encoders": encoder(image_size=64)}, r"encoder 0 takes images of \(64, 64\) pixels.*\(32, 32\)"],
     [{"qformer": qformer(num_queries=9)}, "9 queries do not fill the decoder's grid of 4 x 4"],
     [{"decoder": decoder(input_dim=10)}, "gives tokens of width 12, the decoder expects 10"],
-    [{"precision": "float16"}, "precision must be one of .* got 'float16'"],
+    [{"precision": "int8"}, "precision must be one of .* got 'int8'"],
 ]
 
 
