@@ -46,6 +46,7 @@ from qfae_monai.transforms.region_canvas import (
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
 from qfae_monai.transforms.save_maps import SaveMapsD, SaveMapsd, SaveMapsDict
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES, SliceSummaryD, SliceSummaryd, SliceSummaryDict
+from qfae_monai.transforms.threshold_map import ThresholdMap, ThresholdMapD, ThresholdMapd, ThresholdMapDict
 from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckVolumed, CheckVolumeDict, source_name
 
 __all__ = [
@@ -110,6 +111,10 @@ __all__ = [
     "SliceSummaryD",
     "SliceSummaryDict",
     "SliceSummaryd",
+    "ThresholdMap",
+    "ThresholdMapD",
+    "ThresholdMapDict",
+    "ThresholdMapd",
     "bounding_box",
     "foreground_mask",
     "grey",

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
 
@@ -27,24 +28,30 @@ class WholeFileWriter(NibabelWriter):
 
 
 class SaveMapsd(MapTransform):
-    """Write maps as `<output_dir>/<case>_<name>.nii.gz`, float32, on the grid and affine that they carry.
+    """Write maps as `<output_dir>/<case>_<name>.nii.gz`, on the grid and affine that they carry: float32, masks uint8.
 
     Args:
-        keys: maps, (1, X, Y, Z) MetaTensors.
+        keys: maps or masks, (1, X, Y, Z) MetaTensors.
         output_dir: folder, made if it is missing.
         names: what each key is called in the file's name; the key itself where not given.
         case_key: identifier of the case in the dictionary.
+        allow_missing_keys: whether a key may be absent.
     """
 
     def __init__(
-        self, keys: Any, output_dir: str | os.PathLike, names: Mapping[str, str] | None = None, case_key: str = "case"
+        self,
+        keys: Any,
+        output_dir: str | os.PathLike,
+        names: Mapping[str, str] | None = None,
+        case_key: str = "case",
+        allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys)
+        super().__init__(keys, allow_missing_keys)
         self.output_dir = Path(output_dir)
         self.names = dict(names or {})
         self.case_key = case_key
         self.save = SaveImage(
-            writer=WholeFileWriter, output_ext=".nii.gz", output_dtype="float32", resample=False, print_log=False
+            writer=WholeFileWriter, output_ext=".nii.gz", output_dtype=None, resample=False, print_log=False
         )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -52,7 +59,8 @@ class SaveMapsd(MapTransform):
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for key in self.key_iterator(d):
             name = f"{d[self.case_key]}_{self.names.get(str(key), str(key))}"
-            self.save(d[key], filename=str(self.output_dir / name))
+            kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
+            self.save(kept, filename=str(self.output_dir / name))
         return d
 
 
