@@ -9,6 +9,7 @@ from qfae_monai.cli import experiments, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
+from qfae_monai.cli.predict import predict
 from qfae_monai.cli.tune import tune
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
@@ -18,6 +19,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(check)
 app.command()(compare)
 app.command()(demo)
+app.command()(predict)
 app.command()(tune)
 
 

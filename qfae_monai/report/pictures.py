@@ -15,7 +15,17 @@ from PIL import Image
 
 from qfae_monai.data.prepare.files import write_whole
 
-__all__ = ["choose_slices", "save_pictures"]
+__all__ = [
+    "BRIGHTEST",
+    "MAP_COLOURS",
+    "OUTLINE",
+    "as_seen",
+    "choose_slices",
+    "fit",
+    "pixel_shape",
+    "save_pictures",
+    "window",
+]
 
 MAP_COLOURS = "inferno"
 OUTLINE = (86, 200, 255)  # of a lesion, RGB: light blue, which no colour-blind reader takes for grey
@@ -67,12 +77,12 @@ def save_pictures(  # noqa: PLR0917  # a case's arrays have one natural order
     if label is not None:
         parts["label"] = label
     _check(case, parts, scores, axis)
-    stacks = {name: _as_seen(np.asarray(part), axis) for name, part in parts.items()}
+    stacks = {name: as_seen(np.asarray(part), axis) for name, part in parts.items()}
     lesions = (stacks["label"] > 0).sum((1, 2)) if label is not None else None
     shown = choose_slices(scores, lesions, max_slices=max_slices)
     stacks = {name: stack[shown].astype(np.float32) for name, stack in stacks.items()}
     limit = float(stacks["anomaly_map"].max() if map_limit is None else map_limit)
-    rows = _rows(stacks, limit, tile, _pixel_shape(spacing, axis, np.ndim(image)))
+    rows = _rows(stacks, limit, tile, pixel_shape(spacing, axis, np.ndim(image)))
     described = {
         "slices": [int(index) for index in shown],
         "scores": [float(score) if np.isfinite(score) else None for score in scores[shown]],
@@ -137,9 +147,9 @@ def _rows(
     image = stacks["image"]
     low, high = float(image.min()), float(np.percentile(image, BRIGHTEST))
     colours = matplotlib.colormaps[MAP_COLOURS]
-    grey = [_fit(_window(pixels, low, high), tile, shape) for pixels in image]
-    fitted = [_fit(_window(pixels, low, high), tile, shape) for pixels in _like(stacks["reconstruction"], image)]
-    heat = [_fit(_window(pixels, 0.0, limit), tile, shape) for pixels in stacks["anomaly_map"]]
+    grey = [fit(window(pixels, low, high), tile, shape) for pixels in image]
+    fitted = [fit(window(pixels, low, high), tile, shape) for pixels in _like(stacks["reconstruction"], image)]
+    heat = [fit(window(pixels, 0.0, limit), tile, shape) for pixels in stacks["anomaly_map"]]
     rows = {
         "input": [_rgb(pixels) for pixels in grey],
         "reconstruction": [_rgb(pixels) for pixels in fitted],
@@ -151,7 +161,7 @@ def _rows(
     return {**rows, "mask": masks}
 
 
-def _as_seen(part: NDArray, axis: int) -> NDArray:
+def as_seen(part: NDArray, axis: int) -> NDArray:
     """(X, Y, Z) or (H, W) -> (N, rows, columns) the radiological way up.
 
     Turning both remaining axes around makes RAS into LPS, and transposed that is how DICOM viewers show it.
@@ -159,7 +169,7 @@ def _as_seen(part: NDArray, axis: int) -> NDArray:
     return part[None] if part.ndim == 2 else np.moveaxis(part, axis, 0)[:, ::-1, ::-1].transpose(0, 2, 1)
 
 
-def _pixel_shape(spacing: Sequence[float] | None, axis: int, dims: int) -> tuple[float, float]:
+def pixel_shape(spacing: Sequence[float] | None, axis: int, dims: int) -> tuple[float, float]:
     """Height and width of a shown pixel, relative to each other."""
     if spacing is None or dims == 2:
         return 1.0, 1.0
@@ -167,7 +177,7 @@ def _pixel_shape(spacing: Sequence[float] | None, axis: int, dims: int) -> tuple
     return height, width
 
 
-def _window(pixels: NDArray, low: float, high: float) -> NDArray:
+def window(pixels: NDArray, low: float, high: float) -> NDArray:
     """Values from `low` to `high` -> [0, 1]."""
     return ((pixels - low) / max(high - low, TINY)).clip(0, 1)
 
@@ -180,7 +190,7 @@ def _like(pixels: NDArray, target: NDArray) -> NDArray:
     return slope * centred + target.mean()
 
 
-def _fit(pixels: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
+def fit(pixels: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
     """(H, W) in [0, 1] -> (tile, tile), the sides' ratio kept, black around."""
     height, width = pixels.shape[0] * shape[0], pixels.shape[1] * shape[1]
     scale = tile / max(height, width)
@@ -197,7 +207,7 @@ def _fit(pixels: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
 
 def _outlined(grey: NDArray, mask: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
     """The input with the lesion outlined, (tile, tile, 3) in [0, 1]; darkened, not to be taken for the input itself."""
-    lesion = (_fit(mask.astype(np.float32), tile, shape) > 0.25).astype(np.uint8)
+    lesion = (fit(mask.astype(np.float32), tile, shape) > 0.25).astype(np.uint8)
     outlines = cv2.findContours(lesion, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     canvas = np.rint(_rgb(grey) * 160).astype(np.uint8)
     return cv2.drawContours(canvas, outlines, -1, OUTLINE, 1) / 255

@@ -1,0 +1,120 @@
+"""`qfae predict`: maps, masks, scores and pictures of a study or a cohort, in one command."""
+
+# ruff: noqa: PLC0415 (imports inside the command keep `qfae --help` quick)
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from qfae_monai.predict.cohort import Outcome
+    from qfae_monai.predict.model import Model
+    from qfae_monai.predict.studies import Study
+
+BUNDLE = Path("bundles/qfae")
+SOME_FAILED, TERMINATED = 3, 143
+WORDS = {True: "above threshold", False: "below threshold", None: ""}
+
+
+def predict(
+    input_: Path = typer.Option(..., "-i", "--input", help="DICOM folder or .zip, volume, image, or folder of many."),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study."),
+    checkpoint: Path = typer.Option(Path("bundles/qfae/models/model.pt"), help="What a training wrote."),
+    preset: str = typer.Option("small", help="The one that the checkpoint was trained with: paper, small, tiny."),
+    config: list[Path] | None = typer.Option(None, help="Further overlay of the training; may be given several times."),
+    series: str | None = typer.Option(None, help="Only the series with this description, number, UID or file name."),
+    allow: list[str] | None = typer.Option(None, help="Risk to let pass (`qfae check`); may be given several times."),
+    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ...; default: cuda where there is one."),
+    batch_size: int | None = typer.Option(None, min=1, help="Slices in one forward pass."),
+    weights: Path | None = typer.Option(None, help="Folder of pretrained weights; default: the bundle's."),
+    false_positive_rate: float = typer.Option(0.05, help="Of normal volumes and slices, for thresholds."),
+    pixel_false_positive_rate: float = typer.Option(0.01, help="Of normal pixels, for the mask."),
+    report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
+    bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
+) -> None:
+    """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
+
+    Exit code 0: all studies are done; 1: nothing could be started; 3: some studies failed, the others are done.
+    What is complete from an earlier run is kept.
+    """
+    from qfae_monai.predict.cohort import write_summary
+    from qfae_monai.predict.result import remove_unfinished
+    from qfae_monai.predict.studies import find_studies
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that unfinished folders are removed
+    studies = find_studies(input_, series=series, allow=allow or ())
+    settings: dict[str, Any] = {
+        "false_positive_rate": false_positive_rate,
+        "pixel_false_positive_rate": pixel_false_positive_rate,
+        **({} if device is None else {"device": f"$torch.device({device!r})"}),
+        **({} if batch_size is None else {"forward_batch": batch_size}),
+        **({} if weights is None else {"weights_dir": str(weights)}),
+    }
+    models = _models(studies, bundle, checkpoint, preset, config or [], settings)
+    output.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(output)
+    outcomes: list[Outcome] = []
+    try:
+        _predict_all(studies, models, output, allow or [], outcomes)
+    finally:
+        counts = write_summary(output, outcomes, next(iter(models.values())))
+    if report:
+        from qfae_monai.report.prediction_page import write_prediction_page
+
+        write_prediction_page(output)
+    typer.echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}")
+    if counts["failed"]:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _models(
+    studies: list[Study], bundle: Path, checkpoint: Path, preset: str, overlays: list[Path], settings: dict[str, Any]
+) -> dict[bool, Model]:
+    """The model of single images (True) and that of volumes (False), as far as they are needed."""
+    from qfae_monai.predict.model import Model
+
+    models = {
+        images: Model(bundle, checkpoint=checkpoint, preset=preset, overlays=overlays, images=images, settings=settings)
+        for images in sorted({study.kind == "image" for study in studies})
+    }
+    if any(model.calibration is None for model in models.values()):
+        typer.echo(
+            f"{checkpoint.parent / 'calibration.json'} is missing: scores without thresholds, p-values and masks "
+            "(run `calibrating`)",
+            err=True,
+        )
+    return models
+
+
+def _predict_all(
+    studies: list[Study], models: dict[bool, Model], output: Path, allow: list[str], outcomes: list[Outcome]
+) -> None:
+    from tqdm import tqdm
+
+    from qfae_monai.predict.cohort import predict_study
+
+    with tqdm(total=len(studies), desc="studies", unit="study", disable=None) as bar:
+        for study in studies:
+            with tqdm(desc=study.name, unit="slice", leave=False, disable=None) as slices:
+
+                def progress(done: int, total: int, slices: Any = slices) -> None:
+                    slices.total = total
+                    slices.update(done - slices.n)
+
+                outcome = predict_study(study, models[study.kind == "image"], output, allow=allow, progress=progress)
+            outcomes.append(outcome)
+            bar.write(_line(study, outcome))
+            bar.update()
+
+
+def _line(study: Study, outcome: Outcome) -> str:
+    if outcome.status == "failed":
+        return f"failed  {study.name}: {outcome.message}"
+    p_value = "" if outcome.p_value is None else f"  p {outcome.p_value:.3g}"
+    words = WORDS[outcome.above_threshold]
+    return f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}"

@@ -1,0 +1,160 @@
+"""All studies one after another: each is done, kept from an earlier run, or reported; none stops the others."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from numpy.typing import NDArray
+
+from qfae_monai.data import Series
+from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.data.prepare.privacy import without_identifiers
+from qfae_monai.data.prepare.source import Source
+from qfae_monai.predict.model import Model, Prediction
+from qfae_monai.predict.overlay import overlay_png
+from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, read_scores, save_volume, scores_of, whole_folder
+from qfae_monai.predict.studies import Study
+from qfae_monai.transforms import LoadGreyImage
+
+NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # others may be named after a patient
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+Extra = Callable[[Path, Study, Series | Path, Prediction, dict[str, Any]], None]
+"""Further outputs of a study: called with its unfinished folder, itself, what was read, found and scored."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of the summary.
+
+    status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers;
+    message: the same for the user's eyes, which is not written.
+    """
+
+    study: str
+    status: Literal["done", "kept", "failed"]
+    score: float | None = None
+    p_value: float | None = None
+    above_threshold: bool | None = None
+    reason: str = ""
+    message: str = ""
+
+
+COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason")
+
+
+def predict_study(
+    study: Study,
+    model: Model,
+    output: Path,
+    *,
+    allow: Collection[str] = (),
+    extras: Sequence[tuple[str, Extra]] = (),
+    progress: Progress = lambda done, total: None,
+) -> Outcome:
+    """Score one study and write its folder, unless a complete one of the same input and model is there.
+
+    Args:
+        study: what to read.
+        model: what scores it.
+        output: folder that holds a folder for each study.
+        allow: risks that may pass.
+        extras: further outputs, each with the name of the file or folder that it writes.
+        progress: as in `Model.__call__`.
+    """
+    try:
+        if study.refusal is not None:
+            raise ValueError(study.refusal)
+        input_sha256 = study.hash()
+        earlier = read_scores(output / study.name)
+        if earlier is not None and _same(earlier, model, input_sha256, output / study.name, extras):
+            return _outcome("kept", earlier)
+        read = study.files[0] if study.kind == "image" else study.read(allow)
+        found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
+        risks = [] if isinstance(read, Path) else [_written(risk, study) for risk in read.risks]
+        scores = scores_of(study, model, found, input_sha256, risks)
+        with whole_folder(output / study.name) as folder:
+            _write(folder, read, model, found, scores)
+            for _, extra in extras:
+                extra(folder, study, read, found, scores)
+        return _outcome("done", scores)
+    except (ValueError, OSError, RuntimeError) as error:
+        logger.debug("%s failed", study.name, exc_info=True)
+        message = _message(error)
+        return Outcome(study.name, "failed", reason=_written(message, study), message=message)
+
+
+def write_summary(output: Path, outcomes: Iterable[Outcome], model: Model) -> dict[str, int]:
+    """`summary.json` and `summary.csv`; returns how many studies there are of each status."""
+    rows = [{column: getattr(outcome, column) for column in COLUMNS} for outcome in outcomes]
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "kept", "failed")}
+    content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
+    write_whole(output / "summary.json", json.dumps(content, indent=1) + "\n")
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(output / "summary.csv", stream.getvalue())
+    return counts
+
+
+def _written(text: str, study: Study) -> str:
+    """What may be written of a message: names of volumes and images stand, nothing of a DICOM header or its path."""
+    if study.kind in NAMED_BY_USER:
+        return text.replace(str(study.files[0]), study.files[0].name)
+    return without_identifiers(text, Source("", "", tuple(map(str, study.files))))
+
+
+def _message(error: BaseException) -> str:
+    """What went wrong first: MONAI says of an error in a transform only which transform it was."""
+    while error.__cause__ is not None and str(error).startswith("applying transform"):
+        error = error.__cause__
+    return " ".join(str(error).split())
+
+
+def _tensor(study: Study, series: Series) -> MetaTensor:
+    """(1, X, Y, Z) float32 with the series' affine, and for messages the study's name."""
+    pixels = torch.as_tensor(series.array.astype(np.float32))[None]
+    return MetaTensor(pixels, affine=torch.as_tensor(series.affine), meta={"filename_or_obj": study.name})
+
+
+def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, scores: dict[str, Any]) -> None:
+    affine = IMAGE_AFFINE if isinstance(read, Path) else read.affine
+    pixels = _plain_image(read) if isinstance(read, Path) else read.array
+    save_volume(folder / "image.nii.gz", pixels, affine)
+    save_volume(folder / "anomaly_map.nii.gz", found.anomaly_map, affine)
+    if found.mask is not None:
+        save_volume(folder / "mask.nii.gz", found.mask, affine)
+    write_whole(folder / "overlay.png", overlay_png(found, model.pixel_threshold))
+    write_whole(folder / SCORES, json.dumps(scores, indent=1) + "\n")
+
+
+def _plain_image(path: Path) -> NDArray:
+    """(rows, columns) as stored."""
+    return np.asarray(LoadGreyImage()(path)[0])
+
+
+def _same(
+    earlier: dict[str, Any], model: Model, input_sha256: str, folder: Path, extras: Sequence[tuple[str, Extra]]
+) -> bool:
+    """Whether an earlier result was made of the same input by the same model, with all outputs that are asked for."""
+    wanted = json.loads(json.dumps({"input_sha256": input_sha256, "model": model.identity, "settings": model.settings}))
+    return all(earlier.get(key) == value for key, value in wanted.items()) and all(
+        (folder / name).exists() for name, _ in extras
+    )
+
+
+def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome:
+    return Outcome(scores["study"], status, scores["score"], scores["p_value"], scores["above_threshold"])

@@ -1,0 +1,63 @@
+"""The overlay of a study: the slices a reader would ask for, and the same ones under the colours of the anomaly map."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import cv2
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from qfae_monai.predict.model import Prediction
+from qfae_monai.report.pictures import BRIGHTEST, MAP_COLOURS, OUTLINE, as_seen, choose_slices, fit, pixel_shape, window
+
+TILE = 224  # pixels of a slice's longer side
+SLICES = 6
+CAPTION = 16  # pixels
+STRONGEST = 0.7  # opacity of the map where it is at its limit
+NOTICE = "research use, not for diagnosis"
+
+
+def overlay_png(found: Prediction, threshold: float | None) -> bytes:
+    """PNG of two rows, slices and slices under the map, the mask outlined; the patient's right is on the left.
+
+    Args:
+        found: what a model found.
+        threshold: map value above which a voxel is outlined; None for no outline. Three times as much gets the
+            strongest colour at least, so that a normal study stays dark.
+    """
+    image, heat = (as_seen(part, found.axis) for part in (found.shown, found.shown_map))
+    shown = choose_slices(found.slice_scores, None, max_slices=SLICES)
+    shape = pixel_shape(found.spacing, found.axis, found.shown.ndim)
+    low, high = float(image.min()), float(np.percentile(image[shown], BRIGHTEST))
+    limit = max(float(np.percentile(heat[shown], BRIGHTEST)), 3 * (threshold or 0.0))
+    canvas = Image.new("RGB", (TILE * len(shown), 2 * TILE + 2 * CAPTION))
+    draw = ImageDraw.Draw(canvas)
+    for place, index in enumerate(shown):
+        grey = fit(window(image[index], low, high), TILE, shape)
+        under = _coloured(grey, fit(window(heat[index], 0.0, limit), TILE, shape))
+        if threshold is not None:
+            _outline(under, fit((heat[index] > threshold).astype(np.float32), TILE, shape) > 0.5)
+        for row, pixels in enumerate((np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, -1), under)):
+            canvas.paste(Image.fromarray(pixels), (place * TILE, CAPTION + row * TILE))
+        score = found.slice_scores[index]
+        text = f"slice {index}  " + ("not scored" if np.isnan(score) else f"score {score:.4g}")
+        draw.text((place * TILE + 4, 2), text, fill=(200, 200, 200))
+    draw.text((4, 2 * TILE + CAPTION + 2), NOTICE, fill=(200, 200, 200))
+    stream = BytesIO()
+    canvas.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _coloured(grey: NDArray, heat: NDArray) -> NDArray[np.uint8]:
+    """(H, W) and (H, W) in [0, 1] -> (H, W, 3); where the map is low, the slice is seen as it is."""
+    opacity = (STRONGEST * heat)[..., None]
+    colours = matplotlib.colormaps[MAP_COLOURS](heat)[..., :3]
+    return np.rint(255 * ((1 - opacity) * grey[..., None] + opacity * colours)).astype(np.uint8)
+
+
+def _outline(pixels: NDArray[np.uint8], mask: NDArray) -> None:
+    outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    cv2.drawContours(pixels, outlines, -1, OUTLINE, 1)

@@ -1,0 +1,98 @@
+"""The results of one study as a folder, complete or absent."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from qfae_monai.predict.model import Model, Prediction
+from qfae_monai.predict.studies import Study
+
+SCORES = "scores.json"
+UNFINISHED = ".unfinished"
+NOTICE = "Research use only; not a medical device, not for diagnosis."
+IMAGE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a 2D image: columns run to the patient's left, rows down
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into that takes its name when all is written; it replaces an older one."""
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        shutil.rmtree(path, ignore_errors=True)
+        unfinished.replace(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def remove_unfinished(output: Path) -> None:
+    """What a killed run left behind."""
+    for folder in output.glob(f".*{UNFINISHED}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_scores(folder: Path) -> dict[str, Any] | None:
+    """Content of a study's `scores.json`; None where the folder is not complete."""
+    try:
+        return json.loads((folder / SCORES).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def scores_of(study: Study, model: Model, found: Prediction, input_sha256: str, risks: list[str]) -> dict[str, Any]:
+    """Content of `scores.json`. Slices are numbered along `slice_axis` of the volume in RAS orientation."""
+    calibration, settings = model.calibration, model.settings
+    rate = float(settings["false_positive_rate"])
+    threshold = None if calibration is None else calibration.threshold("volume", rate)
+    p_slices = np.full(len(found.slice_scores), math.nan)
+    p_volume = math.nan
+    if calibration is not None:
+        p_slices = calibration.p_values("slice", found.slice_scores)
+        p_volume = float(calibration.p_values("volume", found.score))
+    return {
+        "study": study.name,
+        "kind": study.kind,
+        "input_sha256": input_sha256,
+        "model": model.identity,
+        "settings": settings,
+        "score": found.score,
+        "p_value": _known(p_volume),
+        "threshold": threshold,
+        "above_threshold": None if threshold is None else found.score > threshold,
+        "false_positive_rate": rate,
+        "pixel_threshold": model.pixel_threshold,
+        "slice_axis": found.axis,
+        "slices": [
+            {"slice": index, "score": float(found.slice_scores[index]), "p_value": _known(float(p_slices[index]))}
+            for index in np.flatnonzero(~np.isnan(found.slice_scores)).tolist()
+        ],
+        "skipped": {"empty": found.empty, "outside": found.outside},
+        "risks": risks,
+        "notice": NOTICE,
+    }
+
+
+def save_volume(path: Path, pixels: NDArray, affine: NDArray) -> None:
+    """NIfTI of a volume (X, Y, Z), or of an image (rows, columns) as one slice; nothing in it but pixels and grid."""
+    volume = pixels.T[..., None] if pixels.ndim == 2 else pixels
+    image = nib.Nifti1Image(np.asfortranarray(volume), affine, dtype=volume.dtype)
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,135 @@
+"""`qfae predict` as a user runs it: complete folders, exit codes, what is kept, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from qfae_monai.cli import app
+from qfae_monai.cli.predict import SOME_FAILED
+from qfae_monai.predict import cohort
+from tests.data.dicom_factory import series
+
+NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
+
+
+@pytest.fixture
+def run(bundle: Path, checkpoint: Path) -> Any:
+    def predict(source: Path, output: Path, *options: str) -> Result:
+        command = ["predict", "-i", str(source), "-o", str(output), "--checkpoint", str(checkpoint), "--preset", "tiny",
+                   "--bundle", str(bundle), *options]  # fmt: skip
+        return CliRunner().invoke(app, command)
+
+    return predict
+
+
+@pytest.fixture
+def inputs(scans: Path, tmp_path: Path) -> Path:
+    """Two volumes, a damaged one between them, a DICOM series with names in its header, and an image."""
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    for name, source in (("a", "test-000"), ("c", "test-001")):
+        shutil.copy(scans / "image" / f"{source}.nii.gz", folder / f"{name}.nii.gz")
+    (folder / "b.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:20_000])
+    pixels = (np.random.default_rng(0).random((24, 32, 32)) * 900).astype(np.int16)
+    names: dict[str, Any] = {"PatientID": "QZX-4711", "InstitutionName": "St. Elsewhere", "SeriesDescription": "Doe"}
+    series(folder / "dicom", pixels, **names)
+    Image.fromarray(pixels[0].astype(np.uint16)).save(folder / "d.png")
+    return folder
+
+
+def test_a_cohort_is_done_but_for_what_is_damaged(run: Any, inputs: Path, tmp_path: Path) -> None:
+    result = run(inputs, tmp_path / "out", "--report")
+    assert result.exit_code == SOME_FAILED, result.output
+    assert "4 done, 0 kept, 1 failed" in result.output
+    rows = {row["study"]: row for row in csv.DictReader((tmp_path / "out" / "summary.csv").open())}
+    assert rows["b"]["status"] == "failed"
+    assert "b.nii.gz" in rows["b"]["reason"]
+    for name in set(rows) - {"b"}:
+        written = {path.name for path in (tmp_path / "out" / name).iterdir()}
+        assert written == {"image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz", "scores.json", "overlay.png"}
+    assert not (tmp_path / "out" / "b").exists()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "4 of 5 studies scored" in page
+    assert "b.nii.gz" in page
+
+
+def test_outputs_lie_on_the_inputs_grid(run: Any, inputs: Path, tmp_path: Path) -> None:
+    run(inputs / "a.nii.gz", tmp_path / "out")
+    image = nib.Nifti1Image.from_filename(inputs / "a.nii.gz")
+    for name, dtype in (("image", image.get_data_dtype()), ("anomaly_map", np.float32), ("mask", np.uint8)):
+        found = nib.Nifti1Image.from_filename(tmp_path / "out" / "a" / f"{name}.nii.gz")
+        assert found.shape == image.shape
+        assert found.get_data_dtype() == dtype
+        np.testing.assert_allclose(found.affine, image.affine, atol=1e-5)
+    scores = json.loads((tmp_path / "out" / "a" / "scores.json").read_text())
+    assert scores["score"] == pytest.approx(max(row["score"] for row in scores["slices"]))
+    assert scores["p_value"] == pytest.approx(0.25) or scores["p_value"] > 0.25  # three normals: a quarter at least
+    assert scores["threshold"] is None  # three are too few for 5 %
+
+
+def test_nothing_of_the_header_gets_into_the_outputs(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (inputs / "dicom" / "Doe-Jane.dcm").write_bytes((inputs / "dicom" / "001.dcm").read_bytes()[:-500])
+    result = run(inputs / "dicom", tmp_path / "out", "--report")
+    assert "1 done, 0 kept, 1 failed" in result.output
+    (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    for path in (tmp_path / "out").rglob("*"):
+        assert not any(word in str(path) for word in NEVER)
+        if path.suffix in (".json", ".csv", ".html"):
+            text = re.sub(r"base64,[A-Za-z0-9+/=]*", "", path.read_text())
+            assert not [word for word in NEVER if word in text]
+    for name in ("image", "anomaly_map", "mask"):
+        content = nib.Nifti1Image.from_filename(folder / f"{name}.nii.gz").header.binaryblock
+        assert not any(word.encode() in content for word in NEVER)
+
+
+def test_what_is_complete_is_kept_and_what_has_changed_is_done_again(run: Any, inputs: Path, tmp_path: Path) -> None:
+    source, out = inputs / "a.nii.gz", tmp_path / "out"
+    run(source, out)
+    first = (out / "a" / "scores.json").stat().st_mtime_ns
+    assert "0 done, 1 kept" in run(source, out).output
+    assert (out / "a" / "scores.json").stat().st_mtime_ns == first
+    shutil.copy(inputs / "c.nii.gz", source)
+    assert "1 done, 0 kept" in run(source, out).output
+    assert "1 done, 0 kept" in run(source, out, "--pixel-false-positive-rate", "0.05").output
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_an_interrupted_study_leaves_nothing_behind_and_the_next_run_does_it(
+    run: Any, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def broken(*_: Any) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cohort, "overlay_png", broken)
+        result = run(inputs / "a.nii.gz", tmp_path / "out")
+    assert result.exit_code != 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"summary.json", "summary.csv"}
+    assert run(inputs / "a.nii.gz", tmp_path / "out").exit_code == 0
+
+
+def test_leftovers_of_a_killed_run_are_removed(run: Any, inputs: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / "out" / ".z.unfinished"
+    leftover.mkdir(parents=True)
+    (leftover / "image.nii.gz").write_bytes(b"half")
+    run(inputs / "a.nii.gz", tmp_path / "out")
+    assert not leftover.exists()
+
+
+def test_a_file_in_place_of_the_output_is_an_error(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    result = run(inputs / "a.nii.gz", tmp_path / "out")
+    assert isinstance(result.exception, OSError)
+    assert "out" in str(result.exception)
