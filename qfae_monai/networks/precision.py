@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 
 Precision = Literal["auto", "float32", "tf32", "bfloat16", "float16"]
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
@@ -61,6 +62,17 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """Context in which a forward pass runs: autocast to `compute_dtype`, or nothing where that is float32."""
     dtype = compute_dtype(device, precision)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
+
+
+def keep_in(dtype: torch.dtype, frozen: nn.Module) -> None:
+    """Keep a frozen network's matrices in the number format that they are multiplied in.
+
+    Autocast makes the same rounding anew in each pass: it remembers the weights that are trained only. Norms and
+    positions stay as they are.
+    """
+    for part in frozen.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            part.to(dtype)
 
 
 def prepare_precision(device: torch.device, precision: Precision) -> None:

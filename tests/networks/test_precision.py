@@ -109,6 +109,20 @@ def test_bfloat16_perceptual_maps_stay_close() -> None:
     assert fast(image, image).abs().max() < 1e-6
 
 
+def test_frozen_matrices_are_kept_as_autocast_would_round_them() -> None:
+    arguments: dict[str, Any] = {"blocks": (0, 1), "patch_sizes": (8, 16), "reduction": "none"}
+    exact, fast = PerceptualLoss(trunk(), **arguments), PerceptualLoss(trunk(), **arguments, precision="bfloat16")
+    image, other = torch.rand(2, 1, 1, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = exact(other, image)
+    torch.testing.assert_close(fast(other, image), expected, rtol=0, atol=0)
+    kept = {
+        name: weight.dtype for name, weight in fast.named_parameters() if name.endswith(("qkv.weight", "norm1.weight"))
+    }
+    assert {dtype for name, dtype in kept.items() if "qkv" in name} == {torch.bfloat16}
+    assert {dtype for name, dtype in kept.items() if "norm1" in name} == {torch.float32}
+
+
 def test_kept_queries_do_not_leak_between_precisions() -> None:
     network = qfae().eval()
     image = torch.rand(1, 1, 32, 32)
