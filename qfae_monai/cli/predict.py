@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qfae_monai.predict.studies import Study
 
 BUNDLE = Path("bundles/qfae")
-SOME_FAILED, TERMINATED = 3, 143
+SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
 WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
 
@@ -39,7 +39,8 @@ def predict(
 ) -> None:
     """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
 
-    Exit code 0: all studies are done; 1: nothing could be started; 3: some studies failed, the others are done.
+    Exit code 0: all studies are done; 1: nothing could be started; 3: some studies failed, the others are done;
+    130 or 143: interrupted.
     What is complete from an earlier run is kept.
     """
     from qfae_monai.predict.cohort import write_summary
@@ -61,6 +62,8 @@ def predict(
     outcomes: list[Outcome] = []
     try:
         _predict_all(studies, models, output, allow or [], outcomes)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         counts = write_summary(output, outcomes, next(iter(models.values())))
     if report:
