@@ -7,6 +7,7 @@ import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 __all__ = ["Pseudonyms", "read_or_create_key"]
 
@@ -41,13 +42,22 @@ class Pseudonyms:
         """Pseudonym of a patient's series: "s" and 16 digits."""
         return "s" + self._digest("series", patient, series)
 
+    def uid(self, uid: str) -> str:
+        """DICOM UID that stands for another one: 2.25 and 122 bits of the keyed hash (a UUID of version 8)."""
+        digest = bytearray(self._hash("uid", uid)[:16])
+        digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
+        return f"2.25.{UUID(bytes=bytes(digest)).int}"
+
     @property
     def fingerprint(self) -> str:
         """Tells one key from another, without telling the key."""
         return self._digest("fingerprint")
 
     def _digest(self, *words: str) -> str:
-        return hmac.new(self._key, "\0".join(words).encode(), sha256).hexdigest()[:SHOWN]
+        return self._hash(*words).hex()[:SHOWN]
+
+    def _hash(self, *words: str) -> bytes:
+        return hmac.new(self._key, "\0".join(words).encode(), sha256).digest()
 
 
 def read_or_create_key(path: Path, output: Path) -> bytes:

@@ -1,0 +1,65 @@
+"""What made a result, as each DICOM object states it: name, version, weights, and that it is for research."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from qfae_monai import __version__
+
+__all__ = ["CONTENT_LABEL", "NOTICE", "ModelIdentity", "import_highdicom"]
+
+NOTICE = "Research use, not for diagnosis"
+CONTENT_LABEL = "RESEARCH_USE"  # a code string: at most 16 capitals, digits and underscores
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """The model behind a result.
+
+    Args:
+        checkpoint_sha256: SHA-256 of the checkpoint's file, 64 hexadecimal digits.
+        name: of the algorithm, at most 64 characters.
+        version: of the software.
+    """
+
+    checkpoint_sha256: str
+    name: str = "QFAE for MONAI"
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-f]{64}", self.checkpoint_sha256):
+            raise ValueError(f"expected checkpoint_sha256 of 64 hexadecimal digits, got {self.checkpoint_sha256!r}.")
+        for word in (self.name, self.version):
+            if not 0 < len(word) <= 64 or "\\" in word:
+                raise ValueError(f"expected a name and version of 1 to 64 characters without backslash, got {word!r}.")
+
+    @property
+    def equipment(self) -> dict[str, str]:
+        """Arguments that every object of highdicom takes: the software stands where a scanner's names would."""
+        return {
+            "manufacturer": self.name,
+            "manufacturer_model_name": self.name,
+            "software_versions": self.version,
+            "device_serial_number": self.checkpoint_sha256,  # tells two models of one software apart
+        }
+
+    def derivation(self, what: str) -> str:
+        """One sentence on how ``what`` came about, for DerivationDescription."""
+        return f"{what} by {self.name} {self.version}, checkpoint SHA-256 {self.checkpoint_sha256}. {NOTICE}."
+
+
+def import_highdicom() -> Any:
+    """The library that writes the objects.
+
+    Raises:
+        ValueError: when it is not installed.
+    """
+    try:
+        import highdicom  # noqa: PLC0415  (an optional dependency)
+    except ImportError as error:
+        raise ValueError(
+            "expected highdicom to write DICOM objects, got none installed: pip install 'qfae-monai[dicom]' adds it."
+        ) from error
+    return highdicom
