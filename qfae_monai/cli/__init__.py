@@ -9,6 +9,7 @@ from qfae_monai.cli import experiments, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
+from qfae_monai.cli.export import export
 from qfae_monai.cli.predict import predict
 from qfae_monai.cli.tune import tune
 
@@ -19,6 +20,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(check)
 app.command()(compare)
 app.command()(demo)
+app.command()(export)
 app.command()(predict)
 app.command()(tune)
 
@@ -42,6 +44,6 @@ def main() -> None:
     """Entry point: an error that the user can act on is one line on stderr and exit code 1."""
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(1) from None

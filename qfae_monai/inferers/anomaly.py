@@ -22,7 +22,8 @@ class AnomalyInferer(Inferer):
     Memory is that of one volume and its maps, whatever the number of volumes.
 
     Args:
-        scorer: image and reconstruction to anomaly map and score.
+        scorer: image and reconstruction to anomaly map and score; None where the network that is called is a whole
+            graph that scores, too: `AnomalyDetector`, or `OnnxDetector` for another runtime.
         image_size: side of the square that the network takes, pixels.
         axis: spatial axis of a volume along which slices are taken.
         index_range: first and last slice (inclusive) to look at; None for all.
@@ -35,7 +36,7 @@ class AnomalyInferer(Inferer):
 
     def __init__(
         self,
-        scorer: AnomalyScorer,
+        scorer: AnomalyScorer | None,
         *,
         image_size: int,
         axis: int = 2,
@@ -58,12 +59,13 @@ class AnomalyInferer(Inferer):
         self.return_reconstruction = return_reconstruction
         self.rivals = dict(rivals or {})
 
-    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Score a batch of images or of volumes.
 
         Args:
             inputs: images (B, 1 or 3, H, W) of the network's size, or volumes (B, 1, X, Y, Z); normalised.
-            network: image (B, C, H, W) to reconstruction (B, 3, H, W).
+            network: image (B, C, H, W) to reconstruction (B, 3, H, W); without a scorer to reconstruction, anomaly map
+                (B, 1, H, W) and score (B,).
 
         Returns:
             `anomaly_map` of the input's spatial shape with one channel, `slice_scores` (B, number of slices; 1 for an
@@ -75,7 +77,8 @@ class AnomalyInferer(Inferer):
         """
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         source = inputs.meta.get("filename_or_obj", "") if isinstance(inputs, MetaTensor) else ""
-        self.scorer.to(images.device)
+        if self.scorer is not None:
+            self.scorer.to(images.device)
         with torch.no_grad():
             if images.dim() == 5:
                 results = [self._volume(volume, network) for volume in images]
@@ -87,19 +90,26 @@ class AnomalyInferer(Inferer):
             raise ValueError(f"{source or 'image'}: expected finite scores, got {output['score'].tolist()}")
         return output
 
-    def _images(self, images: Tensor, network: Callable[..., Tensor]) -> dict[str, Tensor]:
-        reconstruction = network(images)
-        output = _named("", self.scorer(images, reconstruction))
+    def _images(self, images: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
+        reconstruction, found = self._detect(images, network)
+        output = _named("", found)
         for name, rival in self.rivals.items():
             output |= _named(f"{name}_", rival(images))
         return output | ({"reconstruction": reconstruction[:, :1]} if self.return_reconstruction else {})
+
+    def _detect(self, images: Tensor, network: Callable[..., Any]) -> tuple[Tensor, AnomalyResult]:
+        if self.scorer is None:
+            reconstruction, anomaly_map, score = network(images)
+            return reconstruction, AnomalyResult(anomaly_map, score)
+        reconstruction = network(images)
+        return reconstruction, self.scorer(images, reconstruction)
 
     @staticmethod
     def _with_counts(output: dict[str, Tensor]) -> dict[str, Tensor]:
         none = torch.zeros(len(output["score"]), dtype=torch.int64)
         return output | {"empty": none, "outside": none}
 
-    def _volume(self, volume: Tensor, network: Callable[..., Tensor]) -> dict[str, Tensor]:
+    def _volume(self, volume: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
         """volume: (1, X, Y, Z) -> the same dictionary for a batch of one."""
         slices = volume[0].movedim(self.axis, 0)
         chosen, empty, outside = self._chosen(volume)

@@ -156,7 +156,8 @@ class PerceptualLoss(_Loss):
         if not (torch.is_grad_enabled() and input.requires_grad):
             with torch.no_grad():
                 pairs = self._features(torch.cat([input, target.expand_as(input)]))
-            halves = [[state.chunk(2) for state in states] for states in pairs]
+            # not chunk(2): an exported graph of any batch size cannot split a length that it does not know
+            halves = [[state.unflatten(0, (2, -1)).unbind() for state in states] for states in pairs]
             return [[a for a, _ in states] for states in halves], [[b for _, b in states] for states in halves]
         with torch.no_grad():
             wanted = self._features(target)

@@ -29,6 +29,11 @@ def cpu_has_bfloat16() -> bool:
     return bool(supported is not None and supported())
 
 
+def is_exporting() -> bool:
+    """True while a graph is recorded for TorchScript or ONNX; compilation for this machine does not count."""
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def is_ampere(device: torch.device) -> bool:
     """True on a CUDA device with bfloat16 and TF32 matrix products."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= AMPERE
@@ -37,7 +42,8 @@ def is_ampere(device: torch.device) -> bool:
 def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     """What matrix products run in on this device.
 
-    `auto` is bfloat16 where the device has it, float32 elsewhere. bfloat16 on a CPU without it gives the same numbers,
+    `auto` is bfloat16 where the device has it, float32 elsewhere, and in a graph that is being exported: it will run on
+    other machines. bfloat16 on a CPU without it gives the same numbers,
     slowly. float16 is for CUDA alone, because the trainer scales gradients only there.
 
     Raises:
@@ -46,7 +52,7 @@ def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     check_precision(precision)
     if precision == "auto":
         native = is_ampere(device) or (device.type == "cpu" and cpu_has_bfloat16())
-        return torch.bfloat16 if native else torch.float32
+        return torch.bfloat16 if native and not is_exporting() else torch.float32
     if precision == "float32":
         return torch.float32
     if precision == "float16":

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qfae_monai.networks.encoders import LayerNorm
+from qfae_monai.networks.precision import is_exporting
 
 CROSS_ATTENTION_HEAD_DIM = 64
 QUERY_INIT_STD = 1e-3
@@ -197,7 +198,7 @@ class QFormer(nn.Module):
     def mixed_queries(self) -> Tensor:
         """Self-attention of the queries: (1, Q, dim). It does not see the image: once per step, kept at inference."""
         attention = cast(MultiQuerySelfAttention, self.blocks[0].self_attention)
-        if torch.is_grad_enabled() or torch.jit.is_tracing():
+        if torch.is_grad_enabled() or is_exporting():
             self._mixed = None
             return attention(self.queries)
         # The key changes with every in-place update, move or cast of the weights it was computed from.

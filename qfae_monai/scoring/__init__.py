@@ -2,10 +2,12 @@
 
 from qfae_monai.scoring.anomaly_map import AnomalyResult, AnomalyScorer
 from qfae_monai.scoring.calibration import Calibration, fingerprint, load_calibration
+from qfae_monai.scoring.detector import AnomalyDetector
 from qfae_monai.scoring.rivals import MeanDistance, NearestNeighbours, NormalImages, Rival
 from qfae_monai.scoring.volume_score import VolumeScore
 
 __all__ = [
+    "AnomalyDetector",
     "AnomalyResult",
     "AnomalyScorer",
     "Calibration",
