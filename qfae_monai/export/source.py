@@ -52,7 +52,7 @@ def read_source(
         raise ValueError(f"graph must be one of {GRAPHS}, got {graph!r}")
     sha256 = fingerprint(checkpoint)
     config = _read_config(Path(bundle), preset, settings or {})
-    module = config.get_parsed_content(MODULES[graph])
+    module = _build(config, MODULES[graph])
     load_checkpoint(module if graph == "reconstruction" else module.network, checkpoint)
     scores = config.get_parsed_content("score_settings") if graph == "detector" else {}
     record = GraphRecord(
@@ -63,6 +63,15 @@ def read_source(
         settings={name: scores[name] for name in GRAPH_SETTINGS if name in scores},
     )
     return ExportSource(module.requires_grad_(False).eval(), record)
+
+
+def _build(config: ConfigParser, key: str) -> Any:
+    try:
+        return config.get_parsed_content(key)
+    except RuntimeError as error:  # MONAI's wrapping of what went wrong, such as weights that are not there
+        if isinstance(error.__cause__, (ValueError, OSError)):
+            raise error.__cause__ from None
+        raise
 
 
 def _read_config(bundle: Path, preset: str, settings: Mapping[str, Any]) -> ConfigParser:

@@ -45,5 +45,8 @@ class AnomalyDetector(nn.Module):
         """
         if not strict or assign:
             raise ValueError(f"expected strict=True and assign=False, got strict={strict} and assign={assign}")
+        if not all(isinstance(weight, Tensor) for weight in state_dict.values()):
+            raise ValueError(f"expected a state dict of tensors, got the keys {', '.join(state_dict)}; "
+                             "say which of them holds the network (key_in_ckpt)")  # fmt: skip
         load_matching(self.network, state_dict, source="checkpoint")
         return _IncompatibleKeys([], [])

@@ -15,10 +15,10 @@ CONFIGS = [str(BUNDLE / "configs" / name) for name in ("inference.json", "preset
 
 TINY: dict[str, Any] = {}
 PAPER_LIKE: dict[str, Any] = {
-    "encoder_trunk::embed_dim": 48, "encoder_trunk::depth": 3, "encoder_trunk::num_heads": 3,
+    "encoder_trunk::embed_dim": 48, "encoder_trunk::depth": 2, "encoder_trunk::num_heads": 3,
     "encoder_blocks": [-1, -2], "dim": 32, "out_channels": 3,
-    "perceptual_trunk::embed_dim": 48, "perceptual_trunk::depth": 3, "perceptual_trunk::num_heads": 3,
-    "metric": "cosine", "score_blocks": [0, 1, 2], "score_patch_sizes": [8, 16, 32], "score_consensus": "product",
+    "perceptual_trunk::embed_dim": 48, "perceptual_trunk::depth": 2, "perceptual_trunk::num_heads": 3,
+    "metric": "cosine", "score_blocks": [0, 1], "score_patch_sizes": [8, 16, 32], "score_consensus": "product",
 }  # fmt: skip
 """The paper's choices at a small width: two encoder states, cosine distance, product over three patch sizes."""
 

@@ -21,15 +21,7 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope="session", params=[TINY, PAPER_LIKE], ids=["tiny", "paper-like"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return export_onnx(tmp_path_factory.mktemp("exported"), request.param)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return export_onnx(tmp_path_factory.mktemp("tiny"), TINY)
-
-
-def export_onnx(folder: Path, settings: dict) -> Exported:
+    folder, settings = tmp_path_factory.mktemp("exported"), request.param
     checkpoint = make_checkpoint(folder / "model.pt", settings)
     source = read_source(BUNDLE, checkpoint, preset="tiny", settings=settings)
     return Exported(checkpoint, source, write_graph(source, folder / "detector.onnx"))
