@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from qfae_monai.export import read_source
+from qfae_monai.networks import QFAE
 from qfae_monai.scoring import fingerprint
 from qfae_monai.weights import save_checkpoint
 from tests.export.checkpoints import BUNDLE, PAPER_LIKE, TINY, make_checkpoint
@@ -37,7 +38,9 @@ def test_weights_are_the_checkpoints(checkpoint: Path) -> None:
 
 def test_half_precision_of_this_machine_stays_out(checkpoint: Path) -> None:
     source = read_source(BUNDLE, checkpoint, preset="tiny", settings={"precision": "bfloat16", "compile": True})
-    assert source.module.network.precision == "float32"
+    network = source.module.get_submodule("network")
+    assert isinstance(network, QFAE)
+    assert network.precision == "float32"
 
 
 @pytest.mark.parametrize(

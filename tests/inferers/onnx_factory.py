@@ -15,8 +15,12 @@ RECORD = GraphRecord(
 
 
 def write_detector(path: Path, record: GraphRecord | None = RECORD) -> Path:
-    shapes = {"image": ["b", 1, 16, 16], "reconstruction": ["b", 3, 16, 16], "anomaly_map": ["b", 1, 16, 16],
-              "score": ["b"]}  # fmt: skip
+    shapes: dict[str, list[str | int]] = {
+        "image": ["b", 1, 16, 16],
+        "reconstruction": ["b", 3, 16, 16],
+        "anomaly_map": ["b", 1, 16, 16],
+        "score": ["b"],
+    }
     values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
     nodes = [
         helper.make_node("Concat", ["image"] * 3, ["reconstruction"], axis=1),

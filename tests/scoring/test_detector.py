@@ -26,7 +26,7 @@ def test_same_as_network_and_scorer() -> None:
 def test_a_networks_checkpoint_fills_it() -> None:
     whole, saved = detector(), nn.Conv2d(1, 3, 1).state_dict()
     whole.load_state_dict(saved)
-    assert torch.equal(whole.network.weight, saved["weight"])
+    assert torch.equal(whole.network.state_dict()["weight"], saved["weight"])
 
 
 @pytest.mark.parametrize("state", [nn.Conv2d(1, 3, 3).state_dict(), {}, {"weight": torch.zeros(3, 1, 1, 1)}])
