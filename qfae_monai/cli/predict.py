@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,17 @@ import typer
 
 if TYPE_CHECKING:
     from qfae_monai.predict.cohort import Outcome
+    from qfae_monai.predict.dicom_results import DicomResults
     from qfae_monai.predict.model import Model
     from qfae_monai.predict.studies import Study
+
+
+class Runtime(str, Enum):
+    """What runs the networks."""
+
+    torch = "torch"
+    onnx = "onnx"
+
 
 BUNDLE = Path("bundles/qfae")
 SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
@@ -35,6 +45,14 @@ def predict(
     false_positive_rate: float = typer.Option(0.05, help="Of normal volumes and slices, for thresholds."),
     pixel_false_positive_rate: float = typer.Option(0.01, help="Of normal pixels, for the mask."),
     report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
+    dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
+    anonymous: bool = typer.Option(False, "--anonymous", help="DICOM objects without the patient's identity."),
+    key: Path | None = typer.Option(
+        None, help="With --anonymous: key file, so that pseudonyms are the same each time."
+    ),
+    region: str | None = typer.Option(None, help="Body region that DICOM objects state: head, chest, abdomen ..."),
+    runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`)."),
+    onnx: Path | None = typer.Option(None, help="With --runtime onnx: graph by `qfae export`; default: detector.onnx."),
     bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
 ) -> None:
     """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
@@ -56,12 +74,15 @@ def predict(
         **({} if batch_size is None else {"forward_batch": batch_size}),
         **({} if weights is None else {"weights_dir": str(weights)}),
     }
-    models = _models(studies, bundle, checkpoint, preset, config or [], settings)
+    graph = (onnx or checkpoint.with_name("detector.onnx")) if runtime is Runtime.onnx else None
+    made_of = {"checkpoint": checkpoint, "preset": preset, "overlays": config or [], "onnx": graph}
+    models = _models(studies, bundle, {**made_of, "settings": settings})
+    extras = _extras(studies, output, dicom=dicom, anonymous=anonymous, key=key, region=region)
     output.mkdir(parents=True, exist_ok=True)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
-        _predict_all(studies, models, output, allow or [], outcomes)
+        _predict_all(studies, models, output, outcomes, allow=allow or [], extras=extras)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
@@ -75,27 +96,40 @@ def predict(
         raise typer.Exit(SOME_FAILED)
 
 
-def _models(
-    studies: list[Study], bundle: Path, checkpoint: Path, preset: str, overlays: list[Path], settings: dict[str, Any]
-) -> dict[bool, Model]:
+def _models(studies: list[Study], bundle: Path, made_of: dict[str, Any]) -> dict[bool, Model]:
     """The model of single images (True) and that of volumes (False), as far as they are needed."""
     from qfae_monai.predict.model import Model
 
-    models = {
-        images: Model(bundle, checkpoint=checkpoint, preset=preset, overlays=overlays, images=images, settings=settings)
-        for images in sorted({study.kind == "image" for study in studies})
-    }
+    kinds = sorted({study.kind == "image" for study in studies})
+    models = {images: Model(bundle, **made_of, images=images) for images in kinds}
     if any(model.calibration is None for model in models.values()):
         typer.echo(
-            f"{checkpoint.parent / 'calibration.json'} is missing: scores without thresholds, p-values and masks "
-            "(run `calibrating`)",
+            f"{made_of['checkpoint'].parent / 'calibration.json'} is missing: scores without thresholds, p-values and "
+            "masks (run `calibrating`)",
             err=True,
         )
     return models
 
 
+def _extras(
+    studies: list[Study], output: Path, *, dicom: bool, anonymous: bool, key: Path | None, region: str | None
+) -> list[DicomResults]:
+    """Outputs that were asked for beside those that each study has."""
+    if not dicom:
+        for name, value in (("--anonymous", anonymous), ("--key", key), ("--region", region)):
+            if value:
+                raise ValueError(f"{name} says how DICOM objects are written: expected --dicom beside it")
+        return []
+    if not any(study.kind == "DICOM" for study in studies):
+        raise ValueError("--dicom writes beside a DICOM series: expected one in the input, got none")
+    from qfae_monai.data.prepare.pseudonyms import read_or_create_key
+    from qfae_monai.predict.dicom_results import DicomResults
+
+    return [DicomResults(anonymous, None if key is None else read_or_create_key(key, output), region)]
+
+
 def _predict_all(
-    studies: list[Study], models: dict[bool, Model], output: Path, allow: list[str], outcomes: list[Outcome]
+    studies: list[Study], models: dict[bool, Model], output: Path, outcomes: list[Outcome], **how: Any
 ) -> None:
     from tqdm import tqdm
 
@@ -109,7 +143,7 @@ def _predict_all(
                     slices.total = total
                     slices.update(done - slices.n)
 
-                outcome = predict_study(study, models[study.kind == "image"], output, allow=allow, progress=progress)
+                outcome = predict_study(study, models[study.kind == "image"], output, progress=progress, **how)
             outcomes.append(outcome)
             bar.write(_line(study, outcome))
             bar.update()

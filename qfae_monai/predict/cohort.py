@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -31,8 +31,19 @@ NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # others may be named a
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-Extra = Callable[[Path, Study, Series | Path, Prediction, dict[str, Any]], None]
-"""Further outputs of a study: called with its unfinished folder, itself, what was read, found and scored."""
+Scores = dict[str, Any]
+
+
+class Extra(Protocol):
+    """Further outputs of a study. name: of the file or folder that it writes into the study's folder."""
+
+    name: str
+
+    def applies(self, study: Study) -> bool:
+        """Whether this study has them."""
+
+    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: Scores) -> None:
+        """Write them into the unfinished folder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ def predict_study(
     output: Path,
     *,
     allow: Collection[str] = (),
-    extras: Sequence[tuple[str, Extra]] = (),
+    extras: Sequence[Extra] = (),
     progress: Progress = lambda done, total: None,
 ) -> Outcome:
     """Score one study and write its folder, unless a complete one of the same input and model is there.
@@ -71,7 +82,7 @@ def predict_study(
         model: what scores it.
         output: folder that holds a folder for each study.
         allow: risks that may pass.
-        extras: further outputs, each with the name of the file or folder that it writes.
+        extras: further outputs.
         progress: as in `Model.__call__`.
     """
     try:
@@ -79,7 +90,8 @@ def predict_study(
             raise ValueError(study.refusal)
         input_sha256 = study.hash()
         earlier = read_scores(output / study.name)
-        if earlier is not None and _same(earlier, model, input_sha256, output / study.name, extras):
+        wanted = [extra for extra in extras if extra.applies(study)]
+        if earlier is not None and _same(earlier, model, input_sha256, output / study.name, wanted):
             return _outcome("kept", earlier)
         read = study.files[0] if study.kind == "image" else study.read(allow)
         found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
@@ -87,8 +99,8 @@ def predict_study(
         scores = scores_of(study, model, found, input_sha256, risks)
         with whole_folder(output / study.name) as folder:
             _write(folder, read, model, found, scores)
-            for _, extra in extras:
-                extra(folder, study, read, found, scores)
+            for extra in wanted:
+                extra.write(folder, study, read, found, scores)
         return _outcome("done", scores)
     except (ValueError, OSError, RuntimeError) as error:
         logger.debug("%s failed", study.name, exc_info=True)
@@ -146,13 +158,11 @@ def _plain_image(path: Path) -> NDArray:
     return np.asarray(LoadGreyImage()(path)[0])
 
 
-def _same(
-    earlier: dict[str, Any], model: Model, input_sha256: str, folder: Path, extras: Sequence[tuple[str, Extra]]
-) -> bool:
+def _same(earlier: Scores, model: Model, input_sha256: str, folder: Path, extras: Sequence[Extra]) -> bool:
     """Whether an earlier result was made of the same input by the same model, with all outputs that are asked for."""
     wanted = json.loads(json.dumps({"input_sha256": input_sha256, "model": model.identity, "settings": model.settings}))
     return all(earlier.get(key) == value for key, value in wanted.items()) and all(
-        (folder / name).exists() for name, _ in extras
+        (folder / extra.name).exists() for extra in extras
     )
 
 

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai import __version__
+from qfae_monai.inferers import OnnxDetector
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration, fingerprint
 from qfae_monai.weights import load_checkpoint
@@ -58,6 +59,7 @@ class Model:
         preset: the one that it was trained with.
         overlays: further configurations that it was trained with, such as a window in HU.
         images: whether single images are scored instead of volumes.
+        onnx: the whole graph that `qfae export` made of the checkpoint, to be run by ONNX Runtime; None for PyTorch.
         settings: keys of the configuration by name.
 
     Raises:
@@ -73,6 +75,7 @@ class Model:
         preset: str,
         overlays: Sequence[Path] = (),
         images: bool = False,
+        onnx: Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.checkpoint, self.preset = checkpoint, preset
@@ -88,7 +91,7 @@ class Model:
         self.images = images
         self.device: torch.device = self._part("device")
         prepare_precision(self.device, self._part("precision"))
-        self._load()
+        self.network = self._trained() if onnx is None else self._exported(onnx)
         self.calibration: Calibration | None = self._part("calibration")
         self.inferer = self._part("inferer")
         self.preprocessing = self._part("preprocessing")
@@ -150,14 +153,22 @@ class Model:
         """Map value above which a voxel is called abnormal."""
         return self._part("pixel_threshold")
 
-    def _load(self) -> None:
+    def _trained(self) -> Callable[[torch.Tensor], Any]:
         """The network first: it needs no pretrained file, so another preset is told from missing weights."""
         network = self._part("network_def")
         try:
             load_checkpoint(network, self.checkpoint)
         except ValueError as error:
             raise ValueError(f"{error} (was it trained with another preset than {self.preset!r}?)") from error
-        self.network = self._part("network").eval()
+        return self._part("network").eval()
+
+    def _exported(self, onnx: Path) -> Callable[[torch.Tensor], Any]:
+        """The whole graph, which scores, too; neither weights nor network are needed then."""
+        self.config["inferer::scorer"] = None
+        return OnnxDetector(
+            onnx, image_size=self._part("image_size"), expected_checkpoint_sha256=self.checkpoint_sha256,
+            settings=self._part("score_settings"),
+        )  # fmt: skip
 
     def _part(self, key: str) -> Any:
         return self.config.get_parsed_content(key)

@@ -1,0 +1,66 @@
+"""The DICOM objects of a study, written beside its other results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from qfae_monai.data import Series
+from qfae_monai.dicom import ModelIdentity, write_dicom_results
+from qfae_monai.dicom.model_identity import import_highdicom
+from qfae_monai.dicom.regions import check_region
+from qfae_monai.predict.cohort import Scores
+from qfae_monai.predict.model import Prediction
+from qfae_monai.predict.studies import Study
+
+
+class DicomResults:
+    """Segmentation, Parametric Map and key images of each DICOM study.
+
+    Args:
+        anonymous: without the patient's identity.
+        key: secret bytes that pseudonyms are made with; None draws new ones for each study.
+        region: body region that they state.
+
+    Raises:
+        ValueError: if highdicom is missing or the region unknown: before any study is scored.
+    """
+
+    name = "dicom"
+
+    def __init__(self, anonymous: bool = False, key: bytes | None = None, region: str | None = None) -> None:
+        import_highdicom()
+        check_region(region)
+        self.anonymous, self.key, self.region = anonymous, key, region
+
+    def applies(self, study: Study) -> bool:
+        """True of a DICOM series."""
+        return study.kind == "DICOM"
+
+    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: Scores) -> None:
+        """Into `dicom/` of the study's folder."""
+        assert isinstance(read, Series)
+        write_dicom_results(
+            read,
+            study.source if study.series is not None else list(study.files),
+            found.anomaly_map,
+            found.mask,
+            scores_in_file_order(found, read.affine),
+            folder / self.name,
+            model=ModelIdentity(scores["model"]["checkpoint_sha256"]),
+            anonymous=self.anonymous,
+            key=self.key,
+            region=self.region,
+            pixel_threshold=scores["pixel_threshold"],
+        )
+
+
+def scores_in_file_order(found: Prediction, affine: NDArray) -> NDArray[np.float64] | None:
+    """Slice scores in the order of the series' slices; None if slices were scored along another axis than these."""
+    axis, flip = nib.orientations.io_orientation(affine)[2]
+    if axis != found.axis:
+        return None
+    return found.slice_scores if flip > 0 else found.slice_scores[::-1].copy()
