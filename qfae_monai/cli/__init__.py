@@ -12,6 +12,7 @@ from qfae_monai.cli.demo import demo
 from qfae_monai.cli.export import export
 from qfae_monai.cli.predict import predict
 from qfae_monai.cli.tune import tune
+from qfae_monai.cli.view import view
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -23,6 +24,7 @@ app.command()(demo)
 app.command()(export)
 app.command()(predict)
 app.command()(tune)
+app.command()(view)
 
 
 def _show_version(asked: bool) -> None:
