@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 SHAPE = (48, 56, 24)
 SPACING = (4.0, 4.0, 7.0)  # mm
-PIXEL_THRESHOLD, THRESHOLD, RATE = 1.25, 1.6, 0.05
-LESION_MM = 16.0
+PIXEL_THRESHOLD, THRESHOLD, RATE = 1.25, 1.2, 0.05
+LESION_MM = 12.0
 NOTICE = "Research use only; not a medical device, not for diagnosis."
 
 
@@ -34,7 +34,7 @@ def make_output(
         image, anomaly_map = _head(number, shape, spacing)
         folder = path / name
         folder.mkdir(parents=True)
-        volumes = {"image": image.astype(np.int16), "anomaly_map": anomaly_map}
+        volumes: dict[str, NDArray[Any]] = {"image": image.astype(np.int16), "anomaly_map": anomaly_map}
         if calibrated:
             volumes["mask"] = (anomaly_map > PIXEL_THRESHOLD).astype(np.uint8)
         for file, volume in volumes.items():
@@ -60,7 +60,7 @@ def scores_of(name: str, anomaly_map: NDArray, *, calibrated: bool = True, flipp
         anomaly_map = anomaly_map[..., ::-1]
     scores = np.percentile(anomaly_map, 99, axis=(0, 1))
     scored = range(2, len(scores) - 2) if len(scores) > 4 else range(len(scores))
-    p_values = np.clip(np.exp(-2.5 * scores), 0.005, 1.0) if calibrated else [None] * len(scores)
+    p_values = np.clip(np.exp(-2.5 * scores), 0.005, 1.0)
     score = float(np.sort(scores[list(scored)])[-5:].mean())
     return {
         "study": name,
@@ -69,7 +69,7 @@ def scores_of(name: str, anomaly_map: NDArray, *, calibrated: bool = True, flipp
         "model": {"checkpoint_sha256": "0" * 64, "preset": "tiny", "version": "0"},
         "settings": {},
         "score": score,
-        "p_value": min(1.0, 0.7 / score**3) if calibrated else None,
+        "p_value": min(1.0, RATE * (THRESHOLD / score) ** 3) if calibrated else None,
         "threshold": THRESHOLD if calibrated else None,
         "above_threshold": score > THRESHOLD if calibrated else None,
         "false_positive_rate": RATE,

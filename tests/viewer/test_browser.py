@@ -82,7 +82,7 @@ def test_threshold_and_opacity_change_what_is_seen_of_the_map(visit: Visit) -> N
     visit.set("threshold", 2.5)
     higher = visit.coloured()
     assert 0 < higher < 0.8 * at_start
-    visit.set("threshold", visit.page.locator("#threshold").get_attribute("max"))
+    visit.set("threshold", float(visit.page.locator("#threshold").get_attribute("max") or "nan"))
     assert visit.coloured() < 0.05 * at_start
     visit.page.locator("#calibrated").click()
     assert visit.coloured() == at_start
@@ -120,6 +120,7 @@ def test_the_strip_leads_to_the_slice_under_the_pointer(visit: Visit) -> None:
     before = visit.canvas()
     strip = visit.page.locator("#strip")
     box = strip.bounding_box()
+    assert box is not None
     strip.click(position={"x": box["width"] * 6.5 / 24, "y": 20})  # slices 0 to 23
     assert visit.text("slice-text").startswith("Slice 6 (0 to 23): score")
     assert (visit.canvas() != before).mean() > 0.01

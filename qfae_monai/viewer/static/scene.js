@@ -16,8 +16,10 @@ export class Scene {
     this.moved = moved;
     this.view = new Niivue({
       backColor: [0, 0, 0, 1],
-      crosshairColor: [0.85, 0.9, 0.95, 0.4],
-      crosshairWidth: 0.5,
+      crosshairColor: [0.47, 0.57, 0.66, 1],
+      crosshairWidthUnit: "percent",
+      crosshairWidth: 0.25,
+      crosshairGap: 24, // in half widths, so that the voxel it points at stays visible
       fontColor: [0.62, 0.68, 0.74, 1],
       fontMinPx: 12,
       isRadiologicalConvention: true,
@@ -116,11 +118,12 @@ export class Scene {
     this.#goTo(this.peak);
   }
 
+  /** One step nearer or farther; the crosshair stays where it is on the screen. */
   zoom(direction) {
     const [x, y, z, before] = this.view.scene.pan2Dxyzmm;
     const after = Math.min(Math.max(before * ZOOM ** direction, 1), 12);
     const here = this.view.frac2mm(this.view.scene.crosshairPos);
-    const shift = after === 1 ? [0, 0, 0] : [x, y, z].map((pan, axis) => pan + (here[axis] + pan) * (before / after - 1));
+    const shift = after === 1 ? [0, 0, 0] : [x, y, z].map((pan, axis) => pan + (before - after) * here[axis]);
     this.view.setPan2Dxyzmm([...shift, after]);
   }
 
