@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from qfae_monai.viewer.output_folder import OutputFolder
 from qfae_monai.viewer.server import ViewerServer
-from tests.viewer.browser import CHROMIUM, WEBGL
+from tests.viewer.browser import CHROMIUM, TIMEOUT_MS, WEBGL
 from tests.viewer.output_factory import make_output
 
 STUDIES = [f"sub-{number:02d}_T1w" for number in (4, 11, 2, 9, 7)]
@@ -34,6 +34,7 @@ def take(url: str, png: Path) -> None:
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=WEBGL)
         page = chromium.new_page(viewport={"width": 1440, "height": 860})
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(url)
         page.locator("#message").wait_for(state="hidden")
         page.wait_for_timeout(500)

@@ -18,8 +18,8 @@ export class Scene {
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.47, 0.57, 0.66, 1],
       crosshairWidthUnit: "percent",
-      crosshairWidth: 0.25,
-      crosshairGap: 24, // in half widths, so that the voxel it points at stays visible
+      crosshairWidth: 0.36,
+      crosshairGap: 17, // in half widths, so that the voxel it points at stays visible
       fontColor: [0.62, 0.68, 0.74, 1],
       fontMinPx: 12,
       isRadiologicalConvention: true,
