@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
+from qfae_monai.data.prepare.pseudonyms import KEY_BYTES
 from qfae_monai.dicom import ModelIdentity, write_dicom_results
 from qfae_monai.dicom.model_identity import import_highdicom
 from qfae_monai.dicom.regions import check_region
@@ -22,7 +24,7 @@ class DicomResults:
 
     Args:
         anonymous: without the patient's identity.
-        key: secret bytes that pseudonyms are made with; None draws new ones for each study.
+        key: secret bytes that pseudonyms are made with; None draws some for this run and forgets them.
         region: body region that they state.
 
     Raises:
@@ -34,7 +36,8 @@ class DicomResults:
     def __init__(self, anonymous: bool = False, key: bytes | None = None, region: str | None = None) -> None:
         import_highdicom()
         check_region(region)
-        self.anonymous, self.key, self.region = anonymous, key, region
+        self.anonymous, self.region = anonymous, region
+        self.key = secrets.token_bytes(KEY_BYTES) if anonymous and key is None else key
 
     def applies(self, study: Study) -> bool:
         """True of a DICOM series."""
