@@ -86,17 +86,12 @@ def predict_study(
         progress: as in `Model.__call__`.
     """
     try:
-        if study.refusal is not None:
-            raise ValueError(study.refusal)
         input_sha256 = study.hash()
         earlier = read_scores(output / study.name)
         wanted = [extra for extra in extras if extra.applies(study)]
         if earlier is not None and _same(earlier, model, input_sha256, output / study.name, wanted):
             return _outcome("kept", earlier)
-        read = study.files[0] if study.kind == "image" else study.read(allow)
-        found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
-        risks = [] if isinstance(read, Path) else [_written(risk, study) for risk in read.risks]
-        scores = scores_of(study, model, found, input_sha256, risks)
+        read, found, scores = score_study(study, model, input_sha256, allow=allow, progress=progress)
         with whole_folder(output / study.name) as folder:
             _write(folder, read, model, found, scores)
             for extra in wanted:
@@ -104,8 +99,34 @@ def predict_study(
         return _outcome("done", scores)
     except (ValueError, OSError, RuntimeError) as error:
         logger.debug("%s failed", study.name, exc_info=True)
-        message = _message(error)
+        message = message_of(error)
         return Outcome(study.name, "failed", reason=_written(message, study), message=message)
+
+
+def score_study(
+    study: Study,
+    model: Model,
+    input_sha256: str,
+    *,
+    allow: Collection[str] = (),
+    progress: Progress = lambda done, total: None,
+) -> tuple[Series | Path, Prediction, dict[str, Any]]:
+    """What was read of one study, what was found in it, and the content of its `scores.json`.
+
+    Args:
+        study: what to read.
+        model: what scores it.
+        input_sha256: the study's hash.
+        allow: risks that may pass.
+        progress: as in `Model.__call__`.
+
+    Raises:
+        ValueError: if the study is refused or cannot be scored.
+    """
+    read = study.files[0] if study.kind == "image" else study.read(allow)
+    found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
+    risks = [] if isinstance(read, Path) else [_written(risk, study) for risk in read.risks]
+    return read, found, scores_of(study, model, found, input_sha256, risks)
 
 
 def write_summary(output: Path, outcomes: Iterable[Outcome], model: Model) -> dict[str, int]:
@@ -129,7 +150,7 @@ def _written(text: str, study: Study) -> str:
     return without_identifiers(text, Source("", "", tuple(map(str, study.files))))
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What went wrong first: MONAI says of an error in a transform only which transform it was."""
     while error.__cause__ is not None and str(error).startswith("applying transform"):
         error = error.__cause__

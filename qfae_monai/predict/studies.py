@@ -39,6 +39,8 @@ class Study:
         Raises:
             ValueError: if it is refused, or has one slice only.
         """
+        if self.refusal is not None:
+            raise ValueError(self.refusal)
         if self.series is None:
             found = read_series(list(self.files), allow=allow)
         else:
