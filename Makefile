@@ -1,8 +1,9 @@
 # Two commands do everything: `make demo` and `make test`. Both install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+LABEL := .venv-label/bin
 
-.PHONY: demo check-demo test lint clean
+.PHONY: demo check-demo test lint label-server test-label studies-given clean
 
 demo: .venv/demo
 	$(BIN)/qfae demo --output demo
@@ -19,6 +20,27 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# MONAI Label needs older packages than the rest, so it has an environment of its own: docs/monai-label.md
+CHECKPOINT ?= demo/model/model.pt
+PRESET ?= tiny
+PORT ?= 8000
+
+label-server: studies-given .venv-label/ready
+	@exec $(LABEL)/python deploy/monailabel/serve.py --studies "$(STUDIES)" --checkpoint "$(CHECKPOINT)" \
+	  --preset "$(PRESET)" --port "$(PORT)" $(addprefix --config ,$(CONFIG))
+
+studies-given:
+	@test -n "$(STUDIES)" || { echo "usage: make label-server STUDIES=DIR [CHECKPOINT=FILE] [PRESET=tiny] [CONFIG=FILE] [PORT=8000]"; exit 2; }
+
+test-label: .venv-label/ready
+	$(LABEL)/python -m pip install --quiet "pytest>=8.2"
+	$(LABEL)/python -m pytest tests/deploy
+
+.venv-label/ready: deploy/monailabel/requirements.txt setup.cfg
+	test -x $(LABEL)/python || $(PYTHON) -m venv .venv-label
+	$(LABEL)/python -m pip install --quiet --requirement deploy/monailabel/requirements.txt --editable .
+	touch $@
+
 .venv/demo: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -29,4 +51,4 @@ lint: .venv/dev
 	touch $@
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-label demo

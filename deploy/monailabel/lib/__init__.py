@@ -1,0 +1,1 @@
+"""The parts of the MONAI Label app; MONAI Label finds them under this name."""
