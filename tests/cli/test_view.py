@@ -18,6 +18,11 @@ from tests.viewer.output_factory import make_output
 RUN = "from qfae_monai.cli import main; main()"
 
 
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line on stderr of a command that ends with exit code 1."""
     monkeypatch.setattr(sys, "argv", ["qfae", "view", *map(str, arguments), "--no-browser"])
@@ -31,15 +36,20 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
     output = make_output(tmp_path / "output", ["a", "b"])
     command = [sys.executable, "-u", "-c", RUN, "view", str(output), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.fullmatch(r"2 studies at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends\)\n", line)
-        assert found is not None
-        with urllib.request.urlopen(found[1] + "studies.json", timeout=10) as answer:
-            assert b'"study": "a"' in answer.read()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.fullmatch(r"2 studies at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends\)\n", line)
+            assert found is not None
+            with urllib.request.urlopen(found[1] + "studies.json", timeout=10) as answer:
+                assert b'"study": "a"' in answer.read()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "ended\n", "")
 
 
