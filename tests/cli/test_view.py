@@ -15,12 +15,8 @@ import pytest
 from qfae_monai import cli
 from tests.viewer.output_factory import make_output
 
-RUN = "from qfae_monai.cli import main; main()"
-
-
-def _heed_interrupts() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# what a shell starts in the background ignores Ctrl-C, and so do its children
+RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from qfae_monai.cli import main; main()"
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -36,9 +32,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
     output = make_output(tmp_path / "output", ["a", "b"])
     command = [sys.executable, "-u", "-c", RUN, "view", str(output), "--no-browser"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
