@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qfae_monai.cli.quick_imports import quick_imports
+
 if TYPE_CHECKING:
     from qfae_monai.predict.cohort import Outcome
     from qfae_monai.predict.dicom_results import DicomResults
@@ -61,9 +63,10 @@ def predict(
     130 or 143: interrupted.
     What is complete from an earlier run is kept.
     """
-    from qfae_monai.predict.cohort import write_summary
-    from qfae_monai.predict.result import remove_unfinished
-    from qfae_monai.predict.studies import find_studies
+    with quick_imports():
+        from qfae_monai.predict.cohort import write_summary
+        from qfae_monai.predict.result import remove_unfinished
+        from qfae_monai.predict.studies import find_studies
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that unfinished folders are removed
     studies = find_studies(input_, series=series, allow=allow or ())
