@@ -7,6 +7,13 @@ from monai.engines import SupervisedTrainer
 from torch.optim.lr_scheduler import LRScheduler
 
 
+def is_step(engine: SupervisedTrainer) -> bool:
+    """Whether the iteration that has just been completed ended with a step of the optimiser."""
+    length = engine.state.epoch_length
+    done = (engine.state.iteration - 1) % length + 1  # iterations of this epoch
+    return done % engine.accumulation_steps == 0 or done == length
+
+
 class StepSchedule:
     """Step a schedule after each step of the optimiser.
 
@@ -22,7 +29,5 @@ class StepSchedule:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
-        length = engine.state.epoch_length
-        done = (engine.state.iteration - 1) % length + 1  # iterations of this epoch
-        if done % engine.accumulation_steps == 0 or done == length:
+        if is_step(engine):
             self.lr_scheduler.step()

@@ -119,7 +119,11 @@ class NearestNeighbours(Rival):
         )
 
     def _features(self, image: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, patches, D)."""
-        states = hidden_states(self.trunk, as_three_channels(image), self.blocks)
-        tokens = torch.stack([state[:, self.trunk.num_prefix_tokens :] for state in states])
-        return F.layer_norm(tokens.float(), tokens.shape[-1:]).mean(dim=0)
+        return patch_features(self.trunk, image, self.blocks)
+
+
+def patch_features(trunk: VisionTransformer, image: Tensor, blocks: Sequence[int]) -> Tensor:
+    """Patch tokens of a trunk's blocks, normalised over channels, mean over blocks: (B, C, H, W) -> (B, patches, D)."""
+    states = hidden_states(trunk, as_three_channels(image), blocks)
+    tokens = torch.stack([state[:, trunk.num_prefix_tokens :] for state in states])
+    return F.layer_norm(tokens.float(), tokens.shape[-1:]).mean(dim=0)

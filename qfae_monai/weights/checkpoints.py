@@ -18,25 +18,30 @@ SAFETENSORS = ".safetensors"
 SUFFIXES = (".pt", ".pth", ".bin", SAFETENSORS)
 
 
-def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    path: str | os.PathLike, state: Mapping[str, Any], *, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write a checkpoint under a temporary name in the same folder, then rename it: a reader sees all or nothing.
 
     Args:
         path: .pt, .pth or .bin for any state, .safetensors for a plain state dict; folders are made.
         state: a state dict, or several by key (`model`, `optimizer`).
+        metadata: texts by name, kept in the header of a .safetensors file.
 
     Raises:
-        ValueError: if the suffix is another one, or the format cannot hold the state.
+        ValueError: if the suffix is another one, or the format cannot hold the state or the metadata.
     """
     path = Path(path)
     _check_suffix(path)
     if path.suffix == SAFETENSORS and not _is_state_dict(state):
         raise ValueError(f"{path}: expected a plain state dict of tensors for {SAFETENSORS}, found {_describe(state)}")
+    if path.suffix != SAFETENSORS and metadata:
+        raise ValueError(f"{path}: expected {SAFETENSORS}, which alone holds metadata")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         if path.suffix == SAFETENSORS:
-            _save_tensors(partial, state)
+            _save_tensors(partial, state, metadata)
         else:
             torch.save(dict(state), partial)
         os.replace(partial, path)
@@ -84,10 +89,11 @@ def load_checkpoint(network: nn.Module, path: str | os.PathLike, key: str = "mod
     load_matching(network, read_checkpoint(path, key), source=path, trunk=trunk)
 
 
-def _save_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+def _save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> None:
     path.touch()
     mode = path.stat().st_mode
-    save_file({name: weight.detach().contiguous() for name, weight in state.items()}, path)
+    tensors = {name: weight.detach().contiguous() for name, weight in state.items()}
+    save_file(tensors, path, metadata=dict(metadata) if metadata else None)
     path.chmod(mode)  # safetensors leaves a file that its owner alone may read, whatever the umask is
 
 

@@ -1,0 +1,128 @@
+"""What may befall a grey slice without changing its anatomy: gamma, blur, coarse noise, small erasures; batch-wise.
+
+MONAI has these for one image at a time; several views of each image of a batch are made here at once, on its device.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from monai.transforms import Randomizable, Transform
+from torch import Tensor
+from torch.nn import functional as F
+
+BODY = 0.02
+"""Pixels above this grey, in [0, 1], are body: there is no noise in the air."""
+
+
+def change_gamma(images: Tensor, gamma: Tensor) -> Tensor:
+    """images: (B, 1, H, W) in [0, 1], gamma: (B,); above 1 darkens."""
+    return images.clamp(0, 1) ** gamma[:, None, None, None]
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """images: (B, 1, H, W), sigma: (B,) pixels of a Gaussian, 0 leaves an image as it is."""
+    radius = math.ceil(3 * float(sigma.max()))
+    if radius == 0:
+        return images
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernels = torch.softmax(-0.5 * (offsets / sigma[:, None].clamp(min=1e-3)) ** 2, dim=1)[:, None, None]
+    rows = F.pad(images.transpose(0, 1), (radius,) * 4, mode="replicate")  # images as channels, a kernel each
+    smooth = F.conv2d(F.conv2d(rows, kernels, groups=len(images)), kernels.transpose(2, 3), groups=len(images))
+    return smooth.transpose(0, 1)
+
+
+def add_coarse_noise(images: Tensor, noise: Tensor) -> Tensor:
+    """images: (B, 1, H, W) in [0, 1], noise: (B, 1, g, g), made larger bilinearly (Kascenas et al. 2022)."""
+    field = F.interpolate(noise, size=images.shape[2:], mode="bilinear", align_corners=False)
+    return (images + field * (images > BODY)).clamp(0, 1)
+
+
+def erase(images: Tensor, boxes: Tensor, greys: Tensor) -> Tensor:
+    """images: (B, 1, H, W), boxes: (B, E, 4) top, left, bottom, right in [0, 1] of a side, greys: (B, E)."""
+    rows, columns = (
+        (torch.arange(side, device=images.device, dtype=images.dtype) + 0.5) / side for side in images.shape[2:]
+    )
+    for box, grey in zip(boxes.unbind(1), greys.unbind(1), strict=True):
+        top, left, bottom, right = box[:, :, None].unbind(1)
+        inside = ((rows > top) & (rows < bottom))[:, None, :, None] & ((columns > left) & (columns < right))[
+            :, None, None
+        ]
+        images = torch.where(inside, grey[:, None, None, None], images)
+    return images
+
+
+class RandGreyBatch(Randomizable, Transform):
+    """Draw and apply all four for each image of a batch.
+
+    Args:
+        prob: of gamma, blur and noise, each for itself, and of each erasure.
+        gamma: range of the exponent, drawn uniformly in its logarithm.
+        max_sigma: of the blur in pixels, uniform from 0.
+        max_noise: standard deviation of the noise in grey values, uniform from 0.
+        noise_grid: g, the noise's own points along a side.
+        erasures: most erased boxes an image.
+        erased_side: largest side of a box as a share of the image's.
+
+    Raises:
+        ValueError: when an argument is out of its range.
+
+    Example:
+        >>> RandGreyBatch().set_random_state(0)(torch.rand(4, 1, 16, 16)).shape
+        torch.Size([4, 1, 16, 16])
+    """
+
+    def __init__(
+        self,
+        *,
+        prob: float = 0.5,
+        gamma: tuple[float, float] = (0.7, 1.5),
+        max_sigma: float = 1.0,
+        max_noise: float = 0.2,
+        noise_grid: int = 8,
+        erasures: int = 2,
+        erased_side: float = 0.2,
+    ) -> None:
+        if not (0 <= prob <= 1 and 0 < gamma[0] <= gamma[1] and max_sigma >= 0 and max_noise >= 0):
+            raise ValueError(f"expected prob in [0, 1], a range of positive gammas, max_sigma and max_noise from 0, "
+                             f"got {prob}, {gamma}, {max_sigma} and {max_noise}")  # fmt: skip
+        if noise_grid < 1 or erasures < 0 or not 0 <= erased_side <= 1:
+            raise ValueError(f"expected noise_grid from 1, erasures from 0 and erased_side in [0, 1], "
+                             f"got {noise_grid}, {erasures} and {erased_side}")  # fmt: skip
+        self.prob, self.gamma_range, self.max_sigma, self.max_noise = prob, gamma, max_sigma, max_noise
+        self.noise_grid, self.erasures, self.erased_side = noise_grid, erasures, erased_side
+        self.randomize(torch.empty(0))
+
+    def randomize(self, data: Tensor) -> None:
+        """Draw the parameters of as many images as `data` (B, C, H, W) has."""
+        count, grid = len(data), self.noise_grid
+        low, high = np.log(self.gamma_range).tolist()
+        self.gamma = np.exp(self.R.uniform(low, high, count) * self._happens(count))
+        self.sigma = self.R.uniform(0, self.max_sigma, count) * self._happens(count)
+        amplitude = self.R.uniform(0, self.max_noise, count) * self._happens(count)
+        self.noise = self.R.standard_normal((count, 1, grid, grid)) * amplitude[:, None, None, None]
+        sides = self.R.uniform(0, self.erased_side, (count, self.erasures, 2))
+        corners = self.R.random_sample(sides.shape) * (1 - sides)
+        sides *= self._happens(count, self.erasures)[..., None]
+        self.boxes = np.concatenate([corners, corners + sides], axis=2)
+        self.greys = self.R.uniform(0, 1, (count, self.erasures))
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandGreyBatch:
+        """Seed the draws."""
+        super().set_random_state(seed, state)
+        return self
+
+    def __call__(self, images: Tensor, randomize: bool = True) -> Tensor:
+        """images: (B, 1, H, W) in [0, 1]; randomize: False repeats the last draw -> the same shape, in [0, 1]."""
+        if randomize:
+            self.randomize(images)
+        drawn = (self.gamma, self.sigma, self.noise, self.boxes, self.greys)
+        gamma, sigma, noise, boxes, greys = (
+            torch.as_tensor(one, dtype=images.dtype).to(images.device) for one in drawn
+        )
+        return erase(add_coarse_noise(blur(change_gamma(images, gamma), sigma), noise), boxes, greys)
+
+    def _happens(self, *shape: int) -> np.ndarray:
+        return self.R.random_sample(shape) < self.prob

@@ -1,0 +1,107 @@
+"""What is to be known of weights before they are used: their data, origin, licence, sizes and versions, on one card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+from timm.models.vision_transformer import Attention, VisionTransformer
+
+from qfae_monai import __version__
+from qfae_monai.pretraining.survey import Survey
+from qfae_monai.weights import find_entry, find_weights
+from qfae_monai.weights.checksums import sha256_of
+
+CARD_KEY = "model_card"
+"""Under which the card stands in the weights file's own metadata, too."""
+
+PACKAGES = ("torch", "timm", "monai", "lightly", "numpy")
+SCRATCH_LICENCE = "that of whoever trained it: it starts from random values and has seen no data but the above"
+
+
+def model_card(
+    method: str,
+    name: str,
+    trunk: VisionTransformer,
+    *,
+    data: Survey,
+    initial_weights: str | os.PathLike | None,
+    settings: Mapping[str, Any],
+    epochs: Mapping[str, int],
+    last: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything but the weights' own sum, ready for JSON.
+
+    Args:
+        method: "mae" or "dino".
+        name: timm name of the architecture.
+        trunk: the trained network.
+        data: what it was trained on.
+        initial_weights: what it started from, as in `create_trunk`.
+        settings: seed, batch size and other numbers of the run.
+        epochs: "done" and "planned".
+        last: figures at the end.
+    """
+    start = origin(name, initial_weights)
+    return {
+        "method": method,
+        "create_vit": architecture(name, trunk),
+        "normalisation": {"mean": 0.449, "std": 0.226},
+        "data": asdict(data),
+        "started_from": start,
+        "licence": start["licence"],
+        "epochs": dict(epochs),
+        "settings": dict(settings),
+        "last": dict(last),
+        "versions": {"qfae-monai": __version__, **_versions()},
+        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def architecture(name: str, trunk: VisionTransformer) -> dict[str, Any]:
+    """Arguments with which `create_vit` makes the network that the weights fit."""
+    return {
+        "name": name,
+        "image_size": int(trunk.patch_embed.img_size[0]),
+        "patch_size": int(trunk.patch_embed.patch_size[0]),
+        "embed_dim": trunk.embed_dim,
+        "depth": len(trunk.blocks),
+        "num_heads": cast(Attention, trunk.get_submodule("blocks.0.attn")).num_heads,
+    }
+
+
+def origin(name: str, initial_weights: str | os.PathLike | None) -> dict[str, Any]:
+    """File, sum and licence of what a training started from; a card inside the file knows its licence."""
+    if initial_weights is None:
+        return {"file": None, "licence": SCRATCH_LICENCE}
+    path = find_weights(name, initial_weights)
+    card = read_card(path)
+    licence = find_entry(name).licence if card is None else str(card["licence"])
+    return {"file": path.name, "sha256": sha256_of(path), "licence": licence}
+
+
+def read_card(path: str | os.PathLike) -> dict[str, Any] | None:
+    """The card inside a weights file; None where there is none."""
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            text = (file.metadata() or {}).get(CARD_KEY)
+    except SafetensorError:  # another format
+        return None
+    return None if text is None else json.loads(text)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # lightly is optional
+            continue
+    return found

@@ -1,0 +1,77 @@
+"""The end of a pretraining: a file that timm loads, with its card inside and beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from timm.models.vision_transformer import VisionTransformer
+
+from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.handlers.ranks import is_writer, world_size
+from qfae_monai.pretraining.card import CARD_KEY, model_card
+from qfae_monai.pretraining.curves import Curves
+from qfae_monai.pretraining.survey import Survey
+from qfae_monai.weights import save_checkpoint
+from qfae_monai.weights.checksums import sha256_of
+
+logger = logging.getLogger(__name__)
+
+
+class TrunkExport:
+    """Write the trained network and its card when a run is complete, planned or stopped early; never after an error.
+
+    `path` is what `create_vit(..., weights=path)` loads; the card is `path` with the suffix .json.
+
+    Args:
+        path: .safetensors file, replaced if it is there.
+        trunk: the trained network.
+        method, name, data, initial_weights, settings: see `model_card`.
+        curves: whose last rows the card quotes.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        trunk: VisionTransformer,
+        *,
+        method: str,
+        name: str,
+        data: Survey,
+        curves: Curves,
+        initial_weights: str | os.PathLike | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path, self.trunk, self.method, self.name = Path(path), trunk, method, name
+        self.data, self.curves, self.initial_weights, self.settings = (
+            data,
+            curves,
+            initial_weights,
+            dict(settings or {}),
+        )
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if not is_writer():
+            return
+        last: dict[str, Any] = {}
+        for row in self.curves.rows:
+            last |= row
+        card = model_card(
+            self.method, self.name, self.trunk, data=self.data, initial_weights=self.initial_weights,
+            settings={**self.settings, "processes": world_size()}, last=last,
+            epochs={"done": engine.state.epoch, "planned": int(engine.state.max_epochs or 0)},
+        )  # fmt: skip
+        state = {key: value.cpu() for key, value in self.trunk.state_dict().items()}
+        save_checkpoint(self.path, state, metadata={CARD_KEY: json.dumps(card)})
+        beside = {**card, "file": self.path.name, "sha256": sha256_of(self.path)}
+        write_whole(self.path.with_suffix(".json"), json.dumps(beside, indent=1) + "\n")
+        logger.info("%s: %d epochs, weights in %s", self.method, engine.state.epoch, self.path)

@@ -1,0 +1,108 @@
+"""`flagged.csv`: training images unlike all others, to be looked at: is an abnormal scan among the normal ones?"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.networks import eval_mode
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.pretraining.curves import Row, write_rows
+from qfae_monai.scoring.rivals import FORWARD_BATCH, patch_features
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingSetReview:
+    """Write the training images with the highest nearest-neighbour scores when a run is complete.
+
+    An image is compared with the training images of other cases only: its neighbours in the same scan would hide it.
+
+    Args:
+        path: of the CSV: `case`, `slice`, `score`, and `ratio`, the score as a multiple of the median score.
+        trunk: the trained network, in whose features is compared.
+        dataset: of the training images, normalised, not augmented: `image` (1, H, W), `case` and, of a volume,
+            `slice_index`.
+        blocks: whose states are used; negative numbers count from the end.
+        max_reference: with how many images each is compared; from more they are drawn at random.
+        flagged: how many rows.
+        seed: of that draw.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        trunk: VisionTransformer,
+        dataset: Dataset,
+        *,
+        blocks: Sequence[int] = (-1,),
+        max_reference: int = 300,
+        flagged: int = 20,
+        seed: int = 0,
+    ) -> None:
+        self.path, self.trunk, self.dataset = Path(path), trunk, dataset
+        self.blocks = [block % len(trunk.blocks) for block in blocks]
+        self.max_reference, self.flagged, self.seed = max_reference, flagged, seed
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if not is_writer():
+            return
+        rows = self.rows()[: self.flagged]
+        write_rows(self.path, rows)
+        logger.info("%s: the %d training images least like the others, to be looked at; the first, %s, scores %.2f "
+                    "times the median", self.path, len(rows), rows[0]["case"], rows[0]["ratio"])  # fmt: skip
+
+    def rows(self) -> list[Row]:
+        """All training images, the least like the others first."""
+        count = len(cast(Sized, self.dataset))
+        drawn = np.sort(np.random.default_rng(self.seed).permutation(count)[: self.max_reference])
+        with torch.no_grad(), eval_mode(self.trunk):
+            reference, groups = zip(*(self._look(part) for part in _parts(drawn)), strict=True)
+            known, cases = (
+                torch.cat(reference).movedim(1, 0),
+                np.array([_case(item) for part in groups for item in part]),
+            )
+            rows = [row for part in _parts(np.arange(count)) for row in self._score(part, known, cases)]
+        median = float(np.median([row["score"] for row in rows]))
+        rows.sort(key=lambda row: -row["score"])
+        return [{**row, "ratio": row["score"] / median if median else 1.0} for row in rows]
+
+    def _look(self, indices: np.ndarray) -> tuple[Tensor, list[Mapping[str, Any]]]:
+        """Features (B, P, D) of some images, and what they are."""
+        items = [cast(Mapping[str, Any], self.dataset[int(index)]) for index in indices]
+        images = torch.stack([torch.as_tensor(item["image"]).as_subclass(Tensor)[:1].float() for item in items])
+        device = next(self.trunk.parameters()).device
+        return patch_features(self.trunk, images.to(device), self.blocks), items
+
+    def _score(self, indices: np.ndarray, known: Tensor, cases: np.ndarray) -> list[Row]:
+        features, items = self._look(indices)
+        own = torch.from_numpy(np.array([_case(item) for item in items])[:, None] == cases).to(known.device)
+        own[own.all(dim=1)] = False  # a single case: nothing else to compare with
+        distances = torch.cdist(features.movedim(1, 0), known).masked_fill(own, torch.inf)
+        scores = distances.amin(dim=2).amax(dim=0).tolist()
+        return [
+            {"case": _case(item), "slice": item.get("slice_index"), "score": score}
+            for item, score in zip(items, scores, strict=True)
+        ]
+
+
+def _parts(indices: np.ndarray) -> list[np.ndarray]:
+    return [indices[start : start + FORWARD_BATCH] for start in range(0, len(indices), FORWARD_BATCH)]
+
+
+def _case(item: Mapping[str, Any]) -> str:
+    return str(item.get("case", ""))

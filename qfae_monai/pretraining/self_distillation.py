@@ -1,0 +1,163 @@
+"""Self-distillation: a student learns what its own moving average says of other views (DINO, Caron et al. 2021; iBOT,
+Zhou et al. 2022). Heads and losses are lightly's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
+from lightly.models.modules import DINOProjectionHead
+from lightly.models.utils import random_block_mask
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
+
+from qfae_monai.networks.precision import Precision, autocast, check_precision
+from qfae_monai.pretraining.information import Pairs
+from qfae_monai.pretraining.trunk import TOKEN_INIT_STD, encode
+from qfae_monai.pretraining.views import NUM_GLOBAL
+
+LEAST_HIDDEN = 0.1
+"""Smallest share of patches hidden in an image, as in DINOv2."""
+SMALLEST_BLOCK = 4
+"""Patches in the smallest hidden block, as in iBOT."""
+
+
+class Assignments(NamedTuple):
+    """Logits over K prototypes, float32.
+
+    Attributes:
+        teacher: (2, B, K), of the global views.
+        student: (2 + L, B, K), of all views.
+        classes: (2, B, D), the student's class tokens of the global views.
+        teacher_patches, student_patches: (M, K), of the patches hidden from the student; None without.
+        hidden: boolean (2 * B, H/p, W/p), which patches those are.
+    """
+
+    teacher: Tensor
+    student: Tensor
+    classes: Tensor
+    teacher_patches: Tensor | None = None
+    student_patches: Tensor | None = None
+    hidden: Tensor | None = None
+
+
+class SelfDistillation(nn.Module):
+    """Student and teacher: the same vision transformer and head, the teacher without gradient.
+
+    Args:
+        student: made with `dynamic_img_size` where there are local views.
+        head: makes a head, which maps class and patch tokens to prototypes, one for both as in iBOT.
+        hidden_share: largest share of an image's patches hidden from the student, in half of the global views; 0 hides
+            none.
+        precision: what matrix products run in, as in `compute_dtype`.
+    """
+
+    def __init__(
+        self,
+        student: VisionTransformer,
+        head: Callable[[], DINOProjectionHead],
+        *,
+        hidden_share: float = 0.5,
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__()
+        check_precision(precision)
+        self.hidden_share, self.precision = hidden_share, precision
+        self.student, self.student_head = student, head()
+        self.teacher, self.teacher_head = copy.deepcopy(student).requires_grad_(False), head().requires_grad_(False)
+        self.teacher_head.load_state_dict(self.student_head.state_dict())  # a head's weight norm cannot be copied
+        self.hidden_token = nn.Parameter(torch.randn(1, 1, student.embed_dim) * TOKEN_INIT_STD)
+        self.hidden_token.requires_grad_(hidden_share > 0)
+
+    @property
+    def trunk(self) -> VisionTransformer:
+        """What is wanted in the end: the teacher, an average over the student's last steps."""
+        return self.teacher
+
+    def forward(self, views: Sequence[Tensor]) -> Assignments:
+        """views: two of (B, 1, S, S), then any number of (B, 1, s, s), normalised. In eval mode nothing is hidden."""
+        whole, local = torch.cat(list(views[:NUM_GLOBAL])), list(views[NUM_GLOBAL:])
+        hidden = self._draw_hidden(whole) if self.training and self.hidden_share > 0 else None
+        with autocast(whole.device, self.precision):
+            with torch.no_grad():
+                teacher, teacher_patches = self._assign(self.teacher_head, encode(self.teacher, whole), hidden)
+            tokens = encode(self.student, whole, hidden=hidden, hidden_token=self.hidden_token)
+            student, student_patches = self._assign(self.student_head, tokens, hidden)
+            if local:
+                more, _ = self._assign(self.student_head, encode(self.student, torch.cat(local)), None)
+                student = torch.cat([student, more])
+        teacher, student, classes = (
+            part.unflatten(0, (-1, len(views[0]))) for part in (teacher, student, tokens[:, 0])
+        )
+        return Assignments(teacher, student, classes.float(), teacher_patches, student_patches, hidden)
+
+    def _assign(self, head: nn.Module, tokens: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits of the class tokens (B, K) and of the patches in `hidden` (M, K)."""
+        classes = head(tokens[:, 0]).float()
+        if hidden is None:
+            return classes, None
+        return classes, head(tokens[:, self.student.num_prefix_tokens :][hidden.flatten(1)]).float()
+
+    def _draw_hidden(self, whole: Tensor) -> Tensor:
+        """Blocks of patches in half of the images, (B, H/p, W/p)."""
+        rows, columns = self.student.patch_embed.grid_size
+        least = min(LEAST_HIDDEN, self.hidden_share)
+        block = max(1, min(SMALLEST_BLOCK, int(least * rows * columns)))  # a small grid has no room for iBOT's four
+        drawn = random_block_mask((len(whole), rows, columns), min_image_mask_ratio=least,
+                                  max_image_mask_ratio=self.hidden_share, min_num_masks_per_block=block)  # fmt: skip
+        return drawn.to(whole.device)
+
+
+class SelfDistillationLoss(_Loss):
+    """DINO's loss over views, iBOT's over hidden patches, and DINOv2's KoLeo term, which keeps images apart.
+
+    Args:
+        prototypes: K, the head's output.
+        patch_weight: of iBOT's part; 0 leaves it out.
+        apart_weight: of the KoLeo term, without which slices as alike as those of one organ soon look all the same.
+        teacher_temp, student_temp: the teacher's is lower, so that the student sharpens.
+        center_momentum: of the moving mean that is taken from the teacher's logits, so that no prototype takes all.
+    """
+
+    def __init__(
+        self,
+        prototypes: int,
+        *,
+        patch_weight: float = 1.0,
+        apart_weight: float = 0.1,
+        teacher_temp: float = 0.04,
+        student_temp: float = 0.1,
+        center_momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        self.patch_weight, self.apart_weight = patch_weight, apart_weight
+        temperatures = {"teacher_temp": teacher_temp, "student_temp": student_temp}
+        self.views = DINOLoss(
+            prototypes, warmup_teacher_temp=teacher_temp, center_momentum=center_momentum, **temperatures
+        )
+        self.apart = KoLeoLoss()
+        self.patches = IBOTPatchLoss(prototypes, center_momentum=center_momentum, **temperatures)
+
+    def forward(self, input: Assignments, target: Tensor) -> Tensor:
+        """input: of `SelfDistillation`; target: not used -> a scalar. The centres move with each call."""
+        loss = self.views(list(input.teacher), list(input.student))
+        if self.patch_weight and input.hidden is not None:
+            loss = loss + self.patch_weight * self.patches(input.teacher_patches, input.student_patches, input.hidden)
+        if self.apart_weight:
+            loss = loss + self.apart_weight * torch.stack([self.apart(view) for view in input.classes]).mean()
+        return loss
+
+    def teacher_pairs(self, input: Assignments) -> Pairs:
+        """What the teacher says of each global view, (2, B, K), beside itself; no centre moves."""
+        logits = (input.teacher - self.views.center) / self.views.teacher_temp
+        return logits.softmax(dim=-1), logits.log_softmax(dim=-1)
+
+    def view_pairs(self, input: Assignments) -> Pairs:
+        """What the teacher says of each global view, beside what the student says of the other one."""
+        said, _ = self.teacher_pairs(input)
+        student = (input.student[:NUM_GLOBAL] / self.views.student_temp).log_softmax(dim=-1)
+        return said, student.flip(0)

@@ -1,0 +1,75 @@
+"""The vision transformer that a pretraining trains: from given weights, or from scratch with sine-cosine positions."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from qfae_monai.networks.encoders import as_three_channels
+from qfae_monai.networks.patches import sincos_positions
+from qfae_monai.weights import create_vit
+
+TOKEN_INIT_STD = 0.02
+"""Of the learned token that stands for a hidden patch."""
+
+
+def create_trunk(
+    name: str,
+    *,
+    initial_weights: str | os.PathLike | None = None,
+    seed: int = 0,
+    image_size: int = 224,
+    **architecture: Any,
+) -> VisionTransformer:
+    """A trainable vision transformer with a class token.
+
+    Args:
+        name: timm name.
+        initial_weights: a file, a folder or "hub", as in `create_vit`; None starts from scratch.
+        seed: of the random values from scratch; positions then start as fixed 2D sine-cosine waves (He et al. 2022).
+        image_size: side of the square input in pixels.
+        architecture: passed on to timm (`patch_size`, `embed_dim`, `depth`, `num_heads`, `dynamic_img_size`).
+
+    Raises:
+        ValueError: if there is no class token, the sizes do not fit or the weights are of another architecture.
+        WeightsNotFoundError: if the initial weights are not there.
+    """
+    trunk = create_vit(name, weights=initial_weights, seed=seed, image_size=image_size, **architecture)
+    if not trunk.has_class_token:
+        raise ValueError(f"{name}: expected a vision transformer with a class token, got one without")
+    if initial_weights is None:
+        _start_positions(trunk)
+    return trunk
+
+
+def encode(
+    trunk: VisionTransformer, image: Tensor, *, hidden: Tensor | None = None, hidden_token: Tensor | None = None
+) -> Tensor:
+    """Normalised tokens of the last block.
+
+    Args:
+        trunk: made with `dynamic_img_size` where images of several sizes come.
+        image: (B, 1 or 3, H, W), normalised.
+        hidden: boolean (B, H/p, W/p), True where a patch is replaced by `hidden_token`; None shows all.
+        hidden_token: (1, 1, D).
+
+    Returns:
+        (B, prefix + N, D), the class token first.
+    """
+    patches = trunk.patch_embed(as_three_channels(image))  # (B, N, D), or (B, H/p, W/p, D) of a dynamic size
+    if hidden is not None and hidden_token is not None:
+        patches = torch.where(hidden.reshape(*patches.shape[:-1], 1), hidden_token, patches)
+    return trunk.norm(trunk.blocks(trunk.norm_pre(trunk._pos_embed(patches))))
+
+
+def _start_positions(trunk: VisionTransformer) -> None:
+    rows, columns = trunk.patch_embed.grid_size
+    assert rows == columns, "images are square"
+    with torch.no_grad():
+        positions = trunk.get_parameter("pos_embed")
+        positions.zero_()  # prefix tokens have no place
+        positions[:, -rows * columns :] = sincos_positions(trunk.embed_dim, rows)
