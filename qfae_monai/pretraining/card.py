@@ -16,7 +16,7 @@ from timm.models.vision_transformer import Attention, VisionTransformer
 
 from qfae_monai import __version__
 from qfae_monai.pretraining.survey import Survey
-from qfae_monai.weights import find_entry, find_weights
+from qfae_monai.weights import create_vit, find_entry, find_weights
 from qfae_monai.weights.checksums import sha256_of
 
 CARD_KEY = "model_card"
@@ -85,6 +85,28 @@ def origin(name: str, initial_weights: str | os.PathLike | None) -> dict[str, An
     card = read_card(path)
     licence = find_entry(name).licence if card is None else str(card["licence"])
     return {"file": path.name, "sha256": sha256_of(path), "licence": licence}
+
+
+def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> VisionTransformer:
+    """The network that a weights file with a card holds.
+
+    Args:
+        path: as a pretraining wrote it.
+        image_size: side of the square input in pixels, None for the one it was trained at.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it has no card, or the card is another network's.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} not found: expected weights that pretraining_mae or pretraining_dino wrote")
+    card = read_card(path)
+    if card is None:
+        raise ValueError(
+            f"{path}: expected weights with a card, as a pretraining writes them; use create_vit for others"
+        )
+    arguments = card["create_vit"] if image_size is None else {**card["create_vit"], "image_size": image_size}
+    return create_vit(**arguments, weights=path)
 
 
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:

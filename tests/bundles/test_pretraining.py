@@ -74,6 +74,16 @@ def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> No
     assert loss(image.flip(3), image).item() > 1e-4
 
 
+def test_the_method_trains_on_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
+    own = str(pretrained / f"{pretrained.name}.safetensors")
+    run_bundle("train", "presets/tiny", "own_weights", "datasets/phantoms", dataset_dir=str(cohort), max_epochs=1,
+               ckpt_dir=str(tmp_path), log_dir=str(tmp_path), own_encoder=own, own_perceptual=own, image_size=32,
+               slice_range=[8, 15])  # fmt: skip
+    state = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
+    trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
+    assert all(torch.equal(state[f"encoders.0.trunk.{key}"], value) for key, value in trunk.items())
+
+
 def test_the_card_says_what_it_is_and_stands_in_the_file_too(pretrained: Path) -> None:
     path = pretrained / f"{pretrained.name}.safetensors"
     card, inside = json.loads(path.with_suffix(".json").read_text()), read_card(path)
@@ -135,10 +145,10 @@ def test_a_run_without_progress_stops_early_and_is_complete(cohort: Path, tmp_pa
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_collapsed_network_stops_the_run_and_writes_nothing(method: str, cohort: Path, tmp_path: Path) -> None:
-    blind = {"_target_": "tests.bundles.blind_trunk.blind", "trunk": "@trunk"}
     key = {"mae": "network_def::trunk", "dino": "network_def::student"}[method]
+    blind: dict[str, Any] = {key: {"_target_": "tests.bundles.blind_trunk.blind", "trunk": "@trunk"}}
     with pytest.raises(RuntimeError) as error:
-        pretrain(method, cohort, tmp_path, **{key: blind}, max_epochs=3)
+        pretrain(method, cohort, tmp_path, max_epochs=3, **blind)
     assert isinstance(cause(error), CollapseError)
     assert "expected spread_over_images of at least" in str(cause(error))
     assert not list(tmp_path.glob("*.safetensors"))

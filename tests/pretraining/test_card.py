@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.pretraining import model_card, read_card
+from qfae_monai.pretraining import load_trunk, model_card, read_card
 from qfae_monai.pretraining.card import CARD_KEY
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import create_vit, save_checkpoint
@@ -35,8 +35,9 @@ def test_a_card_makes_the_network_that_the_weights_fit(tmp_path: Path) -> None:
     found = read_card(path)
     assert found is not None
     assert found["data"] == {"images": 3, "sha256": "abc", "sizes": {"8 x 8": 3}}
-    network = create_vit(**found["create_vit"], weights=path)
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in small_trunk().state_dict().items())
+    for network in (create_vit(**found["create_vit"], weights=path), load_trunk(path)):
+        assert all(torch.equal(value, network.state_dict()[key]) for key, value in small_trunk().state_dict().items())
+    assert load_trunk(path, image_size=64).patch_embed.grid_size == (8, 8)
 
 
 def test_a_licence_is_handed_on_over_two_trainings(tmp_path: Path) -> None:
@@ -53,6 +54,14 @@ def test_a_start_from_scratch_is_its_owners_and_an_unknown_file_is_unknown(tmp_p
     assert card()["licence"].startswith("that of whoever trained it")
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
     assert card(initial_weights=tmp_path / "other.pt")["licence"].startswith("unknown")
+
+
+def test_a_network_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="pretraining_mae or pretraining_dino"):
+        load_trunk(tmp_path / "mae.safetensors")
+    save_checkpoint(tmp_path / "other.safetensors", small_trunk().state_dict())
+    with pytest.raises(ValueError, match="expected weights with a card"):
+        load_trunk(tmp_path / "other.safetensors")
 
 
 def test_only_safetensors_hold_a_card(tmp_path: Path) -> None:
