@@ -81,8 +81,7 @@ def parse(overlays: list[str], arguments: argparse.Namespace, folder: Path, over
 def loader_rate(config: ConfigParser) -> Callable[[], float]:
     """Measure one epoch of the bundle's loader and `prepare_batch`: images a second."""
     loader = config.get_parsed_content("train::dataloader")
-    key = "train::trainer::prepare_batch"
-    prepare = config.get_parsed_content("prepare_batch" if config[key] == "@prepare_batch" else key)
+    prepare = config.get_parsed_content("train::trainer::prepare_batch")
     device = config["device"]
 
     def measure() -> float:

@@ -1,4 +1,4 @@
-"""What MONAI's engines are told of a batch: the target of a reconstruction is the image itself."""
+"""What MONAI's engines are told of a batch: the target of a reconstruction is the image itself, as it was."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ class ReconstructionPrepareBatch(PrepareBatch):
     Args:
         image_key: of the batch.
         transform: applied to the whole batch on the device, such as :class:`qfae_monai.transforms.RandAugmentBatch`.
+        corruption: applied behind it to what the network sees, not to the target, such as
+            :class:`qfae_monai.transforms.CoarseNoise`.
     """
 
-    def __init__(self, image_key: str = "image", transform: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        image_key: str = "image",
+        transform: Callable[[Tensor], Tensor] | None = None,
+        corruption: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.image_key = image_key
         self.transform = transform
+        self.corruption = corruption  # last: `EpochSeed` seeds in this order, and the augmentation's draws stay
 
     def __call__(
         self,
@@ -34,4 +42,4 @@ class ReconstructionPrepareBatch(PrepareBatch):
         image = image.as_tensor() if isinstance(image, MetaTensor) else image
         image = image.to(device=device, non_blocking=non_blocking, **kwargs)
         image = image if self.transform is None else self.transform(image)
-        return image, image
+        return image if self.corruption is None else self.corruption(image), image

@@ -23,6 +23,9 @@ from qfae_monai.networks.precision import Precision, autocast, check_precision, 
 
 COSINE_EPS = 1e-8
 
+FOREGROUND_ABOVE = (0.01 - 0.449) / 0.226
+"""A grey of 0.01 in [0, 1], normalised."""
+
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cosine": lambda a, b: 1 - F.cosine_similarity(a, b, dim=-1, eps=COSINE_EPS),
     "l1": lambda a, b: (a - b).abs().mean(dim=-1),
@@ -66,9 +69,13 @@ class PerceptualLoss(_Loss):
         consensus: `product` (released implementation, supplement 6.2) or `none` (supplement 6.3).
         reduction: `mean` or `sum` for a scalar, `none` for the distance maps.
         precision, compile: as in `QFAE`.
+        foreground_weight: how often a foreground pixel of the target counts for one of its background; the weights'
+            mean over each image is 1, so that the scale stays.
+        foreground_above: value of a normalised image above which a pixel is foreground.
 
     Raises:
-        ValueError: for a block or patch size that the trunk does not admit, or an unknown metric or consensus.
+        ValueError: for a block or patch size that the trunk does not admit, an unknown metric or consensus, or a
+            foreground_weight that is not above 0.
     """
 
     def __init__(
@@ -82,9 +89,13 @@ class PerceptualLoss(_Loss):
         reduction: str = "mean",
         precision: Precision = "float32",
         compile: bool = False,
+        foreground_weight: float = 1.0,
+        foreground_above: float = FOREGROUND_ABOVE,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         check_precision(precision)
+        if foreground_weight <= 0:
+            raise ValueError(f"foreground_weight must be above 0, got {foreground_weight}")
         if metric not in METRICS:
             raise ValueError(f"metric must be one of {tuple(METRICS)}, got {metric!r}")
         if consensus not in ("product", "none"):
@@ -94,6 +105,7 @@ class PerceptualLoss(_Loss):
         self.blocks = tuple(block_index(block, len(trunk.blocks)) for block in blocks)
         self.patch_sizes = tuple(patch_sizes)
         self.metric, self.consensus, self.precision = metric, consensus, precision
+        self.foreground_weight, self.foreground_above = foreground_weight, foreground_above
         trunk.requires_grad_(False).eval()
         if compile:
             compile_blocks(trunk)
@@ -131,14 +143,22 @@ class PerceptualLoss(_Loss):
         with autocast(input.device, self.precision):
             found, wanted = self._both(as_three_channels(input), as_three_channels(target))
         with torch.autocast(input.device.type, enabled=False):
-            return self.compare(found, wanted, target.shape[-2:])
+            return self.compare(found, wanted, target.shape[-2:], weights=self._weights(target))
 
     def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
         """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
         return self._features(as_three_channels(image))[self.patch_sizes.index(patch_size)]
 
-    def compare(self, found: Features, wanted: Features, size: Sequence[int]) -> Tensor:
-        """Features of the input and of the target, and the image's size (H, W) -> what `forward` returns."""
+    def compare(
+        self, found: Features, wanted: Features, size: Sequence[int], *, weights: Tensor | None = None
+    ) -> Tensor:
+        """Features of the input and of the target -> what `forward` returns.
+
+        Args:
+            found, wanted: of input and target.
+            size: of the image, (H, W).
+            weights: of its pixels, (B, 1, H, W); None for 1 everywhere.
+        """
         metric = METRICS[self.metric]
         resized = []
         for trunk, found_states, wanted_states in zip(self._views, found, wanted, strict=True):
@@ -147,9 +167,18 @@ class PerceptualLoss(_Loss):
             resized.append(F.interpolate(grids, size=size, mode="bilinear", align_corners=False))
         maps = torch.stack(resized, dim=2)
         maps = maps.prod(dim=2) if self.consensus == "product" else maps.flatten(1, 2)
+        maps = maps if weights is None else maps * weights
         if self.reduction == LossReduction.MEAN.value:
             return maps.mean()
         return maps.sum() if self.reduction == LossReduction.SUM.value else maps
+
+    def _weights(self, target: Tensor) -> Tensor | None:
+        """Of the pixels, (B, 1, H, W), with a mean of 1 in each image; None where all count alike."""
+        if self.foreground_weight == 1:
+            return None
+        foreground = (target > self.foreground_above).any(dim=1, keepdim=True)
+        weights = torch.where(foreground, float(self.foreground_weight), 1.0)
+        return weights / weights.mean(dim=(-2, -1), keepdim=True)
 
     def _both(self, input: Tensor, target: Tensor) -> tuple[Features, Features]:
         """One pass for both where no gradient is asked for; otherwise the target's keeps no graph."""

@@ -27,9 +27,11 @@ class QFAE(nn.Module):
         decoder: takes one token a patch.
         precision: what matrix products run in, as in `compute_dtype`.
         compile: run the transformer blocks through `torch.compile`.
+        token_dropout: share of the encoders' tokens that the Q-Former does not see in training, drawn for each image;
+            all are seen in eval mode.
 
     Raises:
-        ValueError: if the parts do not fit together; the message says which and how.
+        ValueError: if token_dropout is not in [0, 1), or the parts do not fit together; the message says which and how.
     """
 
     def __init__(
@@ -40,23 +42,27 @@ class QFAE(nn.Module):
         *,
         precision: Precision = "float32",
         compile: bool = False,
+        token_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_precision(precision)
+        if not 0 <= token_dropout < 1:
+            raise ValueError(f"token_dropout must be in [0, 1), got {token_dropout}")
         self.encoders = nn.ModuleList([encoders] if isinstance(encoders, FrozenViT) else encoders)
         self.qformer = qformer
         self.decoder = decoder
         self.precision = precision
+        self.token_dropout = token_dropout
         self._check_parts()
         if compile:
             compile_blocks(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
-        return self.reconstruct(image)
+        return self.reconstruct(image, self._seen_tokens(image) if self.training and self.token_dropout > 0 else None)
 
     def reconstruct(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q, T), True is visible."""
+        """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q or 1, T), True is visible."""
         with autocast(image.device, self.precision):
             queries = self.qformer(self.encode(image), mask)
             reconstruction = self.decoder(queries)
@@ -80,6 +86,10 @@ class QFAE(nn.Module):
     def image_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return cast(FrozenViT, self.encoders[0]).image_size
+
+    def _seen_tokens(self, image: Tensor) -> Tensor:
+        """Cross-attention mask (B, 1, T), the same for all queries of an image."""
+        return torch.rand(len(image), 1, self.num_tokens, device=image.device) >= self.token_dropout
 
     def _check_parts(self) -> None:
         side = self.decoder.grid * self.decoder.patch_size

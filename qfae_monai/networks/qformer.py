@@ -66,7 +66,12 @@ class CrossAttention(nn.Module):
         self.output_norm = LayerNorm(dim)
 
     def forward(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """queries: (1 or B, Q, dim), tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, dim)."""
+        """Queries (1 or B, Q, dim) and image tokens (B, T, dim) -> (B, Q, dim).
+
+        Args:
+            queries, tokens: of equal width.
+            mask: (Q, T), (B, Q, T) or, the same for all queries, (B, 1, T); True is visible.
+        """
         query, key, value = self._heads(queries, tokens)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=_with_null(mask))
         return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
@@ -149,6 +154,11 @@ class QFormer(nn.Module):
         mlp_ratio: hidden width of the MLP over `dim`.
         dropout: after the MLP.
         query_init_std: spread of the queries at the start; a short training learns sooner with about 1.
+        query_dropout: share of the queries that come out as zeros in training, drawn for each image: the decoder
+            learns to fill their patches in from the others. Nothing is rescaled, and nothing is dropped in eval mode.
+
+    Raises:
+        ValueError: without a block, or if query_dropout is not in [0, 1).
     """
 
     def __init__(
@@ -162,12 +172,16 @@ class QFormer(nn.Module):
         mlp_ratio: float = 4.0,
         dropout: float = 0.01,
         query_init_std: float = QUERY_INIT_STD,
+        query_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if num_blocks < 1:
             raise ValueError(f"num_blocks must be at least 1, got {num_blocks}")
+        if not 0 <= query_dropout < 1:
+            raise ValueError(f"query_dropout must be in [0, 1), got {query_dropout}")
         self.dim = dim
         self.output_dim = dim if output_dim is None else output_dim
+        self.query_dropout = query_dropout
         self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * query_init_std)
         self.blocks = nn.ModuleList(
             QFormerBlock(
@@ -188,6 +202,9 @@ class QFormer(nn.Module):
         gathered = first(self.mixed_queries(), tokens, mask)
         for block in others:
             gathered = block(block.self_attention(gathered), tokens, mask)
+        if self.training and self.query_dropout > 0:
+            kept = torch.rand(gathered.shape[:2], device=gathered.device) >= self.query_dropout
+            gathered = gathered * kept[..., None]
         return gathered
 
     def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:

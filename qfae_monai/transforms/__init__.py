@@ -16,6 +16,7 @@ from qfae_monai.transforms.bilateral_filter import (
     BilateralFilterDict,
 )
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthD, ScaleBitDepthd, ScaleBitDepthDict
+from qfae_monai.transforms.coarse_noise import CoarseNoise
 from qfae_monai.transforms.ct_window import CTWindow, CTWindowD, CTWindowd, CTWindowDict
 from qfae_monai.transforms.equalize import EqualizeNonzero, EqualizeNonzeroD, EqualizeNonzerod, EqualizeNonzeroDict
 from qfae_monai.transforms.foreground import (
@@ -68,6 +69,7 @@ __all__ = [
     "CheckVolumeD",
     "CheckVolumeDict",
     "CheckVolumed",
+    "CoarseNoise",
     "EqualizeNonzero",
     "EqualizeNonzeroD",
     "EqualizeNonzeroDict",

@@ -19,3 +19,10 @@ def test_a_transform_changes_image_and_target_alike() -> None:
     image, target = prepare({"image": torch.ones(2, 1, 4, 4)}, device="cpu")
     assert target is image
     assert torch.equal(image, torch.full((2, 1, 4, 4), 2.0))
+
+
+def test_a_corruption_changes_the_image_alone() -> None:
+    prepare = ReconstructionPrepareBatch(transform=lambda images: images * 2, corruption=lambda images: images + 1)
+    image, target = prepare({"image": torch.ones(2, 1, 4, 4)}, device="cpu")
+    assert torch.equal(target, torch.full((2, 1, 4, 4), 2.0))
+    assert torch.equal(image, torch.full((2, 1, 4, 4), 3.0))

@@ -102,6 +102,22 @@ def queries(parser: ConfigParser) -> bool:
     return network.qformer.queries.shape[1] == 196 and network.decoder.patch_size == 16
 
 
+def robust(**expected: float) -> Callable[[ConfigParser], bool]:
+    """These options of robust reconstruction are on, the others off."""
+    wanted = {"corruption_std": 0.0, "foreground_weight": 1.0, "query_dropout": 0.0, "token_dropout": 0.0, **expected}
+
+    def check(parser: ConfigParser) -> bool:
+        network, loss = parser.get_parsed_content("network_def"), parser.get_parsed_content("loss_def")
+        return wanted == {
+            "corruption_std": parser.get_parsed_content("corruption").std,
+            "foreground_weight": loss.foreground_weight,
+            "query_dropout": network.qformer.query_dropout,
+            "token_dropout": network.token_dropout,
+        }
+
+    return check
+
+
 def reduced(pixels: str, layers: str) -> Callable[[ConfigParser], bool]:
     return scorer(score_over_pixels=pixels, score_over_layers=layers)
 
@@ -141,6 +157,11 @@ DISTINGUISHES: dict[str, Callable[[ConfigParser], bool]] = {
     "ablation-score-as-trained": scorer(blocks=(15, 19), patch_sizes=(32, 56)),
     "ablation-score-mae": l1_map,
     "ablation-score-patch-16": scorer(patch_sizes=(16,)),
+    "robust-all": robust(corruption_std=0.2, foreground_weight=4.0, query_dropout=0.2, token_dropout=0.5),
+    "robust-corruption": robust(corruption_std=0.2),
+    "robust-foreground": robust(foreground_weight=4.0),
+    "robust-query-dropout": robust(query_dropout=0.2),
+    "robust-token-dropout": robust(token_dropout=0.5),
 }
 
 

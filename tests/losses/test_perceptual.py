@@ -128,3 +128,25 @@ ERRORS: list[list[Any]] = [
 def test_errors(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny_loss(**arguments)
+
+
+def test_foreground_counts_as_often_as_asked_and_the_scale_stays() -> None:
+    image, reconstruction = images()
+    image[:, :, :, :16] = -2.0  # background: a quarter of each image, the rest is foreground
+    image[:, :, :, 16:] = image[:, :, :, 16:].abs()
+    maps = tiny_loss(reduction="none")(reconstruction, image)
+    weighted = tiny_loss(reduction="none", foreground_weight=4.0)(reconstruction, image)
+    background, foreground = weighted[..., :16] / maps[..., :16], weighted[..., 16:] / maps[..., 16:]
+    torch.testing.assert_close(background, torch.full_like(background, 1 / 3.25))  # mean of 1, 4, 4, 4
+    torch.testing.assert_close(foreground, torch.full_like(foreground, 4 / 3.25))
+    torch.testing.assert_close(tiny_loss(foreground_weight=4.0)(reconstruction, image), weighted.mean())
+
+
+def test_weight_of_one_and_an_image_without_background_change_nothing() -> None:
+    image, reconstruction = images()
+    plain = tiny_loss()(reconstruction, image)
+    assert torch.equal(tiny_loss(foreground_weight=1.0)(reconstruction, image), plain)
+    torch.testing.assert_close(tiny_loss(foreground_weight=9.0)(reconstruction, image.abs()),
+                               tiny_loss()(reconstruction, image.abs()))  # fmt: skip
+    with pytest.raises(ValueError, match="foreground_weight must be above 0, got 0"):
+        tiny_loss(foreground_weight=0)

@@ -93,3 +93,24 @@ def test_traces() -> None:
         network.qformer.queries.mul_(-3)  # shared with the trace, which has to compute with them
         torch.testing.assert_close(traced(other), network(other))
         assert not torch.allclose(traced(other), before)
+
+
+def test_dropped_tokens_are_hidden_in_training_alone() -> None:
+    image = torch.rand(2, 1, 32, 32)
+    network = tiny_qfae(token_dropout=0.5)
+    assert network.state_dict().keys() == tiny_qfae().state_dict().keys()
+    network.qformer.blocks.apply(lambda part: setattr(part, "p", 0.0) if hasattr(part, "p") else None)
+    torch.manual_seed(3)
+    mask = torch.rand(2, 1, network.num_tokens) >= 0.5
+    with torch.no_grad():
+        expected, whole = network.reconstruct(image, mask.expand(-1, 16, -1)), network(image)
+        torch.manual_seed(3)
+        hidden = network.train()(image)
+    torch.testing.assert_close(hidden, expected)
+    assert not torch.allclose(hidden, whole)
+    torch.testing.assert_close(whole, tiny_qfae()(image))  # in eval mode nothing is hidden
+
+
+def test_token_dropout_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"token_dropout must be in \[0, 1\), got 1.5"):
+        tiny_qfae(token_dropout=1.5)

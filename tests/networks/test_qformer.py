@@ -137,3 +137,24 @@ def test_errors() -> None:
         QFormer(DIM, QUERIES, heads=3)
     with pytest.raises(TypeError, match="must be boolean"):
         tiny_qformer()(tiny_tokens(), torch.ones(QUERIES, TOKENS))
+
+
+def test_dropped_queries_are_zeros_in_training_alone() -> None:
+    torch.manual_seed(0)
+    qformer = QFormer(DIM, 400, heads=4, dropout=0.0, query_init_std=1.0, query_dropout=0.25)
+    whole = qformer.eval()(tiny_tokens())
+    dropped = qformer.train()(tiny_tokens())
+    zero = (dropped == 0).all(dim=-1)
+    assert 0.2 < zero.float().mean() < 0.3
+    assert not torch.equal(zero[0], zero[1])  # each image has its own
+    torch.testing.assert_close(dropped[~zero], whole[~zero])
+    assert not (whole == 0).all(dim=-1).any()
+
+
+def test_without_query_dropout_nothing_is_drawn() -> None:
+    qformer = QFormer(DIM, QUERIES, heads=4, dropout=0.0).train()
+    before = torch.get_rng_state()
+    qformer(tiny_tokens())
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ValueError, match=r"query_dropout must be in \[0, 1\), got 1"):
+        QFormer(DIM, QUERIES, heads=4, query_dropout=1)
