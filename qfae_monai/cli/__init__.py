@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from qfae_monai import __version__
-from qfae_monai.cli import experiments, weights
+from qfae_monai.cli import encoders, experiments, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
@@ -16,6 +16,7 @@ from qfae_monai.cli.view import view
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(encoders.app, name="encoders")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(weights.app, name="weights")
 app.command()(check)

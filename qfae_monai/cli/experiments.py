@@ -81,8 +81,8 @@ def run(
     from qfae_monai.experiments.driver import format_results, run_experiment
     from qfae_monai.experiments.rows import find_row
 
-    given = _settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
-    results = run_experiment(find_row(bundle, name), bundle, data, output, seeds=_seeds(seeds), preset=preset,
+    given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
+    results = run_experiment(find_row(bundle, name), bundle, data, output, seeds=parse_seeds(seeds), preset=preset,
                              layout=layout, settings=given)  # fmt: skip
     typer.echo(format_results(results))
     typer.echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
@@ -104,19 +104,19 @@ def evaluate(
     from qfae_monai.experiments.released import evaluate_released, format_readings
 
     readings = evaluate_released(dataset, checkpoint, bundle, data, output, preset=preset, layout=layout,
-                                 settings=_settings(settings, weights))  # fmt: skip
+                                 settings=parse_settings(settings, weights))  # fmt: skip
     typer.echo(format_readings(readings))
     typer.echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--seeds: expected whole numbers with commas between, got {text!r}") from None
 
 
-def _settings(pairs: Sequence[str], weights: Path | None) -> dict[str, Any]:
+def parse_settings(pairs: Sequence[str], weights: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {} if weights is None else {"weights_dir": str(weights)}
     for pair in pairs:
         key, equals, value = pair.partition("=")

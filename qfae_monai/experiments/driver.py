@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.experiments.files import digest, read_json, write_csv, write_json
+from qfae_monai.experiments.claims import claim, fingerprint
+from qfae_monai.experiments.files import write_csv, write_json
 from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, find_row
 from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
 from qfae_monai.report.seeds import across_seeds
@@ -54,8 +55,8 @@ def run_experiment(
     settings = dict(settings or {})
     folder, trainer = output / row.name, find_row(bundle, row.trained_by or row.name)
     training, scoring = trainer.overlays(preset, layout), row.overlays(preset, layout)
-    _claim(output / trainer.name / "training_settings.json", _fingerprint(bundle, training, data, settings))
-    _claim(folder / "evaluation_settings.json", _fingerprint(bundle, [*scoring, "evaluate"], data, settings))
+    claim(output / trainer.name / "training_settings.json", fingerprint(bundle, training, data, settings))
+    claim(folder / "evaluation_settings.json", fingerprint(bundle, [*scoring, "evaluate"], data, settings))
     found = []
     for seed in seeds:
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
@@ -106,29 +107,3 @@ def format_results(results: Mapping[str, Any]) -> str:
                 f"  {name:<40}{measure['mean']:.3f}" + ("" if measure["std"] is None else f" ± {measure['std']:.3f}")
             )
     return "\n".join(lines)
-
-
-def _fingerprint(bundle: Path, overlays: Sequence[str], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result depends on beside its seed: data, settings, and the bytes of the configurations."""
-    return {
-        "data": str(data.resolve()),
-        **{f"--set {key}": value for key, value in settings.items()},
-        **{f"{name}.json": digest(bundle / "configs" / f"{name}.json") for name in overlays},
-    }
-
-
-def _claim(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write what a folder is run with, or refuse to mix it with something else."""
-    started = read_json(path)
-    if started is None:
-        write_json(path, settings)
-        return
-    differing = [
-        f"{key}: started with {started.get(key, 'nothing')}, now {settings.get(key, 'nothing')}"
-        for key in sorted({*started, *settings})
-        if started.get(key) != settings.get(key)
-    ]
-    if differing:
-        raise ValueError(
-            f"{path.parent} was started with other settings: {'; '.join(differing)}; choose another --output"
-        )

@@ -33,6 +33,7 @@ class CaseRecord:
     lesions: list[Row] = field(default_factory=list)
     maps: dict[str, MapHistogram] = field(default_factory=dict)
     map_of_case: MapHistogram | None = None
+    neighbours_of_case: MapHistogram | None = None
 
 
 def case_record(
@@ -72,7 +73,8 @@ def case_record(
     for row, region in zip(rows, scored, strict=True):
         row["lesion_pixels"] = int((region > 0).sum())
     maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
-    return CaseRecord(rows, volume, lesions, maps, maps["anomaly_map"].coarser(COARSE_BITS))
+    coarse = {name: maps[name].coarser(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
+    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
 
 
 def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> list[Row]:

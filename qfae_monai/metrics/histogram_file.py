@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.metrics.histogram import COARSE_BITS, FINE_BITS, MapHistogram
+
+NEIGHBOURS = "neighbour_"
+"""How the arrays of the nearest neighbours' cases begin."""
 
 FIELDS = ("bins", "normal", "lesion", "region", "regions")
 
@@ -22,10 +26,12 @@ class PixelHistograms:
     maps: name -> histogram over all cases, 20 bits: `anomaly_map`, `image` and, where they are on, `mean_distance`
         and `neighbours`.
     cases: case -> histogram of its anomaly map, 16 bits; cases without a mask are absent.
+    neighbour_cases: the same of the map `neighbours`; empty where it is off, and in files of older versions.
     """
 
     maps: Mapping[str, MapHistogram] = field(default_factory=dict)
     cases: Mapping[str, MapHistogram] = field(default_factory=dict)
+    neighbour_cases: Mapping[str, MapHistogram] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all.
@@ -33,19 +39,18 @@ class PixelHistograms:
         Raises:
             ValueError: if a histogram does not keep the bits of its place.
         """
-        for kept, bits in ((self.maps, FINE_BITS), (self.cases, COARSE_BITS)):
+        for kept, bits in (
+            (self.maps, FINE_BITS),
+            (self.cases, COARSE_BITS),
+            (self.neighbour_cases, COARSE_BITS),
+        ):
             wrong = [name for name, histogram in kept.items() if histogram.bits != bits]
             if wrong:
                 raise ValueError(f"{path}: expected {bits} bits, got {kept[wrong[0]].bits} in {wrong[0]}")
         arrays = {f"{name}/{key}": getattr(histogram, key) for name, histogram in self.maps.items() for key in FIELDS}
-        names = sorted(self.cases)
-        parts = [self.cases[name] for name in names]
-        arrays["cases"] = np.array(names, dtype=np.str_)
-        arrays["case_offsets"] = np.cumsum([0, *(len(part.bins) for part in parts)])
-        arrays["case_regions"] = np.array([part.regions for part in parts], dtype=np.int64)
-        empty = MapHistogram.merge([], COARSE_BITS)
-        for key in FIELDS[:-1]:
-            arrays[f"case_{key}"] = np.concatenate([getattr(part, key) for part in (empty, *parts)])
+        arrays |= _pack(self.cases)
+        if self.neighbour_cases:
+            arrays |= _pack(self.neighbour_cases, NEIGHBOURS)
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
         write_whole(path, content.getvalue())
@@ -61,16 +66,44 @@ class PixelHistograms:
             arrays = {key: archive[key] for key in archive.files}
         names = sorted({key.split("/")[0] for key in arrays if "/" in key})
         wanted = [f"{name}/{key}" for name in names for key in FIELDS]
-        wanted += ["cases", "case_offsets", *(f"case_{key}" for key in FIELDS)]
+        wanted += _names()
+        if f"{NEIGHBOURS}cases" in arrays:
+            wanted += _names(NEIGHBOURS)
         missing = [key for key in wanted if key not in arrays]
         if missing:
             raise ValueError(f"{path}: expected arrays {', '.join(wanted)}; missing {', '.join(missing)}")
         maps = {name: MapHistogram(**{key: arrays[f"{name}/{key}"] for key in FIELDS[:-1]},
                                    regions=int(arrays[f"{name}/regions"]))
                 for name in names}  # fmt: skip
-        cases: dict[str, MapHistogram] = {}
-        for number, name in enumerate(arrays["cases"]):
-            inside = slice(*arrays["case_offsets"][number : number + 2])
-            parts = {key: arrays[f"case_{key}"][inside] for key in FIELDS[:-1]}
-            cases[str(name)] = MapHistogram(**parts, regions=int(arrays["case_regions"][number]), bits=COARSE_BITS)
-        return cls(maps, cases)
+        neighbours = _unpack(arrays, NEIGHBOURS) if f"{NEIGHBOURS}cases" in arrays else {}
+        return cls(maps, _unpack(arrays), neighbours)
+
+
+def _names(prefix: str = "") -> list[str]:
+    return [f"{prefix}{name}" for name in ("cases", "case_offsets", *(f"case_{key}" for key in FIELDS))]
+
+
+def _pack(cases: Mapping[str, MapHistogram], prefix: str = "") -> dict[str, NDArray]:
+    """Histograms of cases end to end."""
+    names = sorted(cases)
+    parts = [cases[name] for name in names]
+    empty = MapHistogram.merge([], COARSE_BITS)
+    return {
+        f"{prefix}cases": np.array(names, dtype=np.str_),
+        f"{prefix}case_offsets": np.cumsum([0, *(len(part.bins) for part in parts)]),
+        f"{prefix}case_regions": np.array([part.regions for part in parts], dtype=np.int64),
+        **{
+            f"{prefix}case_{key}": np.concatenate([getattr(part, key) for part in (empty, *parts)])
+            for key in FIELDS[:-1]
+        },
+    }
+
+
+def _unpack(arrays: Mapping[str, NDArray], prefix: str = "") -> dict[str, MapHistogram]:
+    found: dict[str, MapHistogram] = {}
+    for number, name in enumerate(arrays[f"{prefix}cases"]):
+        inside = slice(*arrays[f"{prefix}case_offsets"][number : number + 2])
+        parts = {key: arrays[f"{prefix}case_{key}"][inside] for key in FIELDS[:-1]}
+        regions = int(arrays[f"{prefix}case_regions"][number])
+        found[str(name)] = MapHistogram(**parts, regions=regions, bits=COARSE_BITS)
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.metrics import ranking
+from qfae_monai.metrics.histogram import MapHistogram
 from qfae_monai.metrics.intervals import Interval, bootstrap
 from qfae_monai.metrics.resampling import Array, ResampledMaps, ResampledRanking, Statistic
 from qfae_monai.metrics.tables import Table
@@ -99,7 +100,7 @@ def levels_of(run: RunFolder, specificity: float) -> list[Level]:
 
 @dataclass(frozen=True)
 class Pixels:
-    """The anomaly map's pixels of all cases with a mask, a row a case."""
+    """A map's pixels of all cases with a mask, a row a case."""
 
     patients: list[str]
     measures: dict[str, float]
@@ -108,9 +109,17 @@ class Pixels:
     @classmethod
     def of(cls, run: RunFolder) -> Pixels:
         """Values from the fine histogram of all cases, resamples from the coarse ones of each case."""
-        names = sorted(run.pixels.cases)
-        maps = ResampledMaps([run.pixels.cases[name] for name in names])
-        whole = run.pixels.maps.get("anomaly_map")
+        return cls._from(run, run.pixels.maps.get("anomaly_map"), run.pixels.cases)
+
+    @classmethod
+    def of_neighbours(cls, run: RunFolder) -> Pixels:
+        """As `of`, of the map of nearest neighbours; undefined where it was off."""
+        return cls._from(run, run.pixels.maps.get("neighbours"), run.pixels.neighbour_cases)
+
+    @classmethod
+    def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
+        names = sorted(cases)
+        maps = ResampledMaps([cases[name] for name in names])
         measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))
         if whole is not None:
             measures = {"auroc": whole.auroc(), "average_precision": whole.average_precision(), "aupro": whole.aupro()}

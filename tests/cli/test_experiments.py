@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qfae_monai import cli
-from qfae_monai.cli.experiments import _seeds, _settings
+from qfae_monai.cli.experiments import parse_seeds, parse_settings
 from qfae_monai.experiments import driver
 from qfae_monai.experiments.rows import load_rows
 
@@ -64,9 +64,9 @@ def test_run_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_what_cannot_be_read_is_refused() -> None:
     with pytest.raises(ValueError, match="got '1;2'"):
-        _seeds("1;2")
+        parse_seeds("1;2")
     with pytest.raises(ValueError, match="got 'batch_size'"):
-        _settings(["batch_size"], None)
+        parse_settings(["batch_size"], None)
 
 
 def test_document_lists_every_row() -> None:

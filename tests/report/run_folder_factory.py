@@ -41,6 +41,7 @@ def make_run_folder(
     *,
     kind: Literal["volume", "image"] = "volume",
     cases: int = 12,
+    first: int = 0,
     abnormal: int | None = None,
     unlabelled: int = 0,
     seed: int = 0,
@@ -55,8 +56,8 @@ def make_run_folder(
     Args:
         path: folder to make.
         kind: volumes of 12 slices or single images; two neighbouring cases share a patient every fourth case.
-        cases: how many. abnormal: the first so many have lesions; if None, every second. unlabelled: so many of the
-            last have no label.
+        cases: how many. first: number of the first of them. abnormal: so many, the first, have lesions; if None, every
+            second. unlabelled: so many of the last have no label.
         seed: of anatomy and lesions. model: of the noise of the maps: same seed, other model, same data.
         signal: height of a lesion in the anomaly map, in standard deviations of its noise.
         masks: whether there are masks, else labels alone. calibrated: whether thresholds were fitted.
@@ -64,9 +65,9 @@ def make_run_folder(
     """
     path.mkdir(parents=True, exist_ok=True)
     made: list[Case] = []
-    for number in range(cases):
-        ill = number % 2 == 0 if abnormal is None else number < abnormal
-        label = None if number >= cases - unlabelled else int(ill)
+    for number in range(first, first + cases):
+        ill = number % 2 == 0 if abnormal is None else number - first < abnormal
+        label = None if number - first >= cases - unlabelled else int(ill)
         made.append(_case(number, label, kind=kind, seed=seed, model=model, signal=signal))
     threshold = THRESHOLDS["pixel_threshold"] if calibrated else None
     slices: list[dict[str, Any]] = []
@@ -74,6 +75,7 @@ def make_run_folder(
     lesions: list[dict[str, Any]] = []
     maps: dict[str, list[MapHistogram]] = {}
     per_case: dict[str, MapHistogram] = {}
+    neighbours: dict[str, MapHistogram] = {}
     for case in made:
         rows = _slice_rows(case, kind=kind, masks=masks, calibrated=calibrated, baselines=baselines)
         slices += rows
@@ -91,13 +93,16 @@ def make_run_folder(
             for name, values in found.items():
                 maps.setdefault(name, []).append(MapHistogram.of(values[..., case.scored], regions, FINE_BITS))
             per_case[case.name] = MapHistogram.of(case.anomaly_map[..., case.scored], regions, COARSE_BITS)
+            if baselines:
+                values = found["neighbours"][..., case.scored]
+                neighbours[case.name] = MapHistogram.of(values, regions, COARSE_BITS)
         _save_maps(path, case, kind)
         _save_pictures(path / "pictures", case, rows)
     write_table(path / "slices.csv", SLICE_COLUMNS, slices)
     write_table(path / "volumes.csv", VOLUME_COLUMNS, volumes)
     write_table(path / "lesions.csv", LESION_COLUMNS, lesions)
     merged = {name: MapHistogram.merge(parts) for name, parts in maps.items()}
-    PixelHistograms(merged, per_case).save(path / "pixels.npz")
+    PixelHistograms(merged, per_case, neighbours).save(path / "pixels.npz")
     settings = _run_json(made, volumes, kind=kind, seed=seed, model=model, calibrated=calibrated)
     (path / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
     return path

@@ -1,0 +1,78 @@
+"""`qfae encoders`: which frozen networks to use, by training with each."""
+
+# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from qfae_monai.cli.demo import BUNDLE
+from qfae_monai.cli.experiments import parse_seeds, parse_settings
+
+app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
+
+
+@app.callback()
+def encoders() -> None:
+    """Frozen networks: compare those of one's own with random and public ones."""
+
+
+@app.command()
+def compare(
+    data: list[Path] = typer.Option(..., help="Folder of a data set; once a fold, each of other test patients."),
+    output: Path = typer.Option(..., help="Folder for runs and table; what is complete in it is kept."),
+    encoder: list[str] = typer.Option(
+        [], help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.json; {fold} in it is "
+                 "the fold's folder name. Repeatable."),
+    perceptual: list[str] = typer.Option([], help="As --encoder. Repeatable."),
+    robust: list[str] = typer.Option([], help="NAME of options: experiments/robust-NAME.json. Repeatable."),
+    robust_on: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL to try them on; else on all. Repeatable."),
+    only: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL[+ROBUST] to run; else all. Repeatable."),
+    preset: str = typer.Option("tiny", help="Preset of the bundle."),
+    config: list[str] = typer.Option([], help="Overlay: a name as datasets/phantoms, or a .json file. Repeatable."),
+    seeds: str = typer.Option("42", help="One training each, commas between."),
+    epochs: int | None = typer.Option(None, min=1, help="Of every training, instead of the preset's."),
+    settings: list[str] = typer.Option([], "--set", help="KEY=VALUE for all; the value is JSON, or else text."),
+    own: list[str] = typer.Option([], "--with", help="NAME:KEY=VALUE wherever NAME is part of a combination."),
+    weights: Path | None = typer.Option(None, help="Folder with public weights, instead of models/pretrained."),
+    samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
+    bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
+) -> None:  # fmt: skip
+    """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
+    from qfae_monai.data.prepare.files import write_whole
+    from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders
+    from qfae_monai.experiments.frozen import ROLES, built_in, parse_network
+    from qfae_monai.report.encoder_page import format_encoders, write_encoders
+
+    given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
+    overlays = ["train", f"presets/{preset}", *map(_overlay, config)]
+    budget = Budget(bundle, data, overlays, parse_seeds(seeds), given, _own(own))
+    texts = {"encoder": encoder, "perceptual": perceptual}
+    named = {role: [parse_network(text, role) for text in texts[role]] for role in ROLES}
+    networks = {role: [*built_in(bundle, overlays, role, given), *named[role]] for role in ROLES}
+    combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
+    table = compare_encoders(combinations, budget, output, samples=samples, progress=typer.echo)
+    text = format_encoders(table)
+    write_whole(output / "encoders.md", text)
+    page = write_encoders(output / "encoders.html", table)
+    typer.echo(text)
+    typer.echo(f"written: {page}, {', '.join(str(output / f'encoders.{end}') for end in ('md', 'csv', 'json'))}")
+
+
+def _overlay(text: str) -> str:
+    """Name of a configuration, or absolute path without suffix."""
+    return str(Path(text).resolve().with_suffix("")) if text.endswith(".json") else text
+
+
+def _own(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        name, colon, setting = pair.partition(":")
+        if not colon or "=" not in setting:
+            raise ValueError(f"--with: expected NAME:KEY=VALUE, got {pair!r}")
+        found.setdefault(name, {}).update(parse_settings([setting], None))
+    return found

@@ -1,0 +1,39 @@
+"""What a folder of results was started with: it is written down, and nothing else is mixed into it later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.experiments.files import digest, read_json, write_json
+
+
+def fingerprint(bundle: Path, overlays: Sequence[str], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result depends on beside its seed: data, settings, and the bytes of the configurations."""
+    return {
+        "data": str(data.resolve()),
+        **{f"--set {key}": value for key, value in settings.items()},
+        **{f"{name}.json": digest(bundle / "configs" / f"{name}.json") for name in overlays},
+    }
+
+
+def claim(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write what a folder is run with, or refuse to mix it with something else.
+
+    Raises:
+        ValueError: if the folder was started with other settings (says which).
+    """
+    started = read_json(path)
+    if started is None:
+        write_json(path, settings)
+        return
+    differing = [
+        f"{key}: started with {started.get(key, 'nothing')}, now {settings.get(key, 'nothing')}"
+        for key in sorted({*started, *settings})
+        if started.get(key) != settings.get(key)
+    ]
+    if differing:
+        raise ValueError(
+            f"{path.parent} was started with other settings: {'; '.join(differing)}; choose another --output"
+        )

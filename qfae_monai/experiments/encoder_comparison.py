@@ -1,0 +1,198 @@
+"""QFAE trained at equal budget with each combination of frozen networks, every fold and seed in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.experiments.claims import claim, fingerprint
+from qfae_monai.experiments.files import digest, read_json, write_csv, write_json
+from qfae_monai.experiments.frozen import FrozenNetwork
+from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, score_images, train_once
+from qfae_monai.report.encoder_table import Evaluated, encoder_table
+from qfae_monai.report.evaluation import summarise
+from qfae_monai.report.merging import merge_runs
+
+POOLED = "pooled"
+DATALIST = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Two frozen networks, and the options of robust reconstruction that they are trained with."""
+
+    encoder: FrozenNetwork
+    perceptual: FrozenNetwork
+    robust: str | None = None
+
+    @property
+    def name(self) -> str:
+        """encoder+perceptual, with +robust where there are options."""
+        return "+".join(part for part in (self.encoder.name, self.perceptual.name, self.robust) if part is not None)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all combinations share.
+
+    bundle: its folder. data: a folder a fold, each with its data list, their names different. overlays: names of the
+    bundle's configurations (or paths without suffix) before a combination's own. seeds: one training each. settings:
+    that replace the configurations' own. own: the same for every combination that a name is part of.
+    """
+
+    bundle: Path
+    data: Sequence[Path]
+    overlays: Sequence[str]
+    seeds: Sequence[int]
+    settings: Mapping[str, Any]
+    own: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        names = [folder.resolve().name for folder in self.data]
+        if not names or len(set(names)) < len(names) or POOLED in names:
+            raise ValueError(f"--data: expected folders of different names, none called {POOLED!r}, got {names}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"--seeds: expected different seeds, at least one, got {list(self.seeds)}")
+        for folder in self.data:
+            if not folder.is_dir():
+                raise FileNotFoundError(f"--data: expected a folder with a data set, got no such folder: {folder}")
+        for name in self.overlays:
+            if not (self.bundle / "configs" / f"{name}.json").is_file():
+                raise FileNotFoundError(f"expected a configuration of the bundle or a path to one, got {name!r}")
+
+
+def combine(
+    encoders: Sequence[FrozenNetwork],
+    perceptuals: Sequence[FrozenNetwork],
+    robust: Sequence[str] = (),
+    *,
+    robust_on: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> list[Combination]:
+    """Every encoder with every perceptual network, then each set of options.
+
+    Args:
+        encoders, perceptuals: to be combined.
+        robust: names of options, those of the overlays `experiments/robust-NAME.json`.
+        robust_on: names of the combinations that the options are tried on; none for all.
+        only: names of the combinations to keep; none for all.
+
+    Raises:
+        ValueError: if a network or option is named twice, or a name is that of no combination.
+    """
+    for what, names in (("--encoder", [one.name for one in encoders]), ("--robust", list(robust)),
+                        ("--perceptual", [one.name for one in perceptuals])):  # fmt: skip
+        if len(set(names)) < len(names):
+            raise ValueError(f"{what}: expected each name once, got {names}")
+    plain = [Combination(encoder, perceptual) for encoder in encoders for perceptual in perceptuals]
+    _check_names("--robust-on", robust_on, [one.name for one in plain])
+    chosen = [one for one in plain if not robust_on or one.name in robust_on]
+    found = plain + [Combination(one.encoder, one.perceptual, options) for one in chosen for options in robust]
+    _check_names("--only", only, [one.name for one in found])
+    return [one for one in found if not only or one.name in only]
+
+
+def compare_encoders(
+    combinations: Sequence[Combination],
+    budget: Budget,
+    output: Path,
+    *,
+    samples: int = 1000,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train and evaluate what is not done yet, pool the folds, and write `encoders.json` and `encoders.csv`.
+
+    Args:
+        combinations: as `combine` gives them; run one after the other.
+        budget: what they share.
+        output: folder; a combination that is complete in it is kept.
+        samples: resamples of the patients.
+        progress: told of each run that begins.
+
+    Returns:
+        The table, as `encoder_table` gives it.
+
+    Raises:
+        ValueError, FileNotFoundError: before anything is trained if a file is missing or not what it should be, or the
+            folder was started with other settings.
+    """
+    prepared = [_prepare(one, fold, budget, output) for one in combinations for fold in budget.data]
+    for number, (one, fold, overlays) in enumerate(prepared):
+        for seed in budget.seeds:
+            progress(f"{number + 1}/{len(prepared)}: {one.name}, {fold.name}, seed {seed}")
+            _run(_folder(output, one, fold.resolve().name, seed), budget, overlays, fold, seed)
+    found = [_pool(one, budget, output, samples) for one in combinations]
+    table = encoder_table(found, samples=samples)
+    write_json(output / "encoders.json", table)
+    write_csv(output / "encoders.csv", CSV_COLUMNS, map(_csv_row, table["rows"]))
+    return table
+
+
+def _check_names(option: str, names: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{option}: expected one of {', '.join(known)}, got {', '.join(unknown)}")
+
+
+def _folder(output: Path, one: Combination, fold: str, seed: int) -> Path:
+    return output / "runs" / one.name / fold / f"seed-{seed}"
+
+
+def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tuple[Combination, Path, list[str]]:
+    """Write the combination's overlay for a fold: names of all configurations, in order."""
+    place = output / "runs" / one.name / fold.resolve().name
+    content = one.encoder.settings(fold.resolve().name) | one.perceptual.settings(fold.resolve().name)
+    for name in (one.encoder.name, one.perceptual.name, one.robust):
+        content |= budget.own.get(name or "", {})
+    overlays = [*budget.overlays]
+    if one.robust is not None:
+        overlays.append(f"experiments/robust-{one.robust}")
+        if not (budget.bundle / "configs" / f"{overlays[-1]}.json").is_file():
+            raise FileNotFoundError(f"--robust: expected an overlay {overlays[-1]}.json, got {one.robust!r}")
+    listed = fold / DATALIST
+    started = fingerprint(budget.bundle, overlays, fold, budget.settings)
+    started |= {"networks": content, DATALIST: digest(listed) if listed.is_file() else None}
+    claim(place / "settings.json", started)
+    write_json(place / "overlay.json", content)
+    return one, fold, [*overlays, str((place / "overlay").resolve())]
+
+
+def _run(folder: Path, budget: Budget, overlays: Sequence[str], fold: Path, seed: int) -> None:
+    given = {**budget.settings, "dataset_dir": str(fold), "seed": seed}
+    train_once(folder, budget.bundle, overlays, given)
+    if read_json(folder / EVALUATED) is None:
+        named = {"run_name": f"{folder.parent.parent.name}, {fold.resolve().name}, seed {seed}"}
+        _, scores = score_images(folder, budget.bundle, overlays, {"save_maps": False, "save_pictures": False, **named,
+                                                                   **given}, model=folder / MODEL)  # fmt: skip
+        write_json(folder / EVALUATED, {"seed": seed, "images": len(scores)})
+
+
+def _pool(one: Combination, budget: Budget, output: Path, samples: int) -> Evaluated:
+    names = [fold.resolve().name for fold in budget.data]
+    pooled = []
+    for seed in budget.seeds:
+        runs = [_folder(output, one, name, seed) / EVALUATION for name in names]
+        pooled.append(merge_runs(runs, _folder(output, one, POOLED, seed), name=one.name))
+        summarise(pooled[-1], samples=samples)
+    folds = [_folder(output, one, name, seed) / EVALUATION for name in names for seed in budget.seeds]
+    in_house = one.encoder.in_house or one.perceptual.in_house
+    return Evaluated(one.name, one.encoder.name, one.perceptual.name, one.robust, in_house, pooled, folds)
+
+
+CSV_COLUMNS = (
+    "combination", "encoder", "perceptual", "robust", "in_house", "seeds",
+    *(f"{measure}{end}" for measure in ("slice_auroc", "pixel_ap", "volume_auroc") for end in ("", "_low", "_high")),
+    "slice_auroc_within_folds", "neighbours_slice_auroc", "neighbours_pixel_ap", "neighbours_volume_auroc",
+)  # fmt: skip
+
+
+def _csv_row(row: Mapping[str, Any]) -> list[Any]:
+    measures = ("slice_auroc", "pixel_ap", "volume_auroc")
+    return [
+        *(row[key] for key in ("name", "encoder", "perceptual", "robust", "in_house", "seeds")),
+        *(row[measure][end] for measure in measures for end in ("value", "low", "high")),
+        row["slice_auroc_within_folds"],
+        *(row["neighbours"][measure]["value"] for measure in measures),
+    ]

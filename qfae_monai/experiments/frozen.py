@@ -1,0 +1,185 @@
+"""Frozen networks to choose between: seeded random ones, public ones if they are there, and those trained in house."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from monai.bundle import ConfigParser
+from safetensors import SafetensorError, safe_open
+
+from qfae_monai.experiments.files import digest
+from qfae_monai.weights import WeightsNotFoundError, find_weights
+
+Role = Literal["encoder", "perceptual"]
+ROLES: tuple[Role, ...] = ("encoder", "perceptual")
+RANDOM, PUBLIC = "random", "public"
+SEEDS = {"encoder": 7, "perceptual": 11}
+"""Of random networks, as in presets/tiny.json."""
+UNTRAINED = "random:"
+FOLD = "{fold}"
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+CARD_KEY = "model_card"
+ARCHITECTURE = ("name", "patch_size", "embed_dim", "depth", "num_heads")
+LOSS_DEPTHS, SCORE_DEPTHS = (2 / 3, 5 / 6), (1 / 2, 2 / 3, 5 / 6)
+"""Blocks 15, 19 and 11, 15, 19 of the paper's 24, as shares of the depth."""
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """A choice for one role.
+
+    name: in the table. role: `encoder` or `perceptual`. source: None for what a configuration names itself, else a file
+    of weights (.safetensors with its card), an overlay (.json), or `random:FILE`; `{fold}` in it stands for the fold's
+    name. overlay: for a built-in one. in_house: whether it was trained on the group's own scans.
+    """
+
+    name: str
+    role: Role
+    source: str | None = None
+    overlay: Mapping[str, Any] | None = None
+
+    @property
+    def in_house(self) -> bool:
+        return self.source is not None and not self.source.startswith(UNTRAINED) and not self.source.endswith(".json")
+
+    def settings(self, fold: str) -> dict[str, Any]:
+        """The overlay of the bundle that puts this network into its role.
+
+        Raises:
+            FileNotFoundError: if the file or its card is not there.
+            ValueError: if the card has no architecture, or an overlay no network.
+        """
+        if self.source is None:
+            return dict(self.overlay or {})
+        text = self.source.replace(FOLD, fold)
+        path = Path(text.removeprefix(UNTRAINED))
+        if not path.is_file():
+            raise FileNotFoundError(f"--{self.role} {self.name}: expected a file of weights or an overlay, "
+                                    f"got no such file: {path}")  # fmt: skip
+        if path.suffix == ".json" and not text.startswith(UNTRAINED):
+            return self._read_overlay(path)
+        architecture = read_architecture(path)
+        trunk = {"_target_": "qfae_monai.weights.create_vit", **architecture, "image_size": "@image_size"}
+        if text.startswith(UNTRAINED):
+            weights, described = None, f"random, architecture of {path.name}"
+            trunk["seed"] = SEEDS[self.role]
+        else:
+            weights, described = str(path.resolve()), f"{path.name}, {digest(path)}"
+        return _place(self.role, trunk, weights, architecture["depth"]) | {f"_{self.role}_": described}
+
+    def _read_overlay(self, path: Path) -> dict[str, Any]:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if f"{self.role}_trunk" not in content:
+            raise ValueError(f"{path}: expected an overlay with {self.role}_trunk, got the keys {sorted(content)}")
+        return content
+
+
+def parse_network(text: str, role: Role) -> FrozenNetwork:
+    """`NAME=FILE`, `NAME=random:FILE` or `NAME=OVERLAY.json`.
+
+    Raises:
+        ValueError: if it is none of these, or the name is one of the built-in ones.
+
+    >>> parse_network("dino=weights/{fold}/dino.safetensors", "encoder").name
+    'dino'
+    """
+    name, equals, source = text.partition("=")
+    if not equals or not source or not NAME.fullmatch(name) or name in (RANDOM, PUBLIC):
+        raise ValueError(f"--{role}: expected NAME=FILE with a name of letters, digits, '_', '.' or '-' that is not "
+                         f"'{RANDOM}' or '{PUBLIC}', got {text!r}")  # fmt: skip
+    return FrozenNetwork(name, role, source)
+
+
+def built_in(bundle: Path, overlays: Sequence[str], role: Role, settings: Mapping[str, Any]) -> list[FrozenNetwork]:
+    """The configuration's own network filled at random, and with its public weights where they are present.
+
+    Args:
+        bundle: the bundle's folder.
+        overlays: names of its configurations, `train` and a preset among them.
+        role: of the network.
+        settings: that replace the configurations' own, such as `weights_dir`.
+    """
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in overlays])
+    parser.update({"bundle_root": str(bundle), **settings})
+    trunk: dict[str, Any] = parser.get_parsed_content(f"{role}_trunk", instantiate=False).get_config()
+    weights = trunk.get("weights")
+    if weights is None:
+        return [FrozenNetwork(RANDOM, role)]
+    rest = {**trunk, "image_size": "@image_size", "seed": trunk.get("seed") or SEEDS[role]}
+    place = {"encoder_weights": None} if role == "encoder" else {}
+    unfilled = {**rest, "weights": "@encoder_weights" if role == "encoder" else None}
+    found = [FrozenNetwork(RANDOM, role, overlay={**place, f"{role}_trunk": unfilled})]
+    try:
+        find_weights(trunk["name"], weights)
+    except WeightsNotFoundError:
+        return found
+    return [*found, FrozenNetwork(PUBLIC, role)]
+
+
+def read_architecture(path: Path) -> dict[str, Any]:
+    """Arguments of `create_vit` that weights fit, from the card beside them (`FILE.json`) or inside them.
+
+    Raises:
+        FileNotFoundError: if there is no card.
+        ValueError: if the card has no architecture, naming what is missing.
+    """
+    beside = path.with_suffix(".json")
+    card = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else _card_inside(path)
+    if card is None:
+        raise FileNotFoundError(f"{path}: expected its model card beside it, {beside.name}, got none")
+    architecture = card.get("create_vit") or {}
+    missing = [key for key in ARCHITECTURE if key not in architecture]
+    if missing:
+        raise ValueError(f"{beside}: expected the network's architecture under 'create_vit' "
+                         f"({', '.join(ARCHITECTURE)}), missing {', '.join(missing)}")  # fmt: skip
+    return {key: architecture[key] for key in ARCHITECTURE}
+
+
+def encoder_blocks(depth: int) -> list[int]:
+    """The paper's two states for a deep network; of a shallow one the last but one, whose features are least tied to
+    what it was trained for.
+
+    >>> encoder_blocks(12), encoder_blocks(4), encoder_blocks(1)
+    ([-2, -4], [-2], [-1])
+    """
+    return [-2, -4] if depth >= 8 else [-2] if depth > 1 else [-1]
+
+
+def blocks_at(depth: int, shares: Sequence[float]) -> list[int]:
+    """Blocks at shares of the depth, each once.
+
+    >>> blocks_at(24, LOSS_DEPTHS), blocks_at(12, SCORE_DEPTHS), blocks_at(4, SCORE_DEPTHS)
+    ([15, 19], [5, 7, 9], [1, 2])
+    """
+    return sorted({max(0, round(share * depth) - 1) for share in shares})
+
+
+def _place(role: Role, trunk: dict[str, Any], weights: str | None, depth: int) -> dict[str, Any]:
+    """An encoder's weights go through `encoder_weights`, which evaluation sets to the checkpoint's own."""
+    if role == "encoder":
+        return {
+            "encoder_weights": weights,
+            "encoder_trunk": {**trunk, "weights": "@encoder_weights"},
+            "encoder_blocks": encoder_blocks(depth),
+        }
+    return {
+        "perceptual_trunk": {**trunk, "weights": weights},
+        "loss_blocks": blocks_at(depth, LOSS_DEPTHS),
+        "score_blocks": blocks_at(depth, SCORE_DEPTHS),
+        "metric": "cosine",
+    }
+
+
+def _card_inside(path: Path) -> dict[str, Any] | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(CARD_KEY)
+    except SafetensorError:  # another format
+        return None
+    return None if text is None else json.loads(text)
