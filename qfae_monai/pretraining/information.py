@@ -37,7 +37,7 @@ class AssignmentInformation(Metric):
 
     @reinit__is_reduced
     def update(self, output: Pairs) -> None:
-        found, other = (part.detach().flatten(0, -2).double().cpu() for part in output)
+        found, other = (part.detach().flatten(0, -2).double() for part in output)
         self._sum = self._sum + found.sum(dim=0)
         self._cross_entropy = self._cross_entropy - (found * other).sum()
         self._count += len(found)
