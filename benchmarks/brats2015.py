@@ -5,6 +5,9 @@ FOLDER holds `train|validation|test/PATIENT/` with `Flair_subtrMeanDivStd.nii.gz
 each of three patient-disjoint splits: tumour-free slices of three patients to train, those of a fourth for thresholds,
 slices 30..124 of the other two to test. Prints tables beside simple features; writes them to OUTPUT/table.md, and a
 report of each run to OUTPUT/*/evaluation/report.html.
+
+With `--folds` nothing is trained: the data lists of the three splits, in which every patient is tested once, are written to
+OUTPUT/SEQUENCE/fold-N/dataset.json, for pretraining and for `qfae encoders compare --data OUTPUT/SEQUENCE/fold-0 ...`.
 """
 
 from __future__ import annotations
@@ -74,13 +77,27 @@ def write_datalist(folder: Path, path: Path, image: str, split: int) -> None:
     path.write_text(json.dumps({"training": rest, "validation": [held_out], "test": test}, indent=1))
 
 
+def write_folds(folder: Path, output: Path) -> list[Path]:
+    """The data list of each sequence and split, in a folder of its own."""
+    folds = []
+    for image, _ in SEQUENCES.values():
+        for split in range(SPLITS):
+            folds.append(output.resolve() / image / f"fold-{split}")
+            write_datalist(folder.resolve(), folds[-1] / "dataset.json", image, split)
+    return folds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--splits", type=int, choices=range(1, SPLITS + 1), default=SPLITS, help="the first of them")
+    parser.add_argument("--folds", action="store_true", help="write the data lists alone, a folder each")
     arguments = parser.parse_args()
+    if arguments.folds:
+        print(*write_folds(arguments.folder, arguments.output), sep="\n")
+        return
     results: list[tuple[str, list[str]]] = []
     for sequence, (image, overlay) in SEQUENCES.items():
         for split in range(arguments.splits):

@@ -132,7 +132,7 @@ def _notes(table: Mapping[str, Any], run: RunFolder) -> list[str]:
         notes.append(f"Intervals resample {counts['patients']} patients: so few stand for no population.")
     if table["leads"]:
         notes.append(
-            "The best combination is chosen on the cases that it is judged on: its lead is on the hopeful side."
+            "The best combination is chosen on the cases that it is judged on, which flatters its lead."
         )
     if len(table["rows"][0]["reports"]) > table["rows"][0]["seeds"]:
         notes.append("Scores of several folds are pooled as they are; the mean of the folds' own AUROC stands beside.")

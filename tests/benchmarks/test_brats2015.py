@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qfae_monai.data import check_patient_disjoint, volume_datalist
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "brats2015.py"
 
 
@@ -31,3 +33,24 @@ def test_table_has_a_column_for_each_run(tmp_path: Path) -> None:
         sections = json.loads(path.read_text())
         cases = [entry["case"] for section in sections.values() for entry in section]
         assert len(cases) == len(set(cases)) == 6
+
+
+def test_folds_test_every_patient_once(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    for number in range(6):
+        patient = scans / "train" / f"patient-{number}"
+        patient.mkdir(parents=True)
+        for name in ("Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd", "OTMultiClass", "brainmask"):
+            (patient / f"{name}.nii.gz").touch()
+    command = [sys.executable, str(SCRIPT), str(scans), str(tmp_path / "folds"), "--folds"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    for sequence in ("Flair_subtrMeanDivStd", "T1c_subtrMeanDivStd"):
+        folders = [Path(line) for line in printed if Path(line).parent.name == sequence]
+        assert [folder.name for folder in folders] == ["fold-0", "fold-1", "fold-2"]
+        tested = []
+        for folder in folders:
+            check_patient_disjoint(folder / "dataset.json")
+            test = volume_datalist(folder / "dataset.json", "test")
+            assert all(sequence in entry["image"] for entry in test)
+            tested += [entry["case"] for entry in test]
+        assert sorted(tested) == [f"patient-{number}" for number in range(6)]
