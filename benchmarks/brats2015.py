@@ -6,8 +6,8 @@ each of three patient-disjoint splits: tumour-free slices of three patients to t
 slices 30..124 of the other two to test. Prints tables beside simple features; writes them to OUTPUT/table.md, and a
 report of each run to OUTPUT/*/evaluation/report.html.
 
-With `--folds` nothing is trained: the data lists of the three splits, in which every patient is tested once, are written to
-OUTPUT/SEQUENCE/fold-N/dataset.json, for pretraining and for `qfae encoders compare --data OUTPUT/SEQUENCE/fold-0 ...`.
+With `--folds` nothing is trained: the data lists of the three splits, in which every patient is tested once, are
+written to OUTPUT/SEQUENCE/fold-N/dataset.json, for pretraining and for `qfae encoders compare`.
 """
 
 from __future__ import annotations

@@ -52,14 +52,14 @@ def format_encoders(table: Mapping[str, Any]) -> str:
     for number_of, (group, rows) in enumerate(table_groups(table)):
         lines.append(f"| **{group}** |" + " |" * (len(heads) - 1))
         for name, cells in rows:
-            found = [_cell(cells.get(measure)) for measure in MEASURE_NAMES]
+            found = [_cell(cells.get(measure)) for measure in _names(table)]
             lines.append(f"| {name} | {' | '.join(found)} | {number(within[name]) if not number_of else ''} |")
     if table["leads"]:
         lines += ["", "| best in-house | against | measure | lead | interval by patient | p |", "|---" * 6 + "|"]
     for lead in table["leads"]:
         difference = lead["difference"]
         figures = (number(difference["value"]), interval(difference), number(difference["p"]))
-        named = (lead["best"], lead["against"], _names(table)[lead["measure"]])
+        named = (lead["best"], lead["against"], _names(table).get(lead["measure"], lead["measure"]))
         lines.append(f"| {' | '.join([*named, *figures])} |")
     counts = table["counts"]
     return "\n".join([*lines, "", f"{counts['cases']} cases of {counts['patients']} patients.", *table["notes"]]) + "\n"
@@ -96,7 +96,10 @@ def write_encoders(output: Path, table: Mapping[str, Any]) -> Path:
 
 
 def _names(table: Mapping[str, Any]) -> dict[str, str]:
-    return MEASURE_NAMES if table["kind"] == "volume" else {**MEASURE_NAMES, "slice_auroc": "image AUROC"}
+    """Measure -> heading; one that is undefined everywhere has no column, and a note says so."""
+    defined = [name for name in MEASURE_NAMES if any(row[name]["value"] is not None for row in table["rows"])]
+    level = "image" if table["kind"] == "image" else "slice"
+    return {name: MEASURE_NAMES[name].replace("slice", level) for name in defined}
 
 
 def _turn(value: float | None) -> float | None:

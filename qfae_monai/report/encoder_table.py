@@ -131,9 +131,7 @@ def _notes(table: Mapping[str, Any], run: RunFolder) -> list[str]:
     if counts["patients"] < 10:
         notes.append(f"Intervals resample {counts['patients']} patients: so few stand for no population.")
     if table["leads"]:
-        notes.append(
-            "The best combination is chosen on the cases that it is judged on, which flatters its lead."
-        )
+        notes.append("The best combination is chosen on the cases that it is judged on, which flatters its lead.")
     if len(table["rows"][0]["reports"]) > table["rows"][0]["seeds"]:
         notes.append("Scores of several folds are pooled as they are; the mean of the folds' own AUROC stands beside.")
     if run.kind == "volume" and not (counts["normal_cases"] and counts["abnormal_cases"]):
