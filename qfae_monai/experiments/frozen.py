@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from monai.bundle import ConfigParser
-from safetensors import SafetensorError, safe_open
 
 from qfae_monai.experiments.files import digest
+from qfae_monai.pretraining.card import read_card
 from qfae_monai.weights import WeightsNotFoundError, find_weights
 
 Role = Literal["encoder", "perceptual"]
@@ -23,7 +23,6 @@ SEEDS = {"encoder": 7, "perceptual": 11}
 UNTRAINED = "random:"
 FOLD = "{fold}"
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
-CARD_KEY = "model_card"
 ARCHITECTURE = ("name", "patch_size", "embed_dim", "depth", "num_heads")
 LOSS_DEPTHS, SCORE_DEPTHS = (2 / 3, 5 / 6), (1 / 2, 2 / 3, 5 / 6)
 """Blocks 15, 19 and 11, 15, 19 of the paper's 24, as shares of the depth."""
@@ -130,7 +129,7 @@ def read_architecture(path: Path) -> dict[str, Any]:
         ValueError: if the card has no architecture, naming what is missing.
     """
     beside = path.with_suffix(".json")
-    card = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else _card_inside(path)
+    card = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else read_card(path)
     if card is None:
         raise FileNotFoundError(f"{path}: expected its model card beside it, {beside.name}, got none")
     architecture = card.get("create_vit") or {}
@@ -174,12 +173,3 @@ def _place(role: Role, trunk: dict[str, Any], weights: str | None, depth: int) -
         "score_blocks": blocks_at(depth, SCORE_DEPTHS),
         "metric": "cosine",
     }
-
-
-def _card_inside(path: Path) -> dict[str, Any] | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(CARD_KEY)
-    except SafetensorError:  # another format
-        return None
-    return None if text is None else json.loads(text)
