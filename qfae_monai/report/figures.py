@@ -18,7 +18,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from qfae_monai.metrics.calibrated import at_threshold
 
-__all__ = ["Ranking", "precision_recall_figure", "roc_figure", "score_figure", "size_figure"]
+__all__ = ["Ranking", "curve_figure", "precision_recall_figure", "roc_figure", "score_figure", "size_figure"]
 
 INK, FAINT, NORMAL, ABNORMAL, PIXEL = "#010101", "#010102", "#010103", "#010104", "#010105"
 """Stand-ins that matplotlib draws with; in the page they are variables of the style sheet, light or dark."""
@@ -79,6 +79,21 @@ def roc_figure(rankings: Sequence[Ranking], areas: Mapping[str, float | None]) -
             axes.plot(rates.false_positive_rate, rates.sensitivity, "o", color=colour, markersize=5)
     axes.legend(loc="lower right", **LEGEND)
     return _svg(figure, "roc", "ROC curves: sensitivity against the false-positive rate")
+
+
+def curve_figure(x: Sequence[float], y: Sequence[float], name: str, title: str) -> Markup:
+    """A number over the epochs; empty where there are no points.
+
+    Args:
+        x, y: epochs and values.
+        name: of the drawing, one word.
+        title: what is drawn, for those who cannot see it.
+    """
+    if not x:
+        return Markup("")
+    figure, axes = _axes("epoch", "", height=2.4, unit=False)
+    axes.plot(x, y, color=NORMAL, marker="o" if len(x) < 30 else None, markersize=3)
+    return _svg(figure, name, f"{title} over the epochs")
 
 
 def precision_recall_figure(rankings: Sequence[Ranking], areas: Mapping[str, float | None]) -> Markup:

@@ -1,0 +1,80 @@
+"""A pretraining as one self-contained page: losses and figures over the epochs, the card, the images to look at."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from markupsafe import Markup
+
+from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.report.figures import curve_figure
+from qfae_monai.report.rendering import write_page
+
+__all__ = ["PretrainingReport", "write_pretraining_page"]
+
+TITLES = {
+    "train_loss": "loss on training images",
+    "val_loss": "loss on held-out images",
+    "shared_information": "information that two views of a held-out image share (nats)",
+    "teacher_information": "information of the teacher's assignment (nats)",
+    "neighbour_score": "nearest-neighbour score of held-out images",
+    "spread_over_images": "spread of features over images",
+    "spread_over_patches": "spread of features over patches",
+}
+"""Columns of `curves.csv` in the order in which they are drawn."""
+
+
+class PretrainingReport:
+    """Write `report.html` when a run is complete, behind the handlers that write its tables, weights and card.
+
+    Args:
+        folder: of `curves.csv` and `flagged.csv`; the page comes beside them.
+        weights: the file whose card is beside it.
+    """
+
+    def __init__(self, folder: str | os.PathLike, weights: str | os.PathLike) -> None:
+        self.folder, self.weights = Path(folder), Path(weights)
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if is_writer():
+            write_pretraining_page(self.folder, self.weights)
+
+
+def write_pretraining_page(folder: Path, weights: Path) -> Path:
+    """Write `report.html` from `curves.csv`, `flagged.csv` and the card, whole or not at all.
+
+    Args:
+        folder: of both tables.
+        weights: file whose card is beside it.
+
+    Raises:
+        FileNotFoundError: if one of them is missing.
+    """
+    rows = _rows(folder / "curves.csv")
+    return write_page(
+        folder / "report.html",
+        "pretraining.html.jinja",
+        card=json.loads(weights.with_suffix(".json").read_text(encoding="utf-8")),
+        plots=[(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))],
+        flagged=_rows(folder / "flagged.csv"),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _plot(rows: list[dict[str, Any]], name: str, title: str) -> Markup:
+    """Nothing where the run has no such column."""
+    points = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+    return curve_figure([epoch for epoch, _ in points], [value for _, value in points], name, title)
