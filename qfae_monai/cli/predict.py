@@ -44,8 +44,8 @@ def predict(
     device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ...; default: cuda where there is one."),
     batch_size: int | None = typer.Option(None, min=1, help="Slices in one forward pass."),
     weights: Path | None = typer.Option(None, help="Folder of pretrained weights; default: the bundle's."),
-    false_positive_rate: float = typer.Option(0.05, help="Of normal volumes and slices, for thresholds."),
-    pixel_false_positive_rate: float = typer.Option(0.01, help="Of normal pixels, for the mask."),
+    false_positive_rate: float = typer.Option(0.05, min=0, max=1, help="Of normal volumes and slices, for thresholds."),
+    pixel_false_positive_rate: float = typer.Option(0.01, min=0, max=1, help="Of normal pixels, for the mask."),
     report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
     dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
     anonymous: bool = typer.Option(False, "--anonymous", help="DICOM objects without the patient's identity."),
@@ -69,6 +69,8 @@ def predict(
         from qfae_monai.predict.studies import find_studies
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that unfinished folders are removed
+    if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
+        raise ValueError(f"{output}: expected an output outside of the input {input_}, got one within it")
     studies = find_studies(input_, series=series, allow=allow or ())
     settings: dict[str, Any] = {
         "false_positive_rate": false_positive_rate,

@@ -79,7 +79,8 @@ class SeriesSummary:
 
     def matches(self, series: str | int) -> bool:
         """Whether a UID, number, description or file name names this series."""
-        names = {self.uid, self.description, str(self.number), *(path.name for path in self.files[:1])} - {"", "None"}
+        file = self.files[0]
+        names = {self.uid, self.description, str(self.number), file.name, str(file)} - {"", "None"}
         return str(series) in names
 
     def __str__(self) -> str:

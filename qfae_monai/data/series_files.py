@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-__all__ = ["MAX_BYTES", "MAX_RATIO", "VOLUME_SUFFIXES", "SourceFile", "open_source"]
+__all__ = ["MAX_BYTES", "MAX_RATIO", "VOLUME_SUFFIXES", "SourceFile", "is_hidden", "open_source"]
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 MAX_BYTES = 16 << 30  # what an archive may hold or a header may declare, in bytes
@@ -64,7 +64,7 @@ def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[t
         return
     path = Path(source)
     if path.is_dir():
-        found = sorted(entry for entry in path.rglob("*") if entry.is_file() and not _is_hidden(entry, path))
+        found = sorted(entry for entry in path.rglob("*") if entry.is_file() and not is_hidden(entry, path))
         if not found:
             raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one.")
         yield [SourceFile(entry, entry) for entry in found], False
@@ -77,8 +77,9 @@ def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[t
         yield [SourceFile(path, path)], True
 
 
-def _is_hidden(entry: Path, folder: Path) -> bool:
-    return any(
+def is_hidden(entry: Path, folder: Path) -> bool:
+    """Whether a file, or a folder that it lies in below `folder`, is hidden or an archiver's own."""
+    return entry != folder and any(
         (part.startswith(".") and part != "..") or part == "__MACOSX" for part in entry.relative_to(folder).parts
     )
 
@@ -88,7 +89,7 @@ def _extract(archive: Path, folder: Path) -> list[SourceFile]:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
-            members = [member for member in members if not _is_hidden(Path("/") / member.filename, Path("/"))]
+            members = [member for member in members if not is_hidden(Path("/") / member.filename, Path("/"))]
             _check_members(archive, members)
             files = []
             for number, member in enumerate(sorted(members, key=lambda member: member.filename)):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,11 @@ from qfae_monai.data.prepare.privacy import without_identifiers
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
-from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, read_scores, save_volume, scores_of, whole_folder
+from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, check_own, read_scores, save_volume, scores_of, whole_folder
 from qfae_monai.predict.studies import Study
 from qfae_monai.transforms import LoadGreyImage
 
+FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")
 NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # others may be named after a patient
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,10 @@ class Extra(Protocol):
     """Further outputs of a study. name: of the file or folder that it writes into the study's folder."""
 
     name: str
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What its content depends on beside the study and the model."""
 
     def applies(self, study: Study) -> bool:
         """Whether this study has them."""
@@ -86,21 +92,27 @@ def predict_study(
         progress: as in `Model.__call__`.
     """
     try:
+        target = output / study.name
+        check_own(target)
         input_sha256 = study.hash()
-        earlier = read_scores(output / study.name)
+        earlier = read_scores(target)
         wanted = [extra for extra in extras if extra.applies(study)]
-        if earlier is not None and _same(earlier, model, input_sha256, output / study.name, wanted):
+        made_with = {"allow": sorted(allow), "extras": {extra.name: extra.made_with for extra in wanted}}
+        if earlier is not None and _same(earlier, model, input_sha256, target, made_with):
             return _outcome("kept", earlier)
+        if earlier is not None and earlier["input_sha256"] != input_sha256:
+            shutil.rmtree(target)  # of another input: not to be taken for this one's, should it fail
         read, found, scores = score_study(study, model, input_sha256, allow=allow, progress=progress)
-        with whole_folder(output / study.name) as folder:
+        scores |= made_with
+        with whole_folder(target) as folder:
             _write(folder, read, model, found, scores)
             for extra in wanted:
                 extra.write(folder, study, read, found, scores)
         return _outcome("done", scores)
-    except (ValueError, OSError, RuntimeError) as error:
+    except Exception as error:  # whatever is wrong with one study does not stop the others
         logger.debug("%s failed", study.name, exc_info=True)
         message = message_of(error)
-        return Outcome(study.name, "failed", reason=_written(message, study), message=message)
+        return Outcome(study.name, "failed", reason=written(message, study), message=message)
 
 
 def score_study(
@@ -125,7 +137,7 @@ def score_study(
     """
     read = study.files[0] if study.kind == "image" else study.read(allow)
     found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
-    risks = [] if isinstance(read, Path) else [_written(risk, study) for risk in read.risks]
+    risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
     return read, found, scores_of(study, model, found, input_sha256, risks)
 
 
@@ -143,7 +155,7 @@ def write_summary(output: Path, outcomes: Iterable[Outcome], model: Model) -> di
     return counts
 
 
-def _written(text: str, study: Study) -> str:
+def written(text: str, study: Study) -> str:
     """What may be written of a message: names of volumes and images stand, nothing of a DICOM header or its path."""
     if study.kind in NAMED_BY_USER:
         return text.replace(str(study.files[0]), study.files[0].name)
@@ -179,11 +191,12 @@ def _plain_image(path: Path) -> NDArray:
     return np.asarray(LoadGreyImage()(path)[0])
 
 
-def _same(earlier: Scores, model: Model, input_sha256: str, folder: Path, extras: Sequence[Extra]) -> bool:
-    """Whether an earlier result was made of the same input by the same model, with all outputs that are asked for."""
-    wanted = json.loads(json.dumps({"input_sha256": input_sha256, "model": model.identity, "settings": model.settings}))
-    return all(earlier.get(key) == value for key, value in wanted.items()) and all(
-        (folder / extra.name).exists() for extra in extras
+def _same(earlier: Scores, model: Model, input_sha256: str, folder: Path, made_with: dict[str, Any]) -> bool:
+    """Whether an earlier result is complete and was made of the same input, by the same model, as it is asked for."""
+    now = {"input_sha256": input_sha256, "model": model.identity, "settings": model.settings, **made_with}
+    names = [*FILES, *(["mask.nii.gz"] if model.pixel_threshold is not None else []), *made_with["extras"]]
+    return all(earlier.get(key) == value for key, value in json.loads(json.dumps(now)).items()) and all(
+        (folder / name).exists() for name in names
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
-from qfae_monai.data.prepare.pseudonyms import KEY_BYTES
+from qfae_monai.data.prepare.pseudonyms import KEY_BYTES, Pseudonyms
 from qfae_monai.dicom import ModelIdentity, write_dicom_results
 from qfae_monai.dicom.model_identity import import_highdicom
 from qfae_monai.dicom.regions import check_region
@@ -37,7 +38,14 @@ class DicomResults:
         import_highdicom()
         check_region(region)
         self.anonymous, self.region = anonymous, region
+        self.forgotten = key is None
         self.key = secrets.token_bytes(KEY_BYTES) if anonymous and key is None else key
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """Identity, region and, where pseudonyms are to be the same each time, which key."""
+        key = Pseudonyms(self.key).fingerprint if self.key is not None and not self.forgotten else None
+        return {"anonymous": self.anonymous, "region": self.region, "key": key}
 
     def applies(self, study: Study) -> bool:
         """True of a DICOM series."""

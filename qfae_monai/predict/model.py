@@ -78,7 +78,7 @@ class Model:
         onnx: Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        self.checkpoint, self.preset = checkpoint, preset
+        self.checkpoint, self.preset, self.overlays = checkpoint, preset, tuple(overlays)
         self.checkpoint_sha256 = fingerprint(checkpoint)
         names = ["inference", f"presets/{preset}", *(["images"] if images else [])]
         files = [*(bundle / "configs" / f"{name}.json" for name in names), *overlays]
@@ -140,7 +140,13 @@ class Model:
     @property
     def identity(self) -> dict[str, Any]:
         """What a result is traced by."""
-        return {"checkpoint_sha256": self.checkpoint_sha256, "preset": self.preset, "version": __version__}
+        return {
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "calibration_sha256": None if self.calibration is None else fingerprint(self._part("calibration_path")),
+            "preset": self.preset,
+            "overlays_sha256": [fingerprint(overlay) for overlay in self.overlays],
+            "version": __version__,
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -171,7 +177,13 @@ class Model:
         )  # fmt: skip
 
     def _part(self, key: str) -> Any:
-        return self.config.get_parsed_content(key)
+        try:
+            return self.config.get_parsed_content(key)
+        except RuntimeError as error:  # MONAI wraps whatever goes wrong in what it builds
+            cause: BaseException = error
+            while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise cause if isinstance(cause, ValueError | OSError) else ValueError(f"{key}: {cause}") from error
 
 
 def _configuration(files: Sequence[Path], settings: dict[str, Any]) -> ConfigParser:

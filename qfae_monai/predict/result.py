@@ -44,11 +44,24 @@ def remove_unfinished(output: Path) -> None:
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:
-    """Content of a study's `scores.json`; None where the folder is not complete."""
+    """Content of a study's `scores.json`; None where there is none of ours."""
     try:
-        return json.loads((folder / SCORES).read_text())
+        found = json.loads((folder / SCORES).read_text())
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) and "input_sha256" in found else None
+
+
+def check_own(folder: Path) -> None:
+    """Refuse to replace a folder that no prediction wrote.
+
+    Raises:
+        ValueError: if it holds anything, and no `scores.json` of ours.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and read_scores(folder) is None:
+        raise ValueError(
+            f"{folder}: expected no such folder, or one of `qfae predict`, got another one: it is left alone"
+        )
 
 
 def scores_of(study: Study, model: Model, found: Prediction, input_sha256: str, risks: list[str]) -> dict[str, Any]:

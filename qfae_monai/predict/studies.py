@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from qfae_monai.data import Series, SeriesSummary, find_series, read_series
 from qfae_monai.data.prepare.files import sha256_of_files
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.data.series_files import VOLUME_SUFFIXES, is_hidden
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SHORT = 8  # hexadecimal digits of a hash in a name
@@ -98,7 +99,7 @@ def _summaries(source: Path, allow: Collection[str], *, lenient: bool) -> list[S
 
 def _image_files(source: Path) -> list[Path]:
     paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path, source)]
 
 
 def _image(path: Path, source: Path) -> Study:
@@ -117,7 +118,7 @@ def _study(summary: SeriesSummary, source: Path) -> Study:
         name = f"unreadable-{_short(str(first))}"
     inside = source.suffix.lower() == ".zip"
     return Study(
-        name, summary.kind, source, summary.files, (summary.uid or first.name) if inside else None, summary.refusal
+        name, summary.kind, source, summary.files, (summary.uid or str(first)) if inside else None, summary.refusal
     )
 
 
@@ -125,20 +126,26 @@ def _path_name(path: Path, source: Path) -> str:
     """Path below the source without suffix, in one word."""
     folder = path.parent.relative_to(source) if path != source and path.is_relative_to(source) else Path()
     suffix = next((end for end in VOLUME_SUFFIXES if path.name.lower().endswith(end)), path.suffix)
-    return "_".join((*folder.parts, path.name[: len(path.name) - len(suffix)]))
+    name = "_".join((*folder.parts, path.name[: len(path.name) - len(suffix)]))
+    readable = os.fsencode(name).decode("utf-8", "replace")  # of another encoding than the system's
+    return readable if readable.strip(". ") else f"unnamed-{_short(str(path))}"
 
 
 def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:SHORT]
+    return sha256(os.fsencode(text)).hexdigest()[:SHORT]
 
 
 def _distinct(studies: Iterable[Study]) -> list[Study]:
-    """Names that occur again (a.png beside a.jpg) get a number."""
-    taken: dict[str, int] = {}
+    """Names that occur again (a.png beside a.jpg, or beside A.png) get a number."""
+    taken: set[str] = set()
     kept = []
     for study in studies:
-        count = taken[study.name] = taken.get(study.name, 0) + 1
-        kept.append(study if count == 1 else replace(study, name=f"{study.name}-{count}"))
+        name, count = study.name, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{study.name}-{count}"
+        taken.add(name.casefold())
+        kept.append(replace(study, name=name))
     return kept
 
 

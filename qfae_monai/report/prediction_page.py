@@ -31,7 +31,7 @@ def write_prediction_page(output: Path) -> Path:
         failed=[row for row in summary["studies"] if row["status"] == "failed"],
         counts=summary["counts"],
         model=summary["model"],
-        calibrated=first["pixel_threshold"] is not None,
+        calibrated=not studies or first["pixel_threshold"] is not None,
         threshold=first["threshold"],
         rate=summary["settings"]["false_positive_rate"],
         notice=first["notice"],

@@ -45,6 +45,15 @@ def cause(error: pytest.ExceptionInfo[RuntimeError]) -> BaseException:
     return found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Sums of several threads round differently from run to run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module", params=METHODS)
 def pretrained(request: pytest.FixtureRequest, cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder, named after the method, of a complete run of two epochs."""

@@ -151,7 +151,7 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
     }  # fmt: skip
     mask = pydicom.dcmread(with_objects[0] / "dicom" / "segmentation.dcm")
     assert mask.PatientName == "Doe^Jane"
-    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom").output
+    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--region", "head").output
     run(inputs / "dicom", tmp_path / "bare", "--dicom", "--anonymous")
     for path in (tmp_path / "bare").rglob("*.dcm"):
         assert not [word for word in NEVER if word.encode() in path.read_bytes()]
@@ -180,3 +180,63 @@ def test_onnx_runtime_finds_the_same(run: Any, inputs: Path, bundle: Path, check
     np.testing.assert_allclose(np.asarray(maps[0].dataobj), np.asarray(maps[1].dataobj), atol=1e-4)
     absent = run(inputs / "a.nii.gz", tmp_path / "none", "--runtime", "onnx")
     assert "detector.onnx" in str(absent.exception)
+
+
+def test_a_foreign_folder_is_left_alone(run: Any, inputs: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "out" / "a" / "notes.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("mine")
+    result = run(inputs / "a.nii.gz", tmp_path / "out")
+    assert result.exit_code == SOME_FAILED
+    assert "left alone" in result.output
+    assert foreign.read_text() == "mine"
+
+
+def test_results_do_not_become_studies(run: Any, inputs: Path) -> None:
+    result = run(inputs, inputs / "out")
+    assert "expected an output outside of the input" in str(result.exception)
+    assert not (inputs / "out").exists()
+
+
+def test_identified_objects_do_not_outlive_an_anonymous_run(run: Any, inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    for file in sorted((inputs / "dicom").iterdir()):
+        header = pydicom.dcmread(file)
+        header.FrameOfReferenceUID = "1.2.3"
+        header.save_as(file)
+    run(inputs / "dicom", tmp_path / "out", "--dicom")
+    assert "1 done, 0 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--anonymous").output
+    for path in (tmp_path / "out").rglob("*.dcm"):
+        assert not [word for word in NEVER if word.encode() in path.read_bytes()]
+    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--anonymous").output
+    assert "1 done, 0 kept" in run(inputs / "dicom", tmp_path / "out").output
+    assert not list((tmp_path / "out").rglob("*.dcm"))
+
+
+def test_a_calibration_that_comes_later_counts(
+    run: Any, inputs: Path, checkpoint: Path, bundle: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "model" / "model.pt"
+    alone.parent.mkdir()
+    shutil.copy(checkpoint, alone)
+    options = ("--checkpoint", str(alone))
+    run(inputs / "a.nii.gz", tmp_path / "out", *options)
+    assert not (tmp_path / "out" / "a" / "mask.nii.gz").exists()
+    shutil.copy(checkpoint.parent / "calibration.json", alone.parent)
+    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", *options).output
+    assert (tmp_path / "out" / "a" / "mask.nii.gz").exists()
+    (tmp_path / "out" / "a" / "overlay.png").unlink()
+    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", *options).output
+
+
+def test_a_calibration_of_another_checkpoint_is_one_line(
+    run: Any, inputs: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    shutil.copy(checkpoint, folder)
+    other = json.loads((checkpoint.parent / "calibration.json").read_text()) | {"checkpoint": "0" * 64}
+    (folder / "calibration.json").write_text(json.dumps(other))
+    result = run(inputs / "a.nii.gz", tmp_path / "out", "--checkpoint", str(folder / "model.pt"))
+    assert isinstance(result.exception, ValueError)
+    assert "calibrating" in str(result.exception)

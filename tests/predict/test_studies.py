@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -68,7 +70,30 @@ def test_one_slice_is_no_volume(tmp_path: Path) -> None:
 def test_names_that_occur_again_are_told_apart(tmp_path: Path) -> None:
     for suffix in ("png", "bmp"):
         Image.new("L", (8, 6)).save(tmp_path / f"a.{suffix}")
-    assert [study.name for study in find_studies(tmp_path)] == ["a", "a-2"]
+    Image.new("L", (8, 6)).save(tmp_path / "a-2.png")
+    Image.new("L", (8, 6)).save(tmp_path / "A.png")
+    names = [study.name for study in find_studies(tmp_path)]
+    assert len({name.casefold() for name in names}) == 4
+
+
+def test_hidden_and_odd_files_name_no_folder(tmp_path: Path) -> None:
+    Image.new("L", (8, 6)).save(tmp_path / "a.png")
+    for name in ("._a.png", "..png"):
+        shutil.copy(tmp_path / "a.png", tmp_path / name)
+    odd = tmp_path / os.fsdecode(b"M\xfcller.png")
+    shutil.copy(tmp_path / "a.png", odd)
+    assert sorted(study.name for study in find_studies(tmp_path)) == ["M\N{REPLACEMENT CHARACTER}ller", "a"]
+    (study,) = find_studies(tmp_path / "..png")
+    assert study.name not in ("", ".", "..")
+
+
+def test_files_of_one_name_in_two_folders_of_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for folder, shape in (("one", (6, 5, 4)), ("two", (6, 5, 3))):
+            archive.write(_nifti(tmp_path / folder / "T1.nii.gz", shape), f"{folder}/T1.nii.gz")
+    studies = find_studies(tmp_path / "two.zip")
+    assert sorted(study.read().array.shape[2] for study in studies) == [3, 4]
+    assert len({study.hash() for study in studies}) == 2
 
 
 def test_nothing_to_score_is_said(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from qfae_monai.predict.result import save_volume
 from qfae_monai.predict.studies import Study, find_studies
 
 CONVERTED = ".nifti"  # folder within the studies
+CLOCK = 2.0  # seconds that some file systems round times to
 NIFTI = (".nii", ".nii.gz")
 TRIED = 20  # files of a folder that may be something else before its first DICOM file
 
@@ -88,12 +89,13 @@ class StudyDatastore(LocalDatastore):
         return self.studies / CONVERTED / f"{image_id}.nii.gz"
 
     def _converted(self, image_id: str, source: Path) -> Path:
-        copy = self._copy(image_id)
-        if not copy.is_file() or copy.stat().st_mtime < modified(source):
+        copy, when = self._copy(image_id), modified(source)
+        if not copy.is_file() or abs(copy.stat().st_mtime - when) > CLOCK:
             series = study_of(source).read()
             copy.parent.mkdir(exist_ok=True)
             partial = copy.with_name(f".{os.getpid()}.{copy.name}")
             save_volume(partial, series.array, series.affine)
+            os.utime(partial, (when, when))  # a source may be replaced by an older one
             partial.replace(copy)
         return copy
 
@@ -115,7 +117,7 @@ def study_of(source: Path) -> Study:
 def modified(source: Path) -> float:
     """When a file, or the newest file of a folder, was written last; seconds since 1970."""
     files = [source, *source.rglob("*")] if source.is_dir() else [source]
-    return max(file.stat().st_mtime for file in files)
+    return max(file.stat().st_mtime for file in files if file.exists())  # a link may lead nowhere
 
 
 def _holds_series(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.datastore import StudyDatastore, modified, study_of
 from lib.served import Served
-from qfae_monai.predict.cohort import message_of, score_study
+from qfae_monai.predict.cohort import message_of, score_study, written
 
 ENTRY = "anomaly"  # of a study's info
 KEPT = ("score", "p_value", "above_threshold")
@@ -39,11 +39,13 @@ class AnomalyScoring(ScoringMethod):
     def _entry(self, image_id: str, datastore: StudyDatastore) -> dict[str, Any]:
         source = datastore.source(image_id)
         trace = {"checkpoint_sha256": self.served.sha256, "modified": modified(source)}
+        study = None
         try:
             study = study_of(source)
             scores = score_study(study, self.served.model(), study.hash())[2]
         except (ValueError, OSError, RuntimeError) as error:
-            return {"error": message_of(error), **trace}
+            message = message_of(error)
+            return {"error": message if study is None else written(message, study), **trace}
         return {**{key: scores[key] for key in KEPT}, **trace}
 
 
