@@ -45,8 +45,11 @@ def inputs(scans: Path, tmp_path: Path) -> Path:
     (folder / "b.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:20_000])
     pixels = (np.random.default_rng(0).random((24, 32, 32)) * 900).astype(np.int16)
     names: dict[str, Any] = {
-        "PatientID": "QZX-4711", "InstitutionName": "St. Elsewhere", "SeriesDescription": "Doe", "FrameOfReferenceUID": "1.2.3",
-    }  # fmt: skip
+        "PatientID": "QZX-4711",
+        "InstitutionName": "St. Elsewhere",
+        "SeriesDescription": "Doe",
+        "FrameOfReferenceUID": "1.2.3",
+    }
     series(folder / "dicom", pixels, **names)
     Image.fromarray(pixels[0].astype(np.uint16)).save(folder / "d.png")
     return folder
