@@ -47,8 +47,9 @@ class Served:
             FileNotFoundError: if the checkpoint, a configuration or pretrained weights are missing.
             ValueError: if the checkpoint was made with another preset, or its calibration is of another checkpoint.
         """
-        if self._model is None or self._model.checkpoint_sha256 != self.sha256:
-            self._model = Model(self.bundle, checkpoint=self.checkpoint, preset=self.preset, overlays=self.overlays)
+        checkpoint = self.checkpoint
+        if self._model is None or (self._model.checkpoint, self._model.checkpoint_sha256) != (checkpoint, self.sha256):
+            self._model = Model(self.bundle, checkpoint=checkpoint, preset=self.preset, overlays=self.overlays)
         return self._model
 
     def next_training(self) -> Path:
