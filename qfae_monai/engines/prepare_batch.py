@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from monai.engines import PrepareBatch
+from monai.utils import convert_to_tensor
 from torch import Tensor
 
 
@@ -39,7 +39,7 @@ class ReconstructionPrepareBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         image = batchdata[self.image_key]
-        image = image.as_tensor() if isinstance(image, MetaTensor) else image
-        image = image.to(device=device, non_blocking=non_blocking, **kwargs)
-        image = image if self.transform is None else self.transform(image)
+        image = convert_to_tensor(image, track_meta=False).to(device=device, non_blocking=non_blocking, **kwargs)
+        if self.transform is not None:
+            image = convert_to_tensor(self.transform(image), track_meta=False)
         return image if self.corruption is None else self.corruption(image), image

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from monai.bundle import ConfigParser
 
 from qfae_monai.experiments.files import digest
+from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.pretraining.card import read_card
 from qfae_monai.weights import WeightsNotFoundError, find_weights
 
@@ -24,8 +25,6 @@ UNTRAINED = "random:"
 FOLD = "{fold}"
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 ARCHITECTURE = ("name", "patch_size", "embed_dim", "depth", "num_heads")
-LOSS_DEPTHS, SCORE_DEPTHS = (2 / 3, 5 / 6), (1 / 2, 2 / 3, 5 / 6)
-"""Blocks 15, 19 and 11, 15, 19 of the paper's 24, as shares of the depth."""
 
 
 @dataclass(frozen=True)
@@ -140,25 +139,6 @@ def read_architecture(path: Path) -> dict[str, Any]:
     return {key: architecture[key] for key in ARCHITECTURE}
 
 
-def encoder_blocks(depth: int) -> list[int]:
-    """The paper's two states for a deep network; of a shallow one the last but one, whose features are least tied to
-    what it was trained for.
-
-    >>> encoder_blocks(12), encoder_blocks(4), encoder_blocks(1)
-    ([-2, -4], [-2], [-1])
-    """
-    return [-2, -4] if depth >= 8 else [-2] if depth > 1 else [-1]
-
-
-def blocks_at(depth: int, shares: Sequence[float]) -> list[int]:
-    """Blocks at shares of the depth, each once.
-
-    >>> blocks_at(24, LOSS_DEPTHS), blocks_at(12, SCORE_DEPTHS), blocks_at(4, SCORE_DEPTHS)
-    ([15, 19], [5, 7, 9], [1, 2])
-    """
-    return sorted({max(0, round(share * depth) - 1) for share in shares})
-
-
 def _place(role: Role, trunk: dict[str, Any], weights: str | None, depth: int) -> dict[str, Any]:
     """An encoder's weights go through `encoder_weights`, which evaluation sets to the checkpoint's own."""
     if role == "encoder":
@@ -169,7 +149,7 @@ def _place(role: Role, trunk: dict[str, Any], weights: str | None, depth: int) -
         }
     return {
         "perceptual_trunk": {**trunk, "weights": weights},
-        "loss_blocks": blocks_at(depth, LOSS_DEPTHS),
-        "score_blocks": blocks_at(depth, SCORE_DEPTHS),
+        "loss_blocks": loss_blocks(depth),
+        "score_blocks": score_blocks(depth),
         "metric": "cosine",
     }

@@ -12,6 +12,7 @@ from monai.bundle import run
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from qfae_monai.bundle_errors import plain_errors
 from qfae_monai.experiments.files import read_json, read_scores, write_json
 
 MODEL = Path("model", "model.pt")
@@ -87,12 +88,11 @@ def run_bundle(run_id: str, bundle: Path, names: Sequence[str], settings: Mappin
     """`python -m monai.bundle run`, in this process; the frozen networks' weights are the bundle's unless set.
 
     Raises:
-        ValueError, OSError: what was wrong with a setting, a weights file or an image: MONAI's parser wraps it in a
-            RuntimeError that says where in the configuration it happened, but not what a user can do.
+        ValueError, OSError: what was wrong with a setting, a weights file or an image.
     """
     configs = bundle / "configs"
     given = {"weights_dir": str(bundle / "models" / "pretrained"), **settings}
-    try:
+    with plain_errors():
         run(
             run_id=run_id,
             config_file=[str(configs / f"{name}.json") for name in names],
@@ -101,13 +101,6 @@ def run_bundle(run_id: str, bundle: Path, names: Sequence[str], settings: Mappin
             logging_file=str(configs / "logging.conf"),
             **given,
         )
-    except RuntimeError as error:
-        cause: BaseException | None = error
-        while isinstance(cause, RuntimeError):
-            cause = cause.__cause__
-        if isinstance(cause, (ValueError, OSError)):
-            raise cause from error
-        raise
 
 
 def last_resumable(folder: Path) -> Path | None:

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from qfae_monai import __version__
+from qfae_monai.bundle_errors import plain_errors
 from qfae_monai.scoring import fingerprint
 from qfae_monai.scoring.graph_record import GRAPH_SETTINGS, GRAPHS, GraphRecord
 from qfae_monai.weights.checkpoints import load_checkpoint
@@ -52,7 +53,8 @@ def read_source(
         raise ValueError(f"graph must be one of {GRAPHS}, got {graph!r}")
     sha256 = fingerprint(checkpoint)
     config = _read_config(Path(bundle), preset, settings or {})
-    module = _build(config, MODULES[graph])
+    with plain_errors():
+        module = config.get_parsed_content(MODULES[graph])
     load_checkpoint(module if graph == "reconstruction" else module.network, checkpoint)
     scores = config.get_parsed_content("score_settings") if graph == "detector" else {}
     record = GraphRecord(
@@ -63,15 +65,6 @@ def read_source(
         settings={name: scores[name] for name in GRAPH_SETTINGS if name in scores},
     )
     return ExportSource(module.requires_grad_(False).eval(), record)
-
-
-def _build(config: ConfigParser, key: str) -> Any:
-    try:
-        return config.get_parsed_content(key)
-    except RuntimeError as error:  # MONAI's wrapping of what went wrong, such as weights that are not there
-        if isinstance(error.__cause__, (ValueError, OSError)):
-            raise error.__cause__ from None
-        raise
 
 
 def _read_config(bundle: Path, preset: str, settings: Mapping[str, Any]) -> ConfigParser:

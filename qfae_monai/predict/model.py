@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai import __version__
+from qfae_monai.bundle_errors import root_cause
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration, fingerprint
@@ -180,9 +181,7 @@ class Model:
         try:
             return self.config.get_parsed_content(key)
         except RuntimeError as error:  # MONAI wraps whatever goes wrong in what it builds
-            cause: BaseException = error
-            while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
-                cause = cause.__cause__
+            cause = root_cause(error)
             raise cause if isinstance(cause, ValueError | OSError) else ValueError(f"{key}: {cause}") from error
 
 

@@ -13,8 +13,10 @@ from monai.transforms import Randomizable, Transform
 from torch import Tensor
 from torch.nn import functional as F
 
+from qfae_monai.transforms.coarse_noise import add_coarse_noise
+
 BODY = 0.02
-"""Pixels above this grey, in [0, 1], are body: there is no noise in the air."""
+"""Pixels above this grey, in [0, 1], are body."""
 
 
 def change_gamma(images: Tensor, gamma: Tensor) -> Tensor:
@@ -32,12 +34,6 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
     rows = F.pad(images.transpose(0, 1), (radius,) * 4, mode="replicate")  # images as channels, a kernel each
     smooth = F.conv2d(F.conv2d(rows, kernels, groups=len(images)), kernels.transpose(2, 3), groups=len(images))
     return smooth.transpose(0, 1)
-
-
-def add_coarse_noise(images: Tensor, noise: Tensor) -> Tensor:
-    """images: (B, 1, H, W) in [0, 1], noise: (B, 1, g, g), made larger bilinearly (Kascenas et al. 2022)."""
-    field = F.interpolate(noise, size=images.shape[2:], mode="bilinear", align_corners=False)
-    return (images + field * (images > BODY)).clamp(0, 1)
 
 
 def erase(images: Tensor, boxes: Tensor, greys: Tensor) -> Tensor:
@@ -122,7 +118,8 @@ class RandGreyBatch(Randomizable, Transform):
         gamma, sigma, noise, boxes, greys = (
             torch.as_tensor(one, dtype=images.dtype).to(images.device) for one in drawn
         )
-        return erase(add_coarse_noise(blur(change_gamma(images, gamma), sigma), noise), boxes, greys)
+        noisy = add_coarse_noise(blur(change_gamma(images, gamma), sigma), noise, level=BODY)
+        return erase(noisy.clamp(0, 1), boxes, greys)
 
     def _happens(self, *shape: int) -> np.ndarray:
         return self.R.random_sample(shape) < self.prob

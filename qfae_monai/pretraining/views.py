@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.engines import PrepareBatch
 from monai.transforms import Compose, Randomizable
+from monai.utils import convert_to_tensor
 from torch import Tensor
 
 NUM_GLOBAL = 2
@@ -44,7 +44,7 @@ class MultiCrop(Randomizable):
 
 
 class ViewsPrepareBatch(PrepareBatch):
-    """Batch dictionary -> (views, image): what MONAI's engines are told in self-distillation.
+    """Batch dictionary -> (views, image), plain tensors: what MONAI's engines are told in self-distillation.
 
     Args:
         views: random transform of a batch into a list of views.
@@ -64,8 +64,7 @@ class ViewsPrepareBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[list[Tensor], Tensor]:
         image = batchdata[self.image_key]
-        image = image.as_tensor() if isinstance(image, MetaTensor) else image
-        image = image.to(device=device, non_blocking=non_blocking, **kwargs)
+        image = convert_to_tensor(image, track_meta=False).to(device=device, non_blocking=non_blocking, **kwargs)
         if self.seed is not None:
             self.views.set_random_state(self.seed)
-        return self.views(image), image
+        return [convert_to_tensor(view, track_meta=False) for view in self.views(image)], image

@@ -8,7 +8,25 @@ from monai.transforms import Randomizable, Transform
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["CoarseNoise"]
+__all__ = ["CoarseNoise", "add_coarse_noise"]
+
+
+def add_coarse_noise(images: Tensor, noise: Tensor, *, level: float, shifts: np.ndarray | None = None) -> Tensor:
+    """Add noise of low resolution, made larger bilinearly, where an image is above a level.
+
+    Args:
+        images: (B, C, H, W).
+        noise: (B, 1, g, g); the channels of an image share it.
+        level: grey above which a pixel is body: there is no noise in the air.
+        shifts: (B, 2), rows and columns by which each image's noise is rolled; None leaves it in place.
+
+    Returns:
+        The same shape, not clipped.
+    """
+    fields = F.interpolate(noise, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    if shifts is not None:
+        fields = torch.stack([one.roll(by.tolist(), (-2, -1)) for one, by in zip(fields, shifts, strict=True)])
+    return images + fields * (images > level)
 
 
 class CoarseNoise(Randomizable, Transform):
@@ -67,7 +85,5 @@ class CoarseNoise(Randomizable, Transform):
             return images
         if randomize:
             self.randomize(images)
-        fields = F.interpolate(self.noise, size=images.shape[-2:], mode="bilinear", align_corners=False)
-        shifted = [field.roll(shift.tolist(), (-2, -1)) for field, shift in zip(fields, self.shifts, strict=True)]
-        noise = torch.stack(shifted).to(images.device, images.dtype)
-        return images + noise * (images > self.level)
+        noise = self.noise.to(images.device, images.dtype)
+        return add_coarse_noise(images, noise, level=self.level, shifts=self.shifts)

@@ -24,8 +24,8 @@ from tests.bundles.torchrun import finish, start
 METHODS = ("mae", "dino")
 SMALL: dict[str, Any] = {"batch_size": 8, "depth": 1, "width": 32, "heads": 2, "image_size": 32, "num_local": 1,
                          "local_size": 16, "prototypes": 32, "head_width": 32, "head_bottleneck": 16, "decoder_dim": 32,
-                         "decoder_depth": 1, "slice_range": [8, 15], "feature_blocks": [-1], "max_epochs": 2,
-                         "check_interval": 1, "held_out_images": 8, "reference_images": 16}  # fmt: skip
+                         "decoder_depth": 1, "slice_range": [8, 15], "feature_blocks": [-1], "mae_images": 60,
+                         "dino_images": 60, "checks": 2, "held_out_images": 8, "reference_images": 16}  # fmt: skip
 
 
 def names(method: str, dataset: str = "phantoms") -> tuple[str, ...]:
@@ -60,15 +60,6 @@ def pretrained(request: pytest.FixtureRequest, cohort: Path, tmp_path_factory: p
     folder = tmp_path_factory.mktemp("pretrained") / request.param
     pretrain(request.param, cohort, folder, **RESUMABLE)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Digits are compared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> None:
@@ -147,7 +138,7 @@ def test_given_weights_are_gone_on_with(pretrained: Path, cohort: Path, tmp_path
 
 
 def test_a_run_without_progress_stops_early_and_is_complete(cohort: Path, tmp_path: Path) -> None:
-    pretrain("mae", cohort, tmp_path, learning_rate=0.0, max_epochs=9, patience=1)
+    pretrain("mae", cohort, tmp_path, learning_rate=0.0, max_epochs=9, checks=9, patience=1)
     card = json.loads((tmp_path / "mae.json").read_text())
     assert card["epochs"] == {"done": 2, "planned": 9}
 
@@ -157,7 +148,7 @@ def test_a_collapsed_network_stops_the_run_and_writes_nothing(method: str, cohor
     key = {"mae": "network_def::trunk", "dino": "network_def::student"}[method]
     blind: dict[str, Any] = {key: {"_target_": "tests.bundles.blind_trunk.blind", "trunk": "@trunk"}}
     with pytest.raises(RuntimeError) as error:
-        pretrain(method, cohort, tmp_path, max_epochs=3, **blind)
+        pretrain(method, cohort, tmp_path, max_epochs=3, checks=3, **blind)
     assert isinstance(cause(error), CollapseError)
     assert "expected spread_over_images of at least" in str(cause(error))
     assert not list(tmp_path.glob("*.safetensors"))

@@ -10,7 +10,7 @@ from monai.transforms import GaussianSmooth
 from torch import Tensor
 
 from qfae_monai.pretraining import RandGreyBatch
-from qfae_monai.pretraining.augment import add_coarse_noise, blur, change_gamma, erase
+from qfae_monai.pretraining.augment import blur, change_gamma, erase
 
 
 @pytest.fixture
@@ -31,16 +31,6 @@ def test_blur_is_monais_inside_and_leaves_other_images_alone(batch: Tensor) -> N
     expected = torch.as_tensor(GaussianSmooth(1.2, approx="sampled")(batch[1]))
     torch.testing.assert_close(found[1, :, 5:-5, 5:-5], expected[:, 5:-5, 5:-5], atol=2e-3, rtol=0)
     assert torch.equal(blur(batch, torch.zeros(4)), batch)
-
-
-def test_noise_is_coarse_and_in_the_body_only(batch: Tensor) -> None:
-    batch[:, :, :6] = 0
-    noise = torch.zeros(4, 1, 2, 2)
-    noise[2] = 0.3
-    found = add_coarse_noise(batch, noise)
-    assert torch.equal(found[0], batch[0])
-    assert not found[:, :, :6].any()
-    torch.testing.assert_close(found[2, :, 8:], (batch[2, :, 8:] + 0.3).clamp(max=1))
 
 
 def test_an_erased_box_has_one_grey(batch: Tensor) -> None:

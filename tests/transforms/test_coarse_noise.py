@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from qfae_monai.transforms import CoarseNoise
+from qfae_monai.transforms.coarse_noise import add_coarse_noise
 
 MEAN, STD = 0.449, 0.226
 
@@ -32,6 +33,14 @@ def test_noise_has_the_wanted_strength_and_is_coarse() -> None:
     assert float(noise.std()) == pytest.approx(0.2 * 2 / 3, rel=0.05)
     assert float((noise[..., 1:] - noise[..., :-1]).std()) < float(noise.std()) / 3
     assert len(np.unique(noise[:, 0, 0, 0])) == 64  # an image, a draw
+
+
+def test_each_image_has_its_own_noise_where_it_is_drawn() -> None:
+    images, noise = heads(), torch.zeros(3, 1, 2, 2)
+    noise[1] = 0.3
+    found = add_coarse_noise(images, noise, level=0.02)
+    assert torch.equal(found[[0, 2]], images[[0, 2]])
+    torch.testing.assert_close(found[1], images[1] + 0.3 * (images[1] > 0))
 
 
 def test_normalised_images_get_the_same_noise() -> None:
