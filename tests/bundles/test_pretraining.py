@@ -170,13 +170,14 @@ def write_images(folder: Path, *, constant: bool = False) -> None:
             Image.fromarray(pixels * 0 + 7 if constant and number == 3 else pixels).save(path)
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_images_of_several_sizes_are_trained_on_with_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_images(tmp_path / "data")
-    pretrain("mae", tmp_path / "data", tmp_path / "out", dataset="bmad", batch_size=2, max_epochs=1)
+    pretrain(method, tmp_path / "data", tmp_path / "out", dataset="bmad", batch_size=2, max_epochs=1)
     assert "got 2 of 70 x 80, 2 of 70 x 100 pixels: each is stretched" in capsys.readouterr().out
-    assert json.loads((tmp_path / "out" / "mae.json").read_text())["data"]["images"] == 4
+    assert json.loads((tmp_path / "out" / f"{method}.json").read_text())["data"]["images"] == 4
     assert len(list(csv.DictReader((tmp_path / "out" / "flagged.csv").open()))) == 4
 
 
