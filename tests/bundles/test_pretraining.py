@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -18,7 +19,7 @@ from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import FrozenViT
 from qfae_monai.pretraining import CollapseError, read_card
 from qfae_monai.weights import create_vit
-from tests.bundles.conftest import RESUMABLE, run_bundle
+from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle
 from tests.bundles.torchrun import finish, start
 
 METHODS = ("mae", "dino")
@@ -188,11 +189,23 @@ def test_a_constant_image_is_refused_by_name(tmp_path: Path) -> None:
     assert "3.png: expected an image, got 7 in every pixel" in str(cause(error))
 
 
-def test_two_processes_train_one_network(cohort: Path, tmp_path: Path) -> None:
-    order = ("train", "multi_gpu_train", *names("dino")[1:])
+@pytest.mark.parametrize(("preset", "width", "depth"), [("small", 384, 12), ("base", 768, 12)])
+@pytest.mark.parametrize("method", METHODS)
+def test_larger_sizes_are_those_of_their_names(method: str, preset: str, width: int, depth: int, cohort: Path) -> None:
+    parser = ConfigParser()
+    order = ("train", "pretrain", f"pretrain_{method}", f"presets/pretrain_{preset}", "datasets/phantoms")
+    parser.read_config(config(*order))
+    parser.update({"bundle_root": str(BUNDLE), "dataset_dir": str(cohort)})
+    trunk = parser.get_parsed_content("network_def").trunk
+    assert (trunk.embed_dim, len(trunk.blocks), trunk.patch_embed.img_size) == (width, depth, (224, 224))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_train_one_network(method: str, cohort: Path, tmp_path: Path) -> None:
+    order = ("train", "multi_gpu_train", *names(method)[1:])
     settings = {**SMALL, "batch_size": 4, "dataset_dir": cohort, "ckpt_dir": tmp_path, "log_dir": tmp_path / "logs"}
-    finish(start(*order, run_id="pretraining_dino", **settings))
-    card = json.loads((tmp_path / "dino.json").read_text())
+    finish(start(*order, run_id=f"pretraining_{method}", **settings))
+    card = json.loads((tmp_path / f"{method}.json").read_text())
     assert card["settings"]["processes"] == 2
     assert card["epochs"]["done"] == 2
     assert len(list(csv.DictReader((tmp_path / "curves.csv").open()))) == 2
