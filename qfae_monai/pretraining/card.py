@@ -109,6 +109,11 @@ def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> Vis
     return create_vit(**arguments, weights=path)
 
 
+def file_identity(path: str | os.PathLike) -> str:
+    """Name and first digits of the SHA-256 of a weights file, by which a calibration knows what it was made with."""
+    return f"{Path(path).name}, {sha256_of(Path(path))[:16]}"
+
+
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:
     """The card inside a weights file; None where there is none."""
     try:

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import FrozenViT
-from qfae_monai.pretraining import CollapseError, read_card
+from qfae_monai.pretraining import CollapseError, file_identity, read_card
 from qfae_monai.weights import create_vit
 from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle
 from tests.bundles.torchrun import finish, start
@@ -75,14 +75,21 @@ def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> No
     assert loss(image.flip(3), image).item() > 1e-4
 
 
-def test_the_method_trains_on_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
+def test_the_method_trains_and_is_judged_with_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     own = str(pretrained / f"{pretrained.name}.safetensors")
-    run_bundle("train", "presets/tiny", "own_weights", "datasets/phantoms", dataset_dir=str(cohort), max_epochs=1,
-               ckpt_dir=str(tmp_path), log_dir=str(tmp_path), own_encoder=own, own_perceptual=own, image_size=32,
-               slice_range=[8, 15])  # fmt: skip
+    order = ("train", "presets/tiny", "own_weights", "datasets/phantoms")
+    settings = {"dataset_dir": str(cohort), "ckpt_dir": str(tmp_path), "log_dir": str(tmp_path), "own_encoder": own,
+                "own_perceptual": own, "image_size": 32, "slice_range": [8, 15]}  # fmt: skip
+    run_bundle(*order, max_epochs=1, **settings)
     state = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
     trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
     assert all(torch.equal(state[f"encoders.0.trunk.{key}"], value) for key, value in trunk.items())
+    run_bundle(*order, "evaluate", "calibrate", run_id="calibrating", **settings)
+    made_with = json.loads((tmp_path / "calibration.json").read_text())["settings"]
+    assert made_with["perceptual_network"] == file_identity(own)
+    assert (made_with["score_blocks"], made_with["metric"]) == ([0], "cosine")
+    run_bundle(*order, "evaluate", run_id="evaluating", output_dir=str(tmp_path / "evaluation"), **settings)
+    assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["counts"]["cases"] == 4
 
 
 def test_the_card_says_what_it_is_and_stands_in_the_file_too(pretrained: Path) -> None:
