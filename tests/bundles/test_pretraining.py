@@ -78,8 +78,10 @@ def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> No
 def test_the_method_trains_and_is_judged_with_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     own = str(pretrained / f"{pretrained.name}.safetensors")
     order = ("train", "presets/tiny", "own_weights", "datasets/phantoms")
-    settings = {"dataset_dir": str(cohort), "ckpt_dir": str(tmp_path), "log_dir": str(tmp_path), "own_encoder": own,
-                "own_perceptual": own, "image_size": 32, "slice_range": [8, 15]}  # fmt: skip
+    places = dict.fromkeys(("ckpt_dir", "log_dir"), str(tmp_path)) | dict.fromkeys(
+        ("own_encoder", "own_perceptual"), own
+    )
+    settings: dict[str, Any] = {**places, "dataset_dir": str(cohort), "image_size": 32, "slice_range": [8, 15]}
     run_bundle(*order, max_epochs=1, **settings)
     state = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
     trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
