@@ -19,7 +19,7 @@ from torch.nn.modules.loss import _Loss
 from qfae_monai.networks.compilation import compile_blocks
 from qfae_monai.networks.encoders import as_three_channels, block_index, block_states, embed
 from qfae_monai.networks.patches import check_divisible
-from qfae_monai.networks.precision import Precision, autocast, check_precision, compute_dtype, keep_in
+from qfae_monai.networks.precision import Precision, autocast, check_precision, compute_dtype, matrices_in
 
 COSINE_EPS = 1e-8
 
@@ -110,7 +110,7 @@ class PerceptualLoss(_Loss):
         if compile:
             compile_blocks(trunk)
         self.trunks = torch.nn.ModuleList(at_patch_size(trunk, patch_size) for patch_size in patch_sizes)
-        self._kept_in = torch.float32
+        self._low: tuple[tuple, list[VisionTransformer]] | None = None
         lengths = [view.num_prefix_tokens + view.patch_embed.num_patches for view in self._views]
         visible = torch.block_diag(*(torch.ones(length, length) for length in lengths)).bool()
         self.visible: Tensor | None
@@ -136,10 +136,6 @@ class PerceptualLoss(_Loss):
             A scalar, or with `reduction="none"` the maps: (B, L, H, W) for L blocks, or (B, L * P, H, W) block by
             block without consensus.
         """
-        dtype = compute_dtype(input.device, self.precision)
-        if dtype != self._kept_in:
-            keep_in(dtype, self.trunks)
-            self._kept_in = dtype
         with autocast(input.device, self.precision):
             found, wanted = self._both(as_three_channels(input), as_three_channels(target))
         with torch.autocast(input.device.type, enabled=False):
@@ -203,4 +199,14 @@ class PerceptualLoss(_Loss):
 
     @property
     def _views(self) -> Sequence[VisionTransformer]:
-        return cast(Sequence[VisionTransformer], self.trunks)
+        """The network at each patch size; in a low format a copy whose matrices are rounded once, not in each pass."""
+        views = cast(Sequence[VisionTransformer], self.trunks)
+        weights = list(self.trunks.parameters())
+        dtype = compute_dtype(weights[0].device, self.precision)
+        if dtype == torch.float32:
+            return views
+        # the key changes with every in-place update or move of the weights that were copied
+        key = (dtype, *((weight.data_ptr(), weight._version) for weight in weights))
+        if self._low is None or self._low[0] != key:
+            self._low = (key, matrices_in(dtype, views))
+        return self._low[1]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+logger = logging.getLogger(__name__)
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 Precision = Literal["auto", "float32", "tf32", "bfloat16", "float16"]
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
 AMPERE = (8, 0)  # the first CUDA capability with bfloat16 and TF32 matrix products
@@ -20,7 +27,12 @@ def check_precision(precision: str) -> None:
 
 
 def cpu_has_bfloat16() -> bool:
-    """True on a CPU with native bfloat16 dot products (AVX512-BF16 or AMX), where autocast is 2 to 5 times faster."""
+    """True on a CPU with native bfloat16 dot products (AVX512-BF16 or AMX), where autocast is 2 to 5 times faster.
+
+    A CPU that torch was told to use less of (`ATEN_CPU_CAPABILITY=avx2`) counts as one without.
+    """
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is not None:
         known = capabilities()
@@ -64,21 +76,48 @@ def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     return torch.float32 if precision == "tf32" else torch.bfloat16
 
 
+def format_name(device: torch.device, precision: Precision) -> str:
+    """What `precision` means on this device, in words: `float32`, `tf32`, `bfloat16` or `float16`."""
+    return "tf32" if precision == "tf32" else str(compute_dtype(device, precision)).removeprefix("torch.")
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager:
     """Context in which a forward pass runs: autocast to `compute_dtype`, or nothing where that is float32."""
     dtype = compute_dtype(device, precision)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
-def keep_in(dtype: torch.dtype, frozen: nn.Module) -> None:
-    """Keep a frozen network's matrices in the number format that they are multiplied in.
+def matrices_in(dtype: torch.dtype, frozen: Sequence[ModuleT]) -> list[ModuleT]:
+    """Copy of frozen networks, parts that they share still shared, with matrices in the format they are multiplied in.
 
     Autocast makes the same rounding anew in each pass: it remembers the weights that are trained only. Norms and
     positions stay as they are.
     """
-    for part in frozen.modules():
-        if isinstance(part, nn.Linear | nn.Conv2d):
-            part.to(dtype)
+    copies = copy.deepcopy(list(frozen))
+    for network in copies:
+        for part in network.modules():
+            if isinstance(part, nn.Linear | nn.Conv2d):
+                part.to(dtype)
+    return copies
+
+
+def in_float32(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Method of a module whose products run in float32 where autocast is on around it; tensors are widened first."""
+
+    @wraps(method)
+    def exact(module: Any, *tensors: Tensor | None) -> Tensor:
+        device = next(tensor.device for tensor in tensors if tensor is not None)
+        if not torch.is_autocast_enabled(device.type):
+            return method(module, *tensors)
+        with torch.autocast(device.type, enabled=False):
+            return method(module, *(_widened(tensor) for tensor in tensors))
+
+    return exact
+
+
+def _widened(tensor: Tensor | None) -> Tensor | None:
+    """float32 of a low format; masks and None as they are."""
+    return tensor.float() if tensor is not None and tensor.is_floating_point() else tensor
 
 
 def prepare_precision(device: torch.device, precision: Precision) -> None:

@@ -2,6 +2,9 @@
 
 Two facts of the released implementation that the paper does not mention are the default here: the queries'
 self-attention is causal and shares one key/value head (multi-query, Shazeer 2019); and there is no residual path.
+
+It runs in float32 whatever the precision around it: on CPUs with native bfloat16, training with a Q-Former in that
+format stops far above where float32 gets to, and everything else may be bfloat16 (docs/speed.md has the tables).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qfae_monai.networks.encoders import LayerNorm
-from qfae_monai.networks.precision import is_exporting
+from qfae_monai.networks.precision import in_float32, is_exporting
 
 CROSS_ATTENTION_HEAD_DIM = 64
 QUERY_INIT_STD = 1e-3
@@ -79,7 +82,7 @@ class CrossAttention(nn.Module):
     def attention_weights(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """What each query looks at: (B, heads, Q, 1 + T), sums to 1 over the last axis; column 0 is the null token."""
         query, key, _ = self._heads(queries, tokens)
-        scores = query.float() @ key.float().transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
+        scores = query @ key.transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
         visible = _with_null(mask)
         if visible is not None:
             scores = scores.masked_fill(~visible, -torch.inf)
@@ -90,7 +93,7 @@ class CrossAttention(nn.Module):
         batch = tokens.shape[0]
         query = self._split(self.query(self.norm(queries))).expand(batch, -1, -1, -1)
         key, value = (self._split(part) for part in self.key_value(tokens).chunk(2, dim=-1))
-        null = self.null_key_value.to(key.dtype).view(2, 1, 1, 1, -1)
+        null = self.null_key_value.view(2, 1, 1, 1, -1)
         null_key, null_value = null.expand(-1, batch, self.heads, -1, -1)
         return query, torch.cat([null_key, key], dim=2), torch.cat([null_value, value], dim=2)
 
@@ -196,6 +199,7 @@ class QFormer(nn.Module):
         )
         self._mixed: tuple[tuple, Tensor] | None = None
 
+    @in_float32
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, output_dim)."""
         first, *others = cast(Sequence[QFormerBlock], self.blocks)
@@ -207,6 +211,7 @@ class QFormer(nn.Module):
             gathered = gathered * kept[..., None]
         return gathered
 
+    @in_float32
     def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention of the first block over the image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
         cross_attention = cast(CrossAttention, self.blocks[0].cross_attention)
@@ -220,8 +225,7 @@ class QFormer(nn.Module):
             return attention(self.queries)
         # The key changes with every in-place update, move or cast of the weights it was computed from.
         sources = [self.queries, *attention.parameters()]
-        key = (*((source.data_ptr(), source._version) for source in sources), torch.is_autocast_enabled("cpu"),
-               torch.is_autocast_enabled("cuda"))  # fmt: skip
+        key = tuple((source.data_ptr(), source._version) for source in sources)
         if self._mixed is None or self._mixed[0] != key:
             self._mixed = (key, attention(self.queries))
         return self._mixed[1]

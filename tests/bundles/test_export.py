@@ -35,7 +35,7 @@ def run_exporter(exporter: Callable[..., None], checkpoint: Path, path: Path, ne
     """As the bundle's README has it."""
     exporter(
         net_id=net_id, filepath=str(path), ckpt_file=str(checkpoint), meta_file=str(CONFIGS / "metadata.json"),
-        config_file=config("inference", "presets/tiny"), bundle_root=str(BUNDLE),
+        config_file=config("inference", "presets/tiny"), bundle_root=str(BUNDLE), precision="float32",
         **{"key_in_ckpt": "model", "use_trace": True, "input_shape": [2, 1, 64, 64], **arguments},
     )  # fmt: skip
 

@@ -99,6 +99,17 @@ def test_bfloat16_stays_close(make: Callable[..., nn.Module]) -> None:
     assert 0 < float((found - expected).norm() / expected.norm()) < 0.03
 
 
+def test_the_qformer_runs_in_float32_and_all_else_in_bfloat16() -> None:
+    network, formats = qfae(precision="bfloat16"), {}
+    for name, part in network.named_modules():
+        if isinstance(part, nn.Linear):
+            part.register_forward_hook(lambda _, __, found, name=name: formats.update({name: found.dtype}))
+    network(torch.rand(2, 1, 32, 32))
+    exact = {name for name, dtype in formats.items() if dtype == torch.float32}
+    assert exact == {name for name in formats if name.startswith("qformer.")}
+    assert len(formats) - len(exact) > 8
+
+
 def test_bfloat16_perceptual_maps_stay_close() -> None:
     arguments: dict[str, Any] = {"blocks": (0, 1), "patch_sizes": (8, 16), "reduction": "none"}
     exact, fast = PerceptualLoss(trunk(), **arguments), PerceptualLoss(trunk(), **arguments, precision="bfloat16")
@@ -112,15 +123,16 @@ def test_bfloat16_perceptual_maps_stay_close() -> None:
 def test_frozen_matrices_are_kept_as_autocast_would_round_them() -> None:
     arguments: dict[str, Any] = {"blocks": (0, 1), "patch_sizes": (8, 16), "reduction": "none"}
     exact, fast = PerceptualLoss(trunk(), **arguments), PerceptualLoss(trunk(), **arguments, precision="bfloat16")
+    before = {name: weight.clone() for name, weight in fast.named_parameters()}
     image, other = torch.rand(2, 1, 1, 32, 32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         expected = exact(other, image)
     torch.testing.assert_close(fast(other, image), expected, rtol=0, atol=0)
-    kept = {
-        name: weight.dtype for name, weight in fast.named_parameters() if name.endswith(("qkv.weight", "norm1.weight"))
-    }
-    assert {dtype for name, dtype in kept.items() if "qkv" in name} == {torch.bfloat16}
-    assert {dtype for name, dtype in kept.items() if "norm1" in name} == {torch.float32}
+    for name, weight in fast.named_parameters():  # the weights themselves are never rounded
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
+    with torch.no_grad():
+        fast.trunks[0].get_parameter("blocks.0.attn.qkv.weight").mul_(2)
+    assert not torch.equal(fast(other, image), expected)
 
 
 def test_kept_queries_do_not_leak_between_precisions() -> None:
