@@ -207,6 +207,14 @@ def read(path: Path) -> str:
     return outcome
 
 
+def peak_memory() -> int:
+    """Bytes that this process has held at most; `ru_maxrss` of a child starts at its parent's, even after exec."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> None:
     """A worker: answers each mutant's number with outcome, seconds (own, by the clock), peak memory and files left."""
     warnings.simplefilter("ignore")
@@ -219,7 +227,6 @@ def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> Non
     import qfae_monai.data.series  # noqa: F401, PLC0415 (so that the first file does not pay for it)
 
     connection.send("ready")
-    unit = 1 if sys.platform == "darwin" else 1024
     while (number := connection.recv()) is not None:
         path = mutant(files, seed, number, folder)
         connection.send("start")
@@ -227,7 +234,7 @@ def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> Non
         wall, start = time.perf_counter(), time.process_time()
         outcome = read(path)
         seconds, wall = time.process_time() - start, time.perf_counter() - wall
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        memory = peak_memory()
         connection.send((outcome, seconds, wall, memory, len(set((folder / "tmp").iterdir()) - before)))
 
 

@@ -94,6 +94,8 @@ def test_removed_patient_leaves_nothing_behind(tmp_path: Path, run: Any) -> None
 
 @pytest.mark.parametrize("options", [("--workers", 2), ("--workers", 2, "--dask", "local")])
 def test_parallel_gives_the_same_bytes(tmp_path: Path, run: Any, options: tuple) -> None:
+    if "--dask" in options:
+        pytest.importorskip("dask.distributed")
     folder = tmp_path / "in"
     for number in range(6):
         nifti(folder / f"p{number}" / "flair.nii.gz", texture((8, 8, 4), number))
