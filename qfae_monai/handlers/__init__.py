@@ -5,10 +5,13 @@ from qfae_monai.handlers.case_tables import CaseTables
 from qfae_monai.handlers.epoch_length import EpochLengthCheck
 from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
+from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.memory_advice import OutOfMemoryAdvice
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
 from qfae_monai.handlers.run_record import RunRecord
 from qfae_monai.handlers.step_schedule import StepSchedule
+from qfae_monai.handlers.training_guard import TrainingGuard
+from qfae_monai.handlers.training_record import TrainingRecord
 from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
 
 __all__ = [
@@ -16,9 +19,12 @@ __all__ = [
     "CaseTables",
     "EpochLengthCheck",
     "EpochSeed",
+    "HeldOutCheck",
     "OutOfMemoryAdvice",
     "RunRecord",
     "StepSchedule",
+    "TrainingGuard",
+    "TrainingRecord",
     "WholeCheckpoints",
     "every",
     "from_pixels",

@@ -8,19 +8,20 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
 from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.handlers.output import plain
 from qfae_monai.handlers.ranks import gather, is_writer, world_size
+from qfae_monai.handlers.training_record import device_name, read_training
+from qfae_monai.handlers.versions import package_versions
+from qfae_monai.networks.precision import Precision, format_name
 from qfae_monai.scoring import Calibration, fingerprint
-
-PACKAGES = ("monai", "torch", "timm", "numpy", "scikit-learn", "nibabel", "SimpleITK", "pydicom")
 
 
 class RunRecord:
@@ -33,6 +34,7 @@ class RunRecord:
         checkpoint: file of the network.
         datalist: file or folder that the cases come from.
         seed: of the run.
+        precision: as configured, which matrix products were scored in.
         calibration: thresholds and p-values, None without.
         calibration_file: its path.
         false_positive_rate: wanted, of slices and of volumes.
@@ -49,6 +51,7 @@ class RunRecord:
         checkpoint: str | os.PathLike,
         datalist: str | os.PathLike,
         seed: int | None = None,
+        precision: Precision = "float32",
         calibration: Calibration | None = None,
         calibration_file: str | os.PathLike = "calibration.json",
         false_positive_rate: float = 0.05,
@@ -61,6 +64,7 @@ class RunRecord:
         self.checkpoint = Path(checkpoint)
         self.datalist = Path(datalist)
         self.seed = seed
+        self.precision = precision
         self.calibration = calibration
         self.calibration_file = Path(calibration_file)
         self.rates = (false_positive_rate, pixel_false_positive_rate)
@@ -106,8 +110,11 @@ class RunRecord:
                 "cases": len(patients),
                 "patients": len(set(patients)),
             },
-            "versions": {"qfae-monai": __version__, **_versions()},
-            "device": str(getattr(engine.state, "device", "")),
+            "versions": {"qfae-monai": __version__, **package_versions()},
+            "device": device_name(self._device(engine)),
+            "format": format_name(self._device(engine), self.precision),
+            "threads": torch.get_num_threads(),
+            "training": read_training(self.checkpoint),
             "processes": world_size(),
             "started": began.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),
@@ -116,6 +123,10 @@ class RunRecord:
             "published": self.published,
         }
         write_whole(self.path, json.dumps(content, indent=1, default=str) + "\n")
+
+    @staticmethod
+    def _device(engine: Engine) -> torch.device:
+        return torch.device(getattr(engine.state, "device", None) or "cpu")
 
     def _thresholds(self) -> dict[str, Any] | None:
         if self.calibration is None:
@@ -144,13 +155,3 @@ def _hash(path: Path) -> str:
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

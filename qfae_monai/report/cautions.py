@@ -31,6 +31,11 @@ def cautions(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
     ]
 
 
+def training_cautions(record: Mapping[str, Any] | None) -> list[str]:
+    """What went wrong while the model was trained, as its record says; nothing without one."""
+    return [] if record is None else [f"Training: {sentence}." for sentence in record["warnings"]]
+
+
 def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
     found = [
         f"The {level.name}-level figures are undefined: expected normal and abnormal {level.name}s, got "

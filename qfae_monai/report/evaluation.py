@@ -15,7 +15,7 @@ from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.metrics.intervals import Interval
 from qfae_monai.metrics.matching import match_by_position
 from qfae_monai.report.at_threshold import size_bands, thresholds
-from qfae_monai.report.cautions import cautions
+from qfae_monai.report.cautions import cautions, training_cautions
 from qfae_monai.report.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.report.run_folder import RunFolder
 from qfae_monai.report.shortcuts import map_measures, shortcuts
@@ -68,7 +68,7 @@ def summarise(
         "maps_rivals": rivals,
         "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
     }
-    summary["warnings"] = cautions(summary, levels)
+    summary["warnings"] = [*training_cautions(run.run.get("training")), *cautions(summary, levels)]
     summary = without_nan(summary)
     write_whole(run.path / "evaluation.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return summary

@@ -98,9 +98,18 @@ def _describe(runs: Sequence[RunFolder], name: str) -> dict[str, Any]:
         },
         "seconds": round(sum(part["seconds"] for part in parts), 2),
         "slices": {key: sum(part["slices"][key] for part in parts) for key in parts[0]["slices"]},
+        "training": _training([part.get("training") for part in parts]),
         "calibration": None,
         "published": None,
     }
+
+
+def _training(records: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The first fold's record with the warnings of all; None if a fold has none."""
+    known = [record for record in records if record is not None]
+    if len(known) < len(records):
+        return None
+    return {**known[0], "warnings": list(dict.fromkeys(one for record in known for one in record["warnings"]))}
 
 
 def _joined(sums: Any) -> str:

@@ -45,6 +45,14 @@ def test_figures_are_those_of_the_tables(folder: Path, summary: dict[str, Any], 
         assert interval["low"] <= interval["high"]
 
 
+def test_what_went_wrong_in_training_is_said_first(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run")
+    content = json.loads((folder / "run.json").read_text())
+    record = {"format": "float32", "warnings": ["Anomaly maps are constant"]}
+    (folder / "run.json").write_text(json.dumps({**content, "training": record}))
+    assert summarise(folder, samples=QUICK)["warnings"][0] == "Training: Anomaly maps are constant."
+
+
 def test_counts(folder: Path, summary: dict[str, Any]) -> None:
     volumes, lesions = _rows(folder / "volumes.csv"), _rows(folder / "lesions.csv")
     counts = summary["counts"]
