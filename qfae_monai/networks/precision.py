@@ -54,18 +54,15 @@ def is_ampere(device: torch.device) -> bool:
 def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
     """What matrix products run in on this device.
 
-    `auto` is bfloat16 where the device has it, float32 elsewhere, and in a graph that is being exported: it will run on
-    other machines. bfloat16 on a CPU without it gives the same numbers,
-    slowly. float16 is for CUDA alone, because the trainer scales gradients only there.
+    `auto` is the format whose trainings are shown to equal float32's on that kind of device (docs/speed.md has the
+    tables); until a table made there shows it for another one, that is float32 on all. bfloat16 on a CPU without it is
+    emulated, slowly. float16 is for CUDA alone, because the trainer scales gradients only there.
 
     Raises:
         ValueError: if the device lacks the precision; the message says which ones it has.
     """
     check_precision(precision)
-    if precision == "auto":
-        native = is_ampere(device) or (device.type == "cpu" and cpu_has_bfloat16())
-        return torch.bfloat16 if native and not is_exporting() else torch.float32
-    if precision == "float32":
+    if precision in ("auto", "float32"):
         return torch.float32
     if precision == "float16":
         _require(device.type == "cuda", device, precision, "a CUDA device, whose gradients the trainer scales")
@@ -123,12 +120,17 @@ def _widened(tensor: Tensor | None) -> Tensor | None:
 def prepare_precision(device: torch.device, precision: Precision) -> None:
     """Refuse what the device lacks before anything runs, and switch TF32 on for `tf32`, off for the others.
 
-    TF32 is a switch of the process, because the backward pass runs outside of every context.
+    A format that no table shows to train as float32 does is allowed, with a line in the log that says so. TF32 is a
+    switch of the process, because the backward pass runs outside of every context.
 
     Raises:
         ValueError: as `compute_dtype`.
     """
-    compute_dtype(device, precision)
+    dtype = compute_dtype(device, precision)
+    if precision not in ("auto", "float32"):
+        slow = dtype == torch.bfloat16 and device.type == "cpu" and not cpu_has_bfloat16()
+        logger.warning("precision %s: %sno table made on such a device shows that training in it equals float32 "
+                       "(docs/speed.md)", precision, "this CPU emulates it, slowly; " if slow else "")  # fmt: skip
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = precision == "tf32"

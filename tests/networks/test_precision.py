@@ -37,7 +37,7 @@ def plain(**arguments: Any) -> nn.Module:
 TEST_CASES: list[list[Any]] = [
     ["float32", True, CPU, False],
     ["bfloat16", False, CPU, True],
-    ["auto", True, CPU, True],
+    ["auto", True, CPU, False],
     ["auto", False, CPU, False],
 ]
 
@@ -58,7 +58,8 @@ def capability(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int]) -> Non
 
 # [device, CUDA capability, precision, dtype or what the error says]
 DTYPES: list[list[Any]] = [
-    [CUDA, (9, 0), "auto", torch.bfloat16],
+    [CUDA, (9, 0), "auto", torch.float32],
+    [CUDA, (9, 0), "bfloat16", torch.bfloat16],
     [CUDA, (7, 5), "auto", torch.float32],
     [CUDA, (7, 5), "float16", torch.float16],
     [CUDA, (8, 0), "tf32", torch.float32],
@@ -81,6 +82,34 @@ def test_what_a_device_has(
         return
     with pytest.raises(ValueError, match=expected):
         precision.prepare_precision(device, setting)
+
+
+# [precision, native bfloat16 on this CPU, what the log says]
+NOTICES: list[list[Any]] = [
+    ["float32", True, None],
+    ["auto", True, None],
+    ["bfloat16", True, "precision bfloat16: no table made on such a device"],
+    ["bfloat16", False, "precision bfloat16: this CPU emulates it, slowly; no table"],
+]
+
+
+@pytest.mark.parametrize(("setting", "native", "expected"), NOTICES)
+def test_a_format_that_was_not_measured_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, setting: Any, native: bool, expected: str | None
+) -> None:
+    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: native)
+    precision.prepare_precision(CPU, setting)
+    assert (expected or "") in caplog.text
+    assert bool(caplog.records) is (expected is not None)
+
+
+@pytest.mark.parametrize(("vectors", "native"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+def test_a_cpu_that_is_told_to_use_less_counts_as_one_without(
+    monkeypatch: pytest.MonkeyPatch, vectors: str, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
+    assert precision.cpu_has_bfloat16() is native
 
 
 def test_a_network_refuses_what_the_device_lacks() -> None:
