@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_what_was_there(name: str, tmp_path: Path) -> None:
 def test_any_end_of_the_block_but_a_good_one_keeps_the_older_file(error: BaseException, tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     path.write_text("older")
-    with pytest.raises(type(error)), whole_file(path) as partial:
+    with pytest.raises(type(error)), whole_file(path) as partial:  # noqa: PT012
         assert partial.name.startswith(PARTIAL)
         assert partial.name.endswith(".nii.gz")
         partial.write_text("half")
