@@ -66,7 +66,7 @@ def write_result(folder: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], Any]] = {
     "text": lambda folder: write_whole(folder / "a.json", "x" * 999),
-    "table": lambda folder: write_table(folder / "a.csv", LESION_COLUMNS, [{"case": "a", "patient": "b"}]),
+    "table": lambda folder: write_table(folder / "a.csv", LESION_COLUMNS, [{"case": "a" * 99, "patient": "b"}]),
     "map": save_map,
     "volume": lambda folder: save_volume(folder / "a.nii.gz", VOLUME, np.eye(4)),
     "study": write_result,
