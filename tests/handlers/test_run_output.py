@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qfae_monai.bundle_errors import plain_errors
 from qfae_monai.files import LOCK
 from qfae_monai.handlers import begin_output, end_output
 from tests.bundles.conftest import run_bundle
@@ -54,5 +55,5 @@ def test_nothing_is_read_for_a_run_that_cannot_be_finished(
     (tmp_path / "out").write_text("x")
     places = {"dataset_dir": str(tmp_path / "nothing"), "ckpt_path": str(tmp_path / "out" / "model.pt")}
     reason = "expected a rate above 0 and below 1" if settings else "expected a folder that can be written to"
-    with pytest.raises((ValueError, RuntimeError), match=reason):
+    with pytest.raises((ValueError, OSError), match=reason), plain_errors():
         run_bundle(*RUNS[run_id], run_id=run_id, output_dir=str(tmp_path / "out"), **places, **settings)

@@ -156,6 +156,10 @@ def own_server(tmp_path: Path) -> Iterator[ViewerServer]:
         running.shutdown()
 
 
+def connect(server: ViewerServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]))
+
+
 def ended(client: socket.socket) -> bool:
     """Whether the server ends the connection within ten seconds."""
     client.settimeout(10)
@@ -168,7 +172,7 @@ def ended(client: socket.socket) -> bool:
 def test_who_sends_nothing_is_left(own_server: ViewerServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ViewerHandler, "timeout", 0.2)
     for sent in (b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: 127"):
-        with socket.create_connection(own_server.server_address[:2]) as client:
+        with connect(own_server) as client:
             client.sendall(sent)
             assert ended(client), sent
 
@@ -177,7 +181,7 @@ def test_who_sends_a_byte_now_and_then_is_left_as_well(
     own_server: ViewerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "TIMEOUT", 0.5)
-    with socket.create_connection(own_server.server_address[:2]) as client:
+    with connect(own_server) as client:
         start = time.monotonic()
         with suppress(ConnectionError):  # each byte would begin the pause anew
             while time.monotonic() < start + 10:
@@ -191,11 +195,11 @@ def test_who_sends_a_byte_now_and_then_is_left_as_well(
 
 def test_connections_are_bounded_and_free_again(own_server: ViewerServer) -> None:
     before = active_count()
-    clients = [socket.create_connection(own_server.server_address[:2]) for _ in range(CONNECTIONS)]
+    clients = [connect(own_server) for _ in range(CONNECTIONS)]
     deadline = time.monotonic() + 10
     while active_count() < before + CONNECTIONS and time.monotonic() < deadline:
         time.sleep(0.01)
-    with socket.create_connection(own_server.server_address[:2]) as one_more:
+    with connect(own_server) as one_more:
         assert ended(one_more)
     assert active_count() <= before + CONNECTIONS
     for client in clients:
