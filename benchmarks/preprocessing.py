@@ -12,7 +12,6 @@ the QC page; the import of the libraries is not.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import shutil
 import statistics
@@ -29,6 +28,7 @@ sys.path[0] = str(Path(__file__).parents[1])  # this file has the name of the pa
 
 from preprocessing.volumes import Volumes  # noqa: E402
 from qfae_monai.data.prepare import Pseudonyms, Source, prepare, task_backend  # noqa: E402
+from qfae_monai.files import read_csv  # noqa: E402
 
 KEY = bytes(range(32))
 
@@ -117,7 +117,7 @@ def link_copies(folder: Path, target: Path, copies: int) -> Path:
 def slices_by_source(output: Path) -> dict[str, list[int]]:
     """Series pseudonym -> slice indices that were written."""
     found: dict[str, list[int]] = {}
-    for row in csv.DictReader((output / "manifest.csv").open()):
+    for row in read_csv(output / "manifest.csv")[1]:
         found.setdefault(row["series"], []).append(int(row["slice_index"]))
     return found
 

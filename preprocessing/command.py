@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.data.prepare import Recipe, prepare, read_or_create_key, task_backend
+from qfae_monai.files import one_writer
+from qfae_monai.screen import echo, echo_error, guard_messages
 
 __all__ = [
     "Allow",
@@ -82,7 +84,7 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        echo_error(error)
         raise typer.Exit(2) from None
 
 
@@ -98,10 +100,11 @@ def run_recipe(
     key: Path | None,
     refuse_burned_in: bool = False,
 ) -> None:
-    """Run a recipe, say what came of it, and exit: 0 all done, 1 some sources refused, 2 nothing done."""
-    logging.basicConfig(level=logging.WARNING)
+    """Run a recipe, say what came of it, and exit: 0 all done, 1 some sources refused, 2 nothing done, 129, 130 or 143
+    where a signal ended it."""
+    guard_messages()
     start = time.perf_counter()
-    with errors():
+    with errors(), ended_by_signals(), one_writer(output):
         secret = read_or_create_key(key or output.with_name(output.name + ".key"), output)
         with task_backend(workers, dask):
             outcome = prepare(
@@ -109,11 +112,11 @@ def run_recipe(
                 key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in,
             )  # fmt: skip
     for source, reason in outcome.refused:
-        typer.echo(f"refused: {source}: {' '.join(reason.split())}", err=True)
+        echo(f"refused: {source}: {' '.join(reason.split())}", err=True)
     for series in outcome.burned_in:
-        typer.echo(f"burned-in annotation: series {series}", err=True)
+        echo(f"burned-in annotation: series {series}", err=True)
     for (split, label), count in outcome.counts.items():
-        typer.echo(f"{split:5}  {('normal', 'abnormal')[label]:8}  {count:6} images")
+        echo(f"{split:5}  {('normal', 'abnormal')[label]:8}  {count:6} images")
     total, seconds = sum(outcome.counts.values()), time.perf_counter() - start
-    typer.echo(f"{total} images, {len(outcome.refused)} refused, {seconds:.1f} s: {output / 'qc.html'}")
+    echo(f"{total} images, {len(outcome.refused)} refused, {seconds:.1f} s: {output / 'qc.html'}")
     raise typer.Exit(outcome.exit_code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import typer
 
 from qfae_monai import __version__
@@ -11,8 +13,10 @@ from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
 from qfae_monai.cli.export import export
 from qfae_monai.cli.predict import predict
+from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.tune import tune
 from qfae_monai.cli.view import view
+from qfae_monai.screen import echo, echo_error, guard_messages
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -30,7 +34,7 @@ app.command()(view)
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"qfae {__version__}")
+        echo(f"qfae {__version__}")
         raise typer.Exit
 
 
@@ -45,8 +49,13 @@ def qfae(
 
 def main() -> None:
     """Entry point: an error that the user can act on is one line on stderr and exit code 1."""
-    try:
-        app()
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise SystemExit(1) from None
+    guard_messages()
+    with ended_by_signals():
+        try:
+            app()
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            echo_error(error)
+            raise SystemExit(1) from None
+        except Exception:  # a fault of the program: where it is, and of the data nothing that a terminal obeys
+            echo(traceback.format_exc(), err=True, lines=True)
+            raise SystemExit(1) from None

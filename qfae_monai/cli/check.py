@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from qfae_monai.screen import echo, printable
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -47,8 +49,8 @@ def check(
             reasons.append(f"{_name(path, summary)}: {refusal}")
     _print_table(rows)
     for reason in reasons:
-        typer.echo(f"refused: {' '.join(reason.split())}")
-    typer.echo(f"{len(summaries) - len(reasons)} accepted, {len(reasons)} refused")
+        echo(f"refused: {' '.join(reason.split())}")
+    echo(f"{len(summaries) - len(reasons)} accepted, {len(reasons)} refused")
     if reasons:
         raise typer.Exit(1)
 
@@ -128,6 +130,7 @@ def _orientation(affine: np.ndarray) -> str:
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.screen import echo
+
 
 def compare(
     run_a: Path = typer.Argument(help="Output folder of an evaluation."),
@@ -25,7 +27,7 @@ def compare(
     from qfae_monai.report.comparison_page import write_comparison
 
     comparison = compare_runs(run_a, run_b, samples=samples, seed=seed)
-    typer.echo(format_comparison(comparison))
+    echo(format_comparison(comparison), lines=True)
     if output is not None:
         write_whole(output / "comparison.json", json.dumps(comparison, indent=2, allow_nan=False) + "\n")
-        typer.echo(f"wrote {output / 'comparison.json'} and {write_comparison(output / 'comparison.html', comparison)}")
+        echo(f"wrote {output / 'comparison.json'} and {write_comparison(output / 'comparison.html', comparison)}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.screen import echo
+
 BUNDLE = Path("bundles/qfae")
 
 
@@ -23,4 +25,4 @@ def demo(
         raise FileNotFoundError(
             f"{bundle}: expected the bundle's folder with configs/train.json; run from the repository or give --bundle"
         )
-    typer.echo(run_demo(output, bundle, seed=seed, epochs=epochs, volumes=volumes))
+    echo(run_demo(output, bundle, seed=seed, epochs=epochs, volumes=volumes), lines=True)

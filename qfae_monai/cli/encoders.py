@@ -12,6 +12,7 @@ import typer
 
 from qfae_monai.cli.demo import BUNDLE
 from qfae_monai.cli.experiments import parse_seeds, parse_settings
+from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
 
@@ -55,12 +56,12 @@ def compare(
     named = {role: [parse_network(text, role) for text in texts[role]] for role in ROLES}
     networks = {role: [*built_in(bundle, overlays, role, given), *named[role]] for role in ROLES}
     combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
-    table = compare_encoders(combinations, budget, output, samples=samples, progress=typer.echo)
+    table = compare_encoders(combinations, budget, output, samples=samples, progress=echo)
     text = format_encoders(table)
     write_whole(output / "encoders.md", text)
     page = write_encoders(output / "encoders.html", table)
-    typer.echo(text)
-    typer.echo(f"written: {page}, {', '.join(str(output / f'encoders.{end}') for end in ('md', 'csv', 'json'))}")
+    echo(text, lines=True)
+    echo(f"written: {page}, {', '.join(str(output / f'encoders.{end}') for end in ('md', 'csv', 'json'))}")
 
 
 def _overlay(text: str) -> str:

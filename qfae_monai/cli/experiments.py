@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from qfae_monai.cli.demo import BUNDLE
+from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
 
@@ -39,7 +40,7 @@ def list_experiments(
         rows.append((row.name, ", ".join(row.tables) or "-", row.row, row.dataset, figure, row.command))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
 @app.command()
@@ -50,18 +51,16 @@ def show(name: str = typer.Argument(help="Id from `qfae experiments list`."), bu
     row = find_row(bundle, name)
     path = bundle / "configs" / "experiments" / f"{row.name}.json"
     published = row.published
-    typer.echo(f"{row.name}: {row.row} ({row.dataset}; table {', '.join(row.tables) or 'not known here'})")
-    typer.echo(f"published: {f'{published} ({published.source})' if published else 'not known here'}")
+    echo(f"{row.name}: {row.row} ({row.dataset}; table {', '.join(row.tables) or 'not known here'})")
+    echo(f"published: {f'{published} ({published.source})' if published else 'not known here'}")
     if row.note:
-        typer.echo(f"note: {row.note}")
+        echo(f"note: {row.note}")
     for key, value in json.loads(path.read_text(encoding="utf-8")).items():
         if key != METADATA:
-            typer.echo(f"  {key}: {json.dumps(value)}")
+            echo(f"  {key}: {json.dumps(value)}")
     for run_id, names in (("training", row.overlays("paper")), ("evaluating", [*row.overlays("paper"), "evaluate"])):
         files = ", ".join(f"'{bundle / 'configs' / name}.json'" for name in names)
-        typer.echo(
-            f'python -m monai.bundle run {run_id} --config_file "[{files}]" --bundle_root {bundle} --dataset_dir DIR'
-        )
+        echo(f'python -m monai.bundle run {run_id} --config_file "[{files}]" --bundle_root {bundle} --dataset_dir DIR')
 
 
 @app.command()
@@ -84,8 +83,8 @@ def run(
     given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
     results = run_experiment(find_row(bundle, name), bundle, data, output, seeds=parse_seeds(seeds), preset=preset,
                              layout=layout, settings=given)  # fmt: skip
-    typer.echo(format_results(results))
-    typer.echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
+    echo(format_results(results), lines=True)
+    echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
 
 
 @app.command()
@@ -105,8 +104,8 @@ def evaluate(
 
     readings = evaluate_released(dataset, checkpoint, bundle, data, output, preset=preset, layout=layout,
                                  settings=parse_settings(settings, weights))  # fmt: skip
-    typer.echo(format_readings(readings))
-    typer.echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
+    echo(format_readings(readings), lines=True)
+    echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from qfae_monai.screen import echo
+
 
 def export(
     checkpoint: Path = typer.Option(..., help="model.pt of a training with the same preset."),
@@ -31,9 +33,9 @@ def export(
         settings["weights_dir"] = str(weights)
     written = write_graph(read_source(bundle, checkpoint, graph, preset=preset, settings=settings), output)
     for file in written.files:
-        typer.echo(f"{file}: {file.stat().st_size / 2**20:.1f} MB")
+        echo(f"{file}: {file.stat().st_size / 2**20:.1f} MB")
     differences = ", ".join(f"{name} {value:.1e}" for name, value in written.differences.items())
-    typer.echo(f"largest difference from PyTorch: {differences}")
+    echo(f"largest difference from PyTorch: {differences}")
 
 
 def _settings(given: list[str]) -> dict[str, Any]:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from qfae_monai.cli.quick_imports import quick_imports
+from qfae_monai.cli.rates import rate
+from qfae_monai.cli.signals import INTERRUPTED
+from qfae_monai.files import one_writer
+from qfae_monai.screen import echo, printable
 
 if TYPE_CHECKING:
     from qfae_monai.predict.cohort import Outcome
@@ -29,11 +31,12 @@ class Runtime(str, Enum):
 
 
 BUNDLE = Path("bundles/qfae")
-SOME_FAILED, INTERRUPTED, TERMINATED = 3, 130, 143
+SOME_FAILED = 3
 WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
 
 def predict(
+    context: typer.Context,
     input_: Path = typer.Option(..., "-i", "--input", help="DICOM folder or .zip, volume, image, or folder of many."),
     output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study."),
     checkpoint: Path = typer.Option(Path("bundles/qfae/models/model.pt"), help="What a training wrote."),
@@ -44,8 +47,12 @@ def predict(
     device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ...; default: cuda where there is one."),
     batch_size: int | None = typer.Option(None, min=1, help="Slices in one forward pass."),
     weights: Path | None = typer.Option(None, help="Folder of pretrained weights; default: the bundle's."),
-    false_positive_rate: float = typer.Option(0.05, min=0, max=1, help="Of normal volumes and slices, for thresholds."),
-    pixel_false_positive_rate: float = typer.Option(0.01, min=0, max=1, help="Of normal pixels, for the mask."),
+    false_positive_rate: float = typer.Option(
+        0.05, callback=rate, help="Of normal volumes and slices, for thresholds; above 0, below 1."
+    ),
+    pixel_false_positive_rate: float = typer.Option(
+        0.01, callback=rate, help="Of normal pixels, for the mask; above 0, below 1."
+    ),
     report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
     dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
     anonymous: bool = typer.Option(False, "--anonymous", help="DICOM objects without the patient's identity."),
@@ -60,7 +67,7 @@ def predict(
     """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
 
     Exit code 0: all studies are done; 1: nothing could be started; 3: some studies failed, the others are done;
-    130 or 143: interrupted.
+    129, 130 or 143: the terminal closed, interrupted, terminated.
     What is complete from an earlier run is kept.
     """
     with quick_imports():
@@ -68,9 +75,9 @@ def predict(
         from qfae_monai.predict.result import remove_unfinished
         from qfae_monai.predict.studies import find_studies
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that unfinished folders are removed
     if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
         raise ValueError(f"{output}: expected an output outside of the input {input_}, got one within it")
+    context.with_resource(one_writer(output))  # until the command ends
     studies = find_studies(input_, series=series, allow=allow or ())
     settings: dict[str, Any] = {
         "false_positive_rate": false_positive_rate,
@@ -83,7 +90,6 @@ def predict(
     made_of = {"checkpoint": checkpoint, "preset": preset, "overlays": config or [], "onnx": graph}
     models = _models(studies, bundle, {**made_of, "settings": settings})
     extras = _extras(studies, output, dicom=dicom, anonymous=anonymous, key=key, region=region)
-    output.mkdir(parents=True, exist_ok=True)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
@@ -96,7 +102,7 @@ def predict(
         from qfae_monai.report.prediction_page import write_prediction_page
 
         write_prediction_page(output)
-    typer.echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}")
+    echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}")
     if counts["failed"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -108,7 +114,7 @@ def _models(studies: list[Study], bundle: Path, made_of: dict[str, Any]) -> dict
     kinds = sorted({study.kind == "image" for study in studies})
     models = {images: Model(bundle, **made_of, images=images) for images in kinds}
     if any(model.calibration is None for model in models.values()):
-        typer.echo(
+        echo(
             f"{made_of['checkpoint'].parent / 'calibration.json'} is missing: scores without thresholds, p-values and "
             "masks (run `calibrating`)",
             err=True,
@@ -142,7 +148,7 @@ def _predict_all(
 
     with tqdm(total=len(studies), desc="studies", unit="study", disable=None) as bar:
         for study in studies:
-            with tqdm(desc=study.name, unit="slice", leave=False, disable=None) as slices:
+            with tqdm(desc=printable(study.name), unit="slice", leave=False, disable=None) as slices:
 
                 def progress(done: int, total: int, slices: Any = slices) -> None:
                     slices.total = total
@@ -150,7 +156,7 @@ def _predict_all(
 
                 outcome = predict_study(study, models[study.kind == "image"], output, progress=progress, **how)
             outcomes.append(outcome)
-            bar.write(_line(study, outcome))
+            bar.write(printable(_line(study, outcome)))
             bar.update()
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qfae_monai.screen import echo
+
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
@@ -40,8 +42,8 @@ def tune(
         best = max(found, key=lambda size: found[size])
         remember(signature(purpose, network, config.get_parsed_content(distance), device), best)
         for size, rate in found.items():
-            typer.echo(f"{purpose}, {size} at a time: {rate:.2f} images/s{', the best' if size == best else ''}")
-    typer.echo(f"kept in {TUNED_FILE}; used by `monai.bundle run ... --tuned true`")
+            echo(f"{purpose}, {size} at a time: {rate:.2f} images/s{', the best' if size == best else ''}")
+    echo(f"kept in {TUNED_FILE}; used by `monai.bundle run ... --tuned true`")
 
 
 def _read(bundle: Path, preset: str, settings: list[str]) -> ConfigParser:

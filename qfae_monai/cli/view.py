@@ -9,6 +9,8 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.screen import echo
+
 TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")  # would take over the terminal, and show nothing
 
 
@@ -28,13 +30,13 @@ def view(
     folder = OutputFolder(output)
     with ViewerServer(folder, host, port) as server:
         count = len(folder.listing()["studies"])
-        typer.echo(f"{count} {'study' if count == 1 else 'studies'} at {server.url} (Ctrl-C ends)")
+        echo(f"{count} {'study' if count == 1 else 'studies'} at {server.url} (Ctrl-C ends)")
         if browser:
             _open(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            typer.echo("ended")
+            echo("ended")
 
 
 def _open(url: str) -> None:

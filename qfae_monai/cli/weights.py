@@ -9,6 +9,8 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.screen import echo
+
 app = typer.Typer(no_args_is_help=True, help="Pretrained weights: list, fetch, check, import.")
 
 
@@ -38,10 +40,10 @@ def fetch(
     from qfae_monai.weights import fetch_weights, find_entry
     from qfae_monai.weights.checksums import SUMS_FILE, read_sums
 
-    typer.echo(f"licence: {find_entry(name).licence}")
+    echo(f"licence: {find_entry(name).licence}")
     path = fetch_weights(name, output)
-    typer.echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {read_sums(path.parent)[path.name]}")
-    typer.echo(f"recorded in {path.with_name(SUMS_FILE)}")
+    echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {read_sums(path.parent)[path.name]}")
+    echo(f"recorded in {path.with_name(SUMS_FILE)}")
 
 
 @app.command()
@@ -52,7 +54,7 @@ def check(folder: Path = typer.Argument(help="Folder with a SHA256SUMS.")) -> No
     result = check_folder(folder)
     for word in ("unchanged", "changed", "missing", "unlisted"):
         for name in getattr(result, word):
-            typer.echo(f"{word:9}  {name}")
+            echo(f"{word:9}  {name}")
     if not result.passed:
         raise ValueError(f"{folder}: {len(result.changed)} changed and {len(result.missing)} missing files")
 
@@ -75,10 +77,10 @@ def import_checkpoint(
     save_checkpoint(output, state)
     parameters = sum(weight.numel() for weight in state.values())
     trunk = "with" if any(TRUNK in name for name in state) else "without"
-    typer.echo(f"wrote {output}: {len(state)} tensors, {parameters:,} parameters, {trunk} trunk")
+    echo(f"wrote {output}: {len(state)} tensors, {parameters:,} parameters, {trunk} trunk")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from qfae_monai.files import whole_file, write_whole
+
 SHAPE = (64, 64, 24)
 SPACING = (3.0, 3.0, 5.0)
 """Voxel size in mm: a head of about 190 x 190 x 120 mm."""
@@ -76,13 +78,13 @@ def write_phantom_cohort(
             entry = {"case": case}
             for key, array in (("image", np.rint(image).astype(np.int16)), ("label", mask)):
                 path = folder / key / f"{case}.nii.gz"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                nib.save(nib.Nifti1Image(array, affine), path)
+                with whole_file(path) as partial:
+                    nib.save(nib.Nifti1Image(array, affine), partial)
                 entry[key] = str(path.relative_to(folder))
             sections[section].append(entry)
     datalist = folder / "dataset.json"
     header = {"name": "head phantoms", "description": f"seed {seed}", "labels": {"0": "normal", "1": "lesion"}}
-    datalist.write_text(json.dumps({**header, **sections}, indent=1) + "\n")
+    write_whole(datalist, json.dumps({**header, **sections}, indent=1) + "\n")
     return datalist
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,13 +19,13 @@ from safetensors.torch import save_file
 
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.data.volume_slices import VolumeSlices
+from qfae_monai.files import PARTIAL, whole_file
 
 __all__ = ["SliceStore", "StoredSlices"]
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
-UNFINISHED = ".part"
 ABANDONED = 24 * 3600
 """Age in seconds from which a file under its temporary name is what a killed writer left behind."""
 
@@ -84,7 +83,7 @@ class SliceStore:
         self.cut = cut
         self.recipe = fingerprint(cut)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob(f"*{UNFINISHED}"):
+        for path in self.folder.glob(f"{PARTIAL}*"):
             _remove_abandoned(path)
 
     def __call__(self, entry: dict[str, Any]) -> StoredSlices:
@@ -116,14 +115,10 @@ def _write(slices: VolumeSlices, path: Path) -> None:
         for name in ("image", "slice_index", "label", "image_label")
         if (tensor := getattr(slices, name)) is not None
     }
-    unfinished = path.with_name(f"{path.stem}-{uuid4().hex}{UNFINISHED}")
-    try:
-        save_file(tensors, unfinished, metadata={"skipped": json.dumps(slices.skipped)})
-        with unfinished.open("rb+") as file:
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata={"skipped": json.dumps(slices.skipped)})
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _remove_abandoned(path: Path) -> None:

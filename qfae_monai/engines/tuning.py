@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from qfae_monai.files import write_whole
 from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import QFAE
 
@@ -59,8 +60,7 @@ def remember(key: str, best: int, path: Path | None = None) -> None:
     """Keep the best size under a signature, beside those of other networks."""
     path = TUNED_FILE if path is None else path
     known = json.loads(path.read_text()) if path.is_file() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**known, key: best}, indent=2, sort_keys=True) + "\n")
+    write_whole(path, json.dumps({**known, key: best}, indent=2, sort_keys=True) + "\n")
 
 
 def tuned_forward_batch(network: QFAE, distance: PerceptualLoss, device: torch.device, path: Path | None = None) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import csv_text, read_csv, write_whole
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -23,9 +21,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a table as CSV, complete or not at all; None is an empty cell."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_whole(path, text.getvalue())
+    write_whole(path, csv_text([header, *rows]))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -45,8 +41,7 @@ def read_scores(path: Path) -> tuple[NDArray, NDArray]:
         FileNotFoundError: if there is no such file.
         ValueError: if a label is missing or a score is not a number.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: (row["label"], row["case"], int(row["slice"])))
+    rows = sorted(read_csv(path)[1], key=lambda row: (row["label"], row["case"], int(row["slice"])))
     unlabelled = [row["case"] for row in rows if row["label"] == ""]
     if unlabelled:
         raise ValueError(f"{path}: expected a label for each image, found {len(unlabelled)} without: {unlabelled[0]}")

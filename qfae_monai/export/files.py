@@ -58,7 +58,7 @@ def write_graph(source: ExportSource, path: str | os.PathLike) -> WrittenGraph:
         written = sorted(partial.iterdir(), reverse=True)  # weights before the graph that names them
         return WrittenGraph(tuple(file.replace(path.with_name(file.name)) for file in written)[::-1], found)
     finally:
-        shutil.rmtree(partial)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def largest_differences(source: ExportSource, path: Path) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from qfae_monai.files import whole_file
 from qfae_monai.handlers.ranks import is_writer
 
 
@@ -68,8 +69,6 @@ class WholeCheckpoints:
     def _write(self, name: str) -> Path:
         path = self.save_dir / name
         if is_writer():
-            self.save_dir.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".part")
-            torch.save({key: part.state_dict() for key, part in self.save_dict.items()}, unfinished)
-            unfinished.replace(path)
+            with whole_file(path) as partial:
+                torch.save({key: part.state_dict() for key, part in self.save_dict.items()}, partial)
         return path

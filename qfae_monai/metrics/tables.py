@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import csv_text, read_csv, write_whole
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
 
 TRIVIAL_COLUMNS = tuple(f"trivial_{name}" for name in TRIVIAL_FEATURES)
@@ -53,12 +51,8 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str
     unknown = {name for row in kept for name in row} - set(columns)
     if unknown:
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got also {', '.join(sorted(unknown))}")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
     kept.sort(key=lambda row: (row["case"], row.get("slice", row.get("lesion", 0))))
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in kept)
-    write_whole(path, text.getvalue())
+    write_whole(path, csv_text([columns, *([_cell(row.get(name)) for name in columns] for row in kept)]))
 
 
 def _cell(value: Any) -> str:
@@ -95,17 +89,11 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Table:
         ValueError: naming file and row, if a column is missing or a cell is not a finite number.
         FileNotFoundError: if there is no such file.
     """
-    with path.open(newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise ValueError(f"{path}: expected columns {', '.join(columns)}; missing {', '.join(missing)}")
-        rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: expected {len(header)} cells, got {len(row)}")
-    cells = {name: [row[header.index(name)] for row in rows] for name in columns}
+    header, rows = read_csv(path)
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise ValueError(f"{path}: expected columns {', '.join(columns)}; missing {', '.join(missing)}")
+    cells = {name: [row[name] for row in rows] for name in columns}
     return Table(
         {
             name: np.array(column, dtype=np.str_) if name in TEXT_COLUMNS else _numbers(path, name, column)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import shutil
@@ -21,6 +19,7 @@ from qfae_monai.data import Series
 from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.data.prepare.privacy import without_identifiers
 from qfae_monai.data.prepare.source import Source
+from qfae_monai.files import csv_text
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, check_own, read_scores, save_volume, scores_of, whole_folder
@@ -147,11 +146,7 @@ def write_summary(output: Path, outcomes: Iterable[Outcome], model: Model) -> di
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "kept", "failed")}
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
     write_whole(output / "summary.json", json.dumps(content, indent=1) + "\n")
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_whole(output / "summary.csv", stream.getvalue())
+    write_whole(output / "summary.csv", csv_text([COLUMNS, *(row.values() for row in rows)]))
     return counts
 
 

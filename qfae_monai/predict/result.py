@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.files import whole_file
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 
@@ -104,7 +105,8 @@ def save_volume(path: Path, pixels: NDArray, affine: NDArray) -> None:
     image.set_qform(affine, code=1)
     image.set_sform(affine, code=1)
     image.header.set_xyzt_units("mm")
-    nib.save(image, path)
+    with whole_file(path) as partial:
+        nib.save(image, partial)
 
 
 def _known(value: float) -> float | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import csv_text, write_whole
 from qfae_monai.handlers.ranks import is_writer
 
 Row = dict[str, Any]
@@ -23,15 +21,11 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV whole or not at all; a column for each name that any row has, floats with six digits."""
     kept = list(rows)
     columns = list(dict.fromkeys(name for row in kept for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in kept)
-    write_whole(path, text.getvalue())
+    write_whole(path, csv_text([columns, *([_cell(row.get(name)) for name in columns] for row in kept)]))
 
 
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _cell(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 class Curves:

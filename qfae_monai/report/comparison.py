@@ -13,6 +13,7 @@ from qfae_monai.metrics.intervals import paired_difference
 from qfae_monai.report.evaluation import LEVEL, without_nan
 from qfae_monai.report.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.report.run_folder import RunFolder
+from qfae_monai.screen import printable
 
 
 def compare(
@@ -78,8 +79,8 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
     a, b = comparison["a"], comparison["b"]
     counts, level = comparison["counts"], comparison["bootstrap"]["level"]
     lines = [
-        f"a: {a['name']} ({a['folder']})",
-        f"b: {b['name']} ({b['folder']})",
+        f"a: {printable(a['name'])} ({printable(a['folder'])})",
+        f"b: {printable(b['name'])} ({printable(b['folder'])})",
         f"{counts['cases']} cases of {counts['patients']} patients",
         "",
         f"{'':<36}{'a':>8}{'b':>8}{'b - a':>9}   {f'{level:.0%} interval':<20}{'p':>6}",

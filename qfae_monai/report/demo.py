@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qfae_monai.files import whole_file
+
 WORDS = {"auroc": "AUROC", "average_precision": "AP", "aupro": "AUPRO"}
 ROWS = ("input", "reconstruction", "anomaly map", "lesion mask")
 
@@ -59,6 +61,5 @@ def save_montage(path: Path, columns: Sequence[Sequence[NDArray]], titles: Seque
         for y, (pixels, (colours, low, high)) in enumerate(zip(column, styles, strict=True)):
             axes[y, x].imshow(np.rot90(pixels), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
             axes[y, x].set(xticks=[], yticks=[], ylabel=ROWS[y] if x == 0 else "", title=title if y == 0 else "")
-    unfinished = path.with_suffix(".part")
-    figure.savefig(unfinished, format="png", dpi=110)
-    unfinished.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)

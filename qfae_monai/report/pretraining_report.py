@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from markupsafe import Markup
 
+from qfae_monai.files import read_csv
 from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.report.figures import curve_figure
 from qfae_monai.report.rendering import write_page
@@ -59,19 +59,14 @@ def write_pretraining_page(folder: Path, weights: Path) -> Path:
     Raises:
         FileNotFoundError: if one of them is missing.
     """
-    rows = _rows(folder / "curves.csv")
+    rows = read_csv(folder / "curves.csv")[1]
     return write_page(
         folder / "report.html",
         "pretraining.html.jinja",
         card=json.loads(weights.with_suffix(".json").read_text(encoding="utf-8")),
         plots=[(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))],
-        flagged=_rows(folder / "flagged.csv"),
+        flagged=read_csv(folder / "flagged.csv")[1],
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _plot(rows: list[dict[str, Any]], name: str, title: str) -> Markup:

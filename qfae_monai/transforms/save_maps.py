@@ -11,6 +11,8 @@ import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
 
+from qfae_monai.files import whole_file
+
 __all__ = ["SaveMapsD", "SaveMapsDict", "SaveMapsd"]
 
 
@@ -18,13 +20,8 @@ class WholeFileWriter(NibabelWriter):
     """MONAI's NIfTI writer, through a temporary name that is renamed when the file is complete."""
 
     def write(self, filename: str | os.PathLike, verbose: bool = False, **kwargs: Any) -> None:
-        path = Path(filename)
-        unfinished = path.with_name(f"unfinished-{path.name}")
-        try:
-            super().write(unfinished, verbose=verbose, **kwargs)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with whole_file(Path(filename)) as partial:
+            super().write(partial, verbose=verbose, **kwargs)
 
 
 class SaveMapsd(MapTransform):

@@ -10,7 +10,17 @@ from typing import Any
 SCORES = "scores.json"
 IMAGE, ANOMALY_MAP, MASK = "image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz"
 FILES = (IMAGE, ANOMALY_MAP, MASK, SCORES)
-ROW = ("kind", "score", "p_value", "above_threshold")
+PLAIN: dict[str, tuple[type, ...]] = {
+    "kind": (str, type(None)),
+    "score": (int, float),
+    "p_value": (int, float, type(None)),
+    "above_threshold": (bool, type(None)),
+}
+"""Columns of the list, and what each may be."""
+
+MAX_BYTES = 64 << 20  # of a JSON file: ours have a hundred bytes a slice or study
+MAX_DEPTH = 20  # of its lists and objects: ours have four
+TOO_DEEP = f"expected lists and objects at most {MAX_DEPTH} deep, got deeper ones"
 
 
 class OutputFolder:
@@ -42,10 +52,18 @@ class OutputFolder:
             )
 
     def listing(self) -> dict[str, Any]:
-        """{"folder", "studies": complete ones, highest score first, "failed": [{"study", "reason"}]}."""
+        """{"folder", "studies": complete ones, highest score first, "failed": [{"study", "reason"}]}.
+
+        A folder that is there no longer, or is closed to this process, is the one that failed.
+        """
         rows: list[dict[str, Any]] = []
         failed: list[dict[str, Any]] = []
-        for name in self._names():
+        try:
+            names = self._names()
+        except OSError as error:
+            names = []
+            failed.append({"study": self.path.name, "reason": f"the folder cannot be read: {error.strerror or error}"})
+        for name in names:
             row = self._row(name)
             if isinstance(row, str):
                 failed.append({"study": name, "reason": row})
@@ -64,7 +82,10 @@ class OutputFolder:
         path = self.file(study, SCORES)
         if path is None or isinstance(self._row(study), str):
             return None
-        return {**_read(path), "study": study, "has_mask": self.file(study, MASK) is not None}
+        try:
+            return {**_read(path), "study": study, "has_mask": self.file(study, MASK) is not None}
+        except (ValueError, OSError):  # replaced or removed just now
+            return None
 
     def file(self, study: str, name: str) -> Path | None:
         """Path of one of the four files; None for anything else, whatever `study` and `name` may spell."""
@@ -105,7 +126,10 @@ class OutputFolder:
             return f"{SCORES}: {error}"
         if not isinstance(scores.get("score"), (int, float)) or not isinstance(scores.get("slices"), list):
             return f"{SCORES}: expected a score and slices, got {', '.join(scores) or 'nothing'}"
-        return {"study": name, **{key: scores.get(key) for key in ROW}}
+        for key, kinds in PLAIN.items():
+            if not isinstance(scores.get(key), kinds):
+                return f"{SCORES}: expected no {type(scores[key]).__name__} as {key}"
+        return {"study": name, **{key: scores.get(key) for key in PLAIN}}
 
     def _failed(self) -> list[dict[str, Any]]:
         """Studies that the run's summary calls failed."""
@@ -121,11 +145,37 @@ class OutputFolder:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """An object of JSON; NaN and infinities, which browsers do not read, become None."""
-    content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None, parse_float=_finite)
+    """An object of JSON; NaN and infinities, which browsers do not read, become None.
+
+    Raises:
+        ValueError: if it is none, or larger or nested more deeply than results are.
+    """
+    with path.open("rb") as stream:
+        text = stream.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"expected at most {MAX_BYTES >> 20} MiB, got more")
+    try:
+        content = json.loads(text.decode("utf-8"), parse_constant=lambda _: None, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, got {type(content).__name__}")
+    if _is_deep(content):
+        raise ValueError(TOO_DEEP)
     return content
+
+
+def _is_deep(content: Any) -> bool:
+    """Whether writing it again could end in a RecursionError; found without recursion.
+
+    >>> _is_deep({"slices": [{"score": 1.0}]}), _is_deep(json.loads(30 * "[" + 30 * "]"))
+    (False, True)
+    """
+    level = [content]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [item for item in level if isinstance(item, (dict, list))]
+        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
+    return bool(level)
 
 
 def _finite(text: str) -> float | None:

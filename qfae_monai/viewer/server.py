@@ -5,17 +5,19 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-import shutil
+import os
 import socket
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from qfae_monai.screen import printable
+from qfae_monai.viewer.connections import TIMEOUT, BoundedConnections
 from qfae_monai.viewer.output_folder import SCORES, OutputFolder
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+PART = 1 << 16  # bytes
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
@@ -43,7 +46,7 @@ HEADERS = {
 }
 
 
-class ViewerServer(ThreadingMixIn, TCPServer):
+class ViewerServer(BoundedConnections, TCPServer):
     """A listening server; `serve_forever` answers.
 
     Args:
@@ -55,7 +58,6 @@ class ViewerServer(ThreadingMixIn, TCPServer):
         OSError: if the port is taken or the host is not this machine, naming both.
     """
 
-    daemon_threads = True
     allow_reuse_address = sys.platform != "win32"  # there it would let two servers share a port
 
     def __init__(self, output: OutputFolder, host: str, port: int) -> None:
@@ -87,18 +89,38 @@ class ViewerServer(ThreadingMixIn, TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that leaves early is no error; anything else goes to the log."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             logger.exception("a request failed")
 
 
 class ViewerHandler(BaseHTTPRequestHandler):
     """Answers GET and HEAD; every other method gets 501."""
 
+    timeout = TIMEOUT
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "qfae", ""
     server: ViewerServer
 
+    def handle_one_request(self) -> None:
+        self._begun = False
+        with self.server.expected_soon(self.connection):
+            super().handle_one_request()
+
     def do_GET(self) -> None:
+        self.server.is_here(self.connection)
+        try:
+            self._answer()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+        except OSError:  # a file or folder went away between two looks at it
+            if self._begun:
+                self.close_connection = True
+            else:
+                self.send_error(HTTPStatus.NOT_FOUND, "it is no longer there")
+
+    do_HEAD = do_GET
+
+    def _answer(self) -> None:
         if not self.server.knows(self.headers.get("Host")):
             self.send_error(HTTPStatus.FORBIDDEN, "this host name is not served")
             return
@@ -110,8 +132,6 @@ class ViewerHandler(BaseHTTPRequestHandler):
             self._send_json(self.server.output.listing())
         else:
             self._send_study_file(path)
-
-    do_HEAD = do_GET
 
     def _send_study_file(self, path: str) -> None:
         """`/studies/<study>/<file>`; split before decoding, so that no escaped slash makes a path of a name."""
@@ -136,11 +156,17 @@ class ViewerHandler(BaseHTTPRequestHandler):
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as stream:
-            self._head(path.stat().st_size, "application/gzip")
-            if self.command != "HEAD":
-                shutil.copyfileobj(stream, self.wfile)
+            size = os.fstat(stream.fileno()).st_size
+            self._head(size, "application/gzip")
+            left = 0 if self.command == "HEAD" else size
+            while left and (part := stream.read(min(left, PART))):
+                self.wfile.write(part)
+                left -= len(part)
+        if left:  # it was cut meanwhile: the browser sees that it did not get all
+            self.close_connection = True
 
     def _head(self, length: int, kind: str) -> None:
+        self._begun = True
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))
@@ -152,7 +178,7 @@ class ViewerHandler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        logger.debug("%s %s", self.address_string(), format % arguments)
+        logger.debug("%s %s", self.address_string(), printable(format % arguments))
 
 
 def _is_address(name: str) -> bool:

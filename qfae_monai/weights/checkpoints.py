@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from qfae_monai.files import whole_file
 from qfae_monai.weights.matching import Trunk, load_matching
 
 SAFETENSORS = ".safetensors"
@@ -37,16 +37,11 @@ def save_checkpoint(
         raise ValueError(f"{path}: expected a plain state dict of tensors for {SAFETENSORS}, found {_describe(state)}")
     if path.suffix != SAFETENSORS and metadata:
         raise ValueError(f"{path}: expected {SAFETENSORS}, which alone holds metadata")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
-    try:
+    with whole_file(path) as partial:
         if path.suffix == SAFETENSORS:
             _save_tensors(partial, state, metadata)
         else:
             torch.save(dict(state), partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | os.PathLike, key: str = "model") -> dict[str, Tensor]:

@@ -8,7 +8,8 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+
+from qfae_monai.files import write_whole
 
 SUMS_FILE = "SHA256SUMS"
 CHUNK = 1 << 20  # bytes
@@ -71,9 +72,7 @@ def record_sum(path: Path) -> str:
     sums = read_sums(path.parent)
     sums[path.name] = sha256_of(path)
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    partial = path.with_name(f".{SUMS_FILE}.{uuid4().hex}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path.with_name(SUMS_FILE))
+    write_whole(path.with_name(SUMS_FILE), text)
     return sums[path.name]
 
 

@@ -24,6 +24,7 @@ from monai.transforms import Compose, LoadImaged, RandFlipd, ScaleIntensityRange
 
 from qfae_monai.data import SliceDataset
 from qfae_monai.data import slice_store as module
+from qfae_monai.files import PARTIAL
 
 SHAPE = (6, 5, 8)
 KEYS = ("image", "label")
@@ -231,7 +232,7 @@ def test_killed_writer_leaves_nothing_that_is_read(data: list[dict[str, Any]], t
     command = [sys.executable, "-c", KILLED, data[1]["image"], str(tmp_path / "store")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
     (left,) = (tmp_path / "store").iterdir()
-    assert left.suffix == ".part"
+    assert left.name.startswith(PARTIAL)
     assert same(dataset(data, tmp_path / "store"), dataset(data, None))
     assert left.exists()  # its writer could still be at work
     os.utime(left, (time.time() - 2 * module.ABANDONED,) * 2)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from qfae_monai import cli
 from qfae_monai.cli import app
 from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.predict import cohort
+from tests.bundles.conftest import BUNDLE
 from tests.data.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
@@ -237,3 +242,28 @@ def test_a_calibration_of_another_checkpoint_is_one_line(
     result = run(inputs / "a.nii.gz", tmp_path / "out", "--checkpoint", str(folder / "model.pt"))
     assert isinstance(result.exception, ValueError)
     assert "calibrating" in str(result.exception)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
+    name: str, inputs: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = getattr(signal, name)
+    save = cohort.save_volume
+
+    def hit(path: Path, *arguments: Any) -> None:
+        save(path, *arguments)
+        if path.parent.name.startswith(".c."):  # the third study, half-way
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(cohort, "save_volume", hit)
+    command = ["predict", "-i", str(inputs), "-o", str(tmp_path / "out"), "--checkpoint", str(checkpoint)]
+    monkeypatch.setattr(sys, "argv", ["qfae", *command, "--preset", "tiny", "--bundle", str(BUNDLE)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 128 + number
+    rows = json.loads((tmp_path / "out" / "summary.json").read_text())["studies"]
+    done = {row["study"] for row in rows if row["status"] == "done"}
+    assert "a" in done
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*done, "summary.json", "summary.csv"}

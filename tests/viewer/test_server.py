@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import select
+import shutil
 import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from threading import Thread, active_count
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from qfae_monai.viewer import connections, output_folder
+from qfae_monai.viewer.connections import CONNECTIONS
 from qfae_monai.viewer.output_folder import OutputFolder
-from qfae_monai.viewer.server import PAGE_FILES, STATIC, ViewerServer
+from qfae_monai.viewer.server import PAGE_FILES, STATIC, ViewerHandler, ViewerServer
+from tests.viewer.output_factory import make_output
 
 
 def ask(server: ViewerServer, path: str, *, method: str = "GET", host: str | None = None) -> tuple[HTTPResponse, bytes]:
@@ -134,3 +144,126 @@ def test_niivue_is_the_published_file_with_its_licence() -> None:
     assert found is not None
     assert sha256(STATIC.joinpath("niivue/niivue.umd.js").read_bytes()).hexdigest() == found[1]
     assert "BSD 2-Clause" in STATIC.joinpath("niivue/LICENSE").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ViewerServer]:
+    """A server of one study of its own, which a test may spoil."""
+    make_output(tmp_path / "output", ["a", "b"])
+    with ViewerServer(OutputFolder(tmp_path / "output"), "127.0.0.1", 0) as running:
+        Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def connect(server: ViewerServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]))
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the server ends the connection within ten seconds."""
+    client.settimeout(10)
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_who_sends_nothing_is_left(own_server: ViewerServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ViewerHandler, "timeout", 0.2)
+    for sent in (b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: 127"):
+        with connect(own_server) as client:
+            client.sendall(sent)
+            assert ended(client), sent
+
+
+def test_who_sends_a_byte_now_and_then_is_left_as_well(
+    own_server: ViewerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "TIMEOUT", 0.5)
+    with connect(own_server) as client:
+        start = time.monotonic()
+        with suppress(ConnectionError):  # each byte would begin the pause anew
+            while time.monotonic() < start + 10:
+                client.sendall(b"G")
+                time.sleep(0.1)
+                if select.select([client], [], [], 0)[0]:
+                    break
+        assert time.monotonic() - start < 8
+        assert ended(client)
+
+
+def test_connections_are_bounded_and_free_again(own_server: ViewerServer) -> None:
+    before = active_count()
+    clients = [connect(own_server) for _ in range(CONNECTIONS)]
+    deadline = time.monotonic() + 10
+    while active_count() < before + CONNECTIONS and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with connect(own_server) as one_more:
+        assert ended(one_more)
+    assert active_count() <= before + CONNECTIONS
+    for client in clients:
+        client.close()
+    deadline = time.monotonic() + 10
+    while active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ask(own_server, "/studies.json")[0].status == 200
+
+
+def test_a_folder_that_went_away_is_a_sentence(
+    own_server: ViewerServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ask(own_server, "/studies/a/image.nii.gz")[0].status == 200
+    shutil.rmtree(tmp_path / "output")
+    answer, body = ask(own_server, "/studies.json")
+    listing = json.loads(body)
+    assert (answer.status, listing["studies"]) == (200, [])
+    assert listing["failed"][0]["reason"].startswith("the folder cannot be read: No such file")
+    for name in ("image.nii.gz", "scores.json"):
+        assert ask(own_server, f"/studies/a/{name}")[0].status == 404
+    assert not caplog.records
+
+
+def test_a_file_that_goes_away_between_two_looks_is_not_found(
+    own_server: ViewerServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(OutputFolder, "file", lambda self, study, name: self.path / "gone.nii.gz")
+    answer, body = ask(own_server, "/studies/a/image.nii.gz")
+    assert answer.status == 404
+    assert b"no longer there" in body
+    assert not caplog.records
+
+
+def test_deeply_nested_results_are_one_studys_fault(own_server: ViewerServer, tmp_path: Path) -> None:
+    deep = 100_000 * "[" + 100_000 * "]"
+    path = tmp_path / "output" / "a" / "scores.json"
+    for spoilt in (deep, f'{{"score": 1, "slices": {deep}}}', 90 * '{"a":' + "1" + 90 * "}"):
+        path.write_text(spoilt)
+        listing = json.loads(ask(own_server, "/studies.json")[1])
+        assert [row["study"] for row in listing["studies"]] == ["b"]
+        reasons = {row["study"]: row["reason"] for row in listing["failed"]}
+        assert "expected lists and objects at most 20 deep" in reasons["a"]
+        assert ask(own_server, "/studies/a/scores.json")[0].status == 404
+    (tmp_path / "output" / "summary.json").write_text(f'{{"studies": {deep}}}')
+    assert json.loads(ask(own_server, "/studies.json")[1])["studies"]
+
+
+@pytest.mark.parametrize("spoilt", [{"kind": [[]]}, {"p_value": "1"}, {"above_threshold": {"a": 1}}, {"score": "1"}])
+def test_values_of_another_kind_are_one_studys_fault(
+    own_server: ViewerServer, tmp_path: Path, spoilt: dict[str, Any]
+) -> None:
+    path = tmp_path / "output" / "a" / "scores.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | spoilt))
+    listing = json.loads(ask(own_server, "/studies.json")[1])
+    assert [row["study"] for row in listing["studies"]] == ["b"]
+
+
+def test_a_file_of_results_too_large_to_be_one_is_not_read(
+    own_server: ViewerServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_folder, "MAX_BYTES", 1 << 20)
+    (tmp_path / "output" / "a" / "scores.json").write_bytes(b" " * (1 << 20) + b"{}")
+    listing = json.loads(ask(own_server, "/studies.json")[1])
+    assert {row["study"]: row["reason"] for row in listing["failed"]}[
+        "a"
+    ] == "scores.json: expected at most 1 MiB, got more"

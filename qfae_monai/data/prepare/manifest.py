@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from qfae_monai.files import csv_text
 
 __all__ = ["COLUMNS", "REFUSED_COLUMNS", "datalist_text", "table_text"]
 
@@ -23,11 +23,7 @@ SECTIONS = {"train": "training", "valid": "validation", "test": "test"}
 
 def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
     """CSV of rows; a row without a value for a column leaves it empty."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text([columns, *([row.get(column) for column in columns] for row in rows)])
 
 
 def datalist_text(rows: Iterable[dict[str, Any]], name: str, description: str) -> str:

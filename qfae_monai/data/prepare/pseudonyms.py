@@ -75,9 +75,7 @@ def read_or_create_key(path: Path, output: Path) -> bytes:
         raise ValueError(f"{path}: expected a key file outside of the output {output}, which may be passed on.")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
+        _create_key(path)
     try:
         key = bytes.fromhex(path.read_text().strip())
     except ValueError:
@@ -85,3 +83,14 @@ def read_or_create_key(path: Path, output: Path) -> bytes:
     if len(key) < KEY_BYTES:
         raise ValueError(f"{path}: expected a key of {2 * KEY_BYTES} hexadecimal digits, got another file.")
     return key
+
+
+def _create_key(path: Path) -> None:
+    """A new key; whole or absent, and never in place of one that another run has just made."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(KEY_BYTES) + "\n")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

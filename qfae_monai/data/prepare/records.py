@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.prepare.files import PARTIAL, write_whole
 from qfae_monai.data.prepare.source import SPLITS
+from qfae_monai.files import LOCK, PARTIAL, remove_partials, write_whole
 
 __all__ = ["begin", "read_record", "record_path", "remove_strays", "write_record"]
 
@@ -32,7 +32,7 @@ def begin(output: Path, settings: Mapping[str, Any]) -> None:
     path = output / FOLDER / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if not path.exists():
-        if output.exists() and any(output.iterdir()):
+        if output.exists() and any(entry.name != LOCK for entry in output.iterdir()):
             raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another.")
         write_whole(path, text)
         return
@@ -90,7 +90,6 @@ def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tupl
         for folder, _, names in os.walk(output / top):
             for name in names:
                 path = os.path.join(folder, name)
-                if path not in kept and (name.endswith(PARTIAL) or OURS.fullmatch(name)):
+                if path not in kept and (name.startswith(PARTIAL) or OURS.fullmatch(name)):
                     os.unlink(path)
-    for partial in output.glob(f".*{PARTIAL}"):
-        partial.unlink()
+    remove_partials(output)

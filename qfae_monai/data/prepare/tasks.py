@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
+from qfae_monai.screen import guard_messages
+
 __all__ = ["run_tasks", "task_backend"]
 
 Item = TypeVar("Item")
@@ -48,8 +50,14 @@ def run_tasks(function: Callable[[Item], Result], items: Sequence[Item], *, desc
     """
     if not items:
         return
-    results = Parallel(return_as="generator_unordered")(delayed(function)(item) for item in items)
+    results = Parallel(return_as="generator_unordered")(delayed(_guarded)(function, item) for item in items)
     yield from tqdm(results, total=len(items), desc=description, unit="series")
+
+
+def _guarded(function: Callable[[Item], Result], item: Item) -> Result:
+    """The function, in a process whose warnings and logs quote names as those of a command do."""
+    guard_messages()
+    return function(item)
 
 
 def _dask_client(stack: ExitStack, workers: int, dask: str) -> Any:

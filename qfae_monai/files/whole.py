@@ -1,0 +1,71 @@
+"""Files written whole or not at all, and the hash of what was read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+
+__all__ = ["PARTIAL", "remove_partials", "sha256_of_files", "whole_file", "write_whole"]
+
+PARTIAL = ".partial-"  # begins the name of a file that is being written
+KEPT_SUFFIXES = 2  # .nii.gz: writers choose their format by them
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, beside `path` and with its suffixes, that takes its name when the block ends well.
+
+    After any exception, a full disk and an interruption among them, neither it nor half of a file is left, and what was
+    there before stays.
+
+    Args:
+        path: of the file; its folder is made.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with whole_file(Path(folder, "scores.txt")) as partial:
+        ...         count = partial.write_text("0.5")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['scores.txt']
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a name of its own for each write, and short: the file's own may be as long as a name can be
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{token_hex(4)}{''.join(path.suffixes[-KEPT_SUFFIXES:])[-32:]}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write bytes, or text as UTF-8, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed runs left unfinished in a folder; for whoever alone writes into it."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with suppress(OSError):
+            partial.unlink()
+
+
+def sha256_of_files(files: Sequence[Path]) -> str:
+    """SHA-256 of one file; of several, SHA-256 of their SHA-256 digests in the order given."""
+    digests = []
+    for file in files:
+        digest = sha256()
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        digests.append(digest.digest())
+    return digests[0].hex() if len(digests) == 1 else sha256(b"".join(digests)).hexdigest()
