@@ -8,8 +8,8 @@ from typing import Any
 __all__ = ["check_file_name", "is_file_name"]
 
 MAX_BYTES = 200  # file systems take 255, of which suffixes and temporary names need some
-UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u2028\u2029\ud800-\udfff]')
-"""Separators, drives and wildcards of any system, control characters, and halves of characters."""
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\ud800-\udfff]|^[A-Za-z]:")
+"""Separators and drives of any system, control characters, and halves of characters."""
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
 """Devices of Windows, whatever follows behind a dot."""
 
@@ -23,8 +23,6 @@ def is_file_name(text: str) -> bool:
     """
     return (
         bool(text.strip(". "))
-        and text == text.strip()
-        and not text.endswith(".")
         and UNSAFE.search(text) is None
         and RESERVED.fullmatch(text.split(".", maxsplit=1)[0].rstrip()) is None
         and len(text.encode()) <= MAX_BYTES

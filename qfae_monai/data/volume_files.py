@@ -171,7 +171,7 @@ def _check_fits(source: SourceFile, shape: Sequence[int], dtype: np.dtype, decla
 def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, tuple[int, ...], int]:
     """Header, axes as stored, and numbers in a voxel.
 
-    ITK parses the header for the geometry. It is not asked for voxels, so it opens nothing that a header names.
+    ITK parses the header for the geometry. It is never asked for voxels, so nothing that it opens comes out.
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")

@@ -1,7 +1,7 @@
 """Where NRRD and MetaImage headers say that their voxels lie: in their own file, or in one file of the same folder.
 
-What a header names is text from a stranger. No library gets to open it: `qfae_monai.data.voxel_bytes` does, behind the
-check here, and whatever hashes an input hashes these files too.
+What a header names is text from a stranger. Voxels come from nowhere but the file that is checked here: no library is
+asked for them, `qfae_monai.data.voxel_bytes` reads them, and whatever hashes an input hashes that file too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.file_names import is_file_name
@@ -22,6 +23,7 @@ DETACHING_SUFFIXES = (".nrrd", ".mha", ".mhd")
 HEADER_BYTES = 1 << 20  # that a text header may take
 BREAK = rb"(?:\r\n|\r(?!\n)|\n)"
 DATA_FILE = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]*)(?:\r?\n|\Z)", re.MULTILINE | re.IGNORECASE)
+ORDERS: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
 ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "ascii": "text", "text": "text", "txt": "text", "hex": "hex"}
 SPATIAL_KINDS = ("domain", "space", "time")  # of an NRRD's axis, which are no colours
 
@@ -45,7 +47,7 @@ class VoxelPlace:
     lines: int = 0
     skip: int = 0
     encoding: str = "raw"
-    order: str = ""
+    order: Literal["<", ">", ""] = ""
     colours_last: bool = False
 
 
@@ -84,7 +86,6 @@ def _nrrd(source: SourceFile, text: bytes) -> VoxelPlace:
     fields = _fields((line for line in lines if not line.startswith(b"#")), rb"\s*([^:]+?)\s*:(?!=)\s*(.*)")
     _check_axes(source, fields, "dimension")
     encoding = fields.get("encoding", "").lower()
-    order = {"big": ">", "little": "<"}.get(fields.get("endian", "").lower(), "")
     skip = _number(source, fields, "byteskip")
     if encoding not in ENCODINGS or (skip < 0 and encoding != "raw"):
         raise ValueError(
@@ -98,7 +99,7 @@ def _nrrd(source: SourceFile, text: bytes) -> VoxelPlace:
         lines=_number(source, fields, "lineskip"),
         skip=max(skip, 0),
         encoding=ENCODINGS[encoding],
-        order=order,
+        order=ORDERS.get(fields.get("endian", "").lower(), ""),
         colours_last=fields.get("kinds", "").lower().split(" ")[0] in SPATIAL_KINDS,
     )
 
@@ -156,7 +157,7 @@ def _number(source: SourceFile, fields: dict[str, str], key: str) -> int:
 def _beside(source: SourceFile, name: str, key: str) -> Path:
     """The one file that a header names, within its folder. Messages do not repeat the name: it is text of a header."""
     parts = name.removeprefix("./").split("/")
-    if name.split(" ", maxsplit=1)[0].upper() == "LIST" or "%" in name:
+    if name.upper().startswith("LIST") or "%" in name:  # as ITK takes them
         raise ValueError(f"{source.name}: {key}: its voxels or one file with them expected, got several files")
     if not all(is_file_name(part) for part in parts):
         raise ValueError(
