@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients
+from qfae_monai.transforms.images import check_image_memory
 
 SETS = {"train": "Edema_trainingset", "test": "Edema_validationset"}
 VALID_TO_TEST = (115, 1805)
@@ -111,6 +112,7 @@ def _scan(source: Source, index: int) -> str:
 
 def _grey(name: str) -> NDArray[Any]:
     """(H, W), uint8, of an image file."""
+    check_image_memory(name)
     image = cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ValueError(f"{name}: expected an image, got a file that is not.")

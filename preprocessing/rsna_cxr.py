@@ -22,6 +22,7 @@ from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.files import sha256_of_files
 from qfae_monai.data.prepare.reading import read_image_and_mask
+from qfae_monai.file_names import check_file_name
 
 LABELS, CLASSES, IMAGES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv", "stage_2_train_images"
 NORMAL, OPACITY, NOT_NORMAL = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"
@@ -57,7 +58,7 @@ class RsnaCXR(Recipe):
         images = folder / IMAGES
         sources = []
         for name, kind in sorted(classes.items()):
-            path = images / f"{name}.dcm"
+            path = images / f"{check_file_name(name, f'{folder / CLASSES}, patientId')}.dcm"
             refusal = "" if path.is_file() else f"{path}: expected the image of an id in {CLASSES}, found none."
             if self.variant == "corrected" and name not in people:
                 refusal = refusal or f"{path}: expected its person in the mapping, found none."

@@ -69,6 +69,7 @@ def _read(path: Path, summary: SeriesSummary, time_point: int | None, allow: lis
         except (ValueError, OSError) as error:
             return str(error), []
     notes = ["colour reduced to luminance"] if any("luminance" in str(w.message) for w in caught) else []
+    notes += [risk for risk in found.risks if risk not in summary.risks]
     if found.padding is not None:
         notes.append(f"{100 * found.padding.mean():.1f} % padding")
     return None, notes

@@ -10,7 +10,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from qfae_monai.data.series_files import MAX_BYTES, SourceFile
+from qfae_monai.data.series_files import SourceFile
+from qfae_monai.machine_memory import TooLarge, check_memory
 
 __all__ = [
     "BIG_ENDIAN",
@@ -132,6 +133,8 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
                 stream.seek(offset)
                 head = stream.read(12)
         list(dataset)  # converts the values now: what is damaged shows here
+    except TooLarge:
+        raise
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
             f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error})."
@@ -171,6 +174,7 @@ def _is_deflated(source: SourceFile) -> bool:
                 chunk = inflater.unconsumed_tail
             if size > limit:
                 raise ValueError(f"deflated data set grows beyond {limit} bytes")
+    check_memory(source.name, size, f"a deflated data set of {size} bytes")
     return True
 
 
@@ -225,8 +229,8 @@ def _check_image(file: DicomFile, tag: int) -> None:
         setattr(dataset, keyword, int(value))
     samples, bits = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated)
     size = dataset.Rows * dataset.Columns * dataset.NumberOfFrames * samples * bits // 8
-    if size > MAX_BYTES:
-        raise ValueError(f"{name}: expected at most {MAX_BYTES} bytes of pixels, got a header that declares {size}.")
+    what = f"a header that declares {size} bytes, {dataset.NumberOfFrames} x {dataset.Rows} x {dataset.Columns} pixels"
+    check_memory(name, size, what)
 
 
 def native_size(dataset: Dataset) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import nibabel as nib
 from PIL import Image
 
+from qfae_monai.data.voxel_files import voxel_files
+
 __all__ = ["FileFeatures", "file_features"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -35,7 +37,8 @@ def file_features(source: str | os.PathLike | Sequence[str | os.PathLike]) -> Fi
     """
     paths = [Path(source)] if isinstance(source, str | os.PathLike) else [Path(path) for path in source]
     files = [file for path in paths for file in ([path] if not path.is_dir() else sorted(path.rglob("*")))]
-    size = sum(file.stat().st_size for file in files if not file.is_dir())
+    read = {voxels for file in files if not file.is_dir() for voxels in voxel_files(file)}
+    size = sum(file.stat().st_size for file in read)
     name = files[0].name.lower() if files else ""
     if name.endswith(IMAGE_SUFFIXES):
         with Image.open(files[0]) as image:

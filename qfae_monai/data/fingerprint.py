@@ -20,6 +20,8 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import Compose, Randomizable
 
 import qfae_monai
+from qfae_monai.data.prepare.files import sha256_of_files
+from qfae_monai.data.voxel_files import voxel_files
 
 __all__ = ["fingerprint", "source_fingerprint"]
 
@@ -29,10 +31,8 @@ PACKAGES = ("monai", "nibabel", "numpy", "pydicom", "SimpleITK", "torch")
 IDENTIFIERS = ("case", "patient")
 """Keys of an entry that say whose volume it is, and nothing about its pixels."""
 
-DETACHED = (".mhd", ".nhdr", ".hdr", ".img")
-"""Files that hold a volume's header or its voxels, not both."""
-
-CHUNK = 1 << 20  # bytes read at a time
+DETACHED = (".nhdr", ".hdr", ".img")
+"""Files that hold a volume's header or its voxels, not both, and that the series reader does not read."""
 
 
 def fingerprint(thing: Any) -> str:
@@ -63,7 +63,8 @@ def source_fingerprint(entry: Mapping[str, Any]) -> str:
             does where a file lies.
 
     Raises:
-        ValueError: when a file is half of a pair of header and voxels, as .mhd is: its other half would not count.
+        ValueError: when a file is half of a pair of header and voxels whose other half would not count, as .hdr is; or
+            a header names a file that it must not.
 
     Example:
         >>> source_fingerprint({"image_label": 0, "case": "a"}) == source_fingerprint({"image_label": 0, "case": "b"})
@@ -91,14 +92,10 @@ def _content(value: Any) -> Any:
 def _file(path: Path) -> str:
     if path.suffix.lower() in DETACHED:
         raise ValueError(
-            f"{path}: expected a file that holds header and voxels (.nii, .nii.gz, .nrrd, .mha, DICOM), got half of a "
-            "pair, whose other half a slice store would not see change."
+            f"{path}: expected a volume that the series reader reads (.nii, .nii.gz, .nrrd, .mha, .mhd, DICOM), got "
+            "half of a pair, whose other half a slice store would not see change."
         )
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return f"file {digest.hexdigest()}"
+    return f"file {sha256_of_files(voxel_files(path))}"
 
 
 @cache

@@ -10,11 +10,12 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["first_bytes", "is_gzip", "whole_bytes"]
+__all__ = ["first_bytes", "inflate", "is_gzip", "whole_bytes"]
 
 PACKED = 1 << 18  # compressed bytes read at a time
 PIECE = 1 << 20  # bytes inflated at a time: they are copied while they are still in the processor's cache
 MAX_RATIO = 1040  # no deflate stream grows by more than 1032
+EITHER = 47  # header and checksum of gzip or of zlib, whichever is there
 MAX_TAIL = 1 << 20  # bytes that may follow those that were asked for
 
 
@@ -49,23 +50,42 @@ def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
     """
     size = path.stat().st_size
     packed = is_gzip(path)
-    data = np.empty(min(count, size * MAX_RATIO if packed else size), np.uint8)
     with path.open("rb") as stream:
-        if not packed:
-            return data[: stream.readinto(data.data)]
-        filled = extra = 0
-        for piece in _pieces(stream, count, to_end=True):
-            if filled < count:
-                data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-                filled += len(piece)
-            elif (extra := extra + len(piece)) > count + MAX_TAIL:
-                raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
+        if packed:
+            return inflate(stream, min(count, size * MAX_RATIO))
+        data = np.empty(min(count, size), np.uint8)
+        return data[: stream.readinto(data.data)]
+
+
+def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
+    """The first ``count`` bytes of what follows in a stream compressed by gzip or zlib, read to its checksums.
+
+    Args:
+        stream: the file, at the first compressed byte.
+        count: bytes that are expected, which memory is taken for.
+
+    Returns:
+        ``count`` bytes; fewer where the archive ends before.
+
+    Raises:
+        EOFError: when the archive is truncated.
+        ValueError: when far more bytes follow.
+        zlib.error: when it is damaged.
+    """
+    data = np.empty(count, np.uint8)
+    filled = extra = 0
+    for piece in _pieces(stream, count, to_end=True):
+        if filled < count:
+            data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+            filled += len(piece)
+        elif (extra := extra + len(piece)) > count + MAX_TAIL:
+            raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
     return data[:filled]
 
 
 def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
     """Inflated pieces up to ``count`` bytes; with ``to_end`` those behind too, of all members, checksums tested."""
-    inflater = zlib.decompressobj(31)  # with gzip's header and checksum
+    inflater = zlib.decompressobj(EITHER)
     left, packed = count, b""
     while True:
         packed = packed or stream.read(PACKED)
@@ -84,4 +104,4 @@ def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
                 packed = more.lstrip(b"\0")
             if not packed:
                 return
-            inflater = zlib.decompressobj(31)
+            inflater = zlib.decompressobj(EITHER)

@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.file_names import check_file_name
+
 __all__ = ["check_folder_patients", "image_folder_datalist"]
 
 SPLITS = {"train": ("train",), "valid": ("valid", "val"), "val": ("valid", "val"), "test": ("test",)}
@@ -46,7 +48,7 @@ def image_folder_datalist(
     Raises:
         FileNotFoundError: when a folder is missing or has no images, or a required mask is missing.
         ValueError: when the split is unknown, ``train`` has abnormal images, the layout is ambiguous, two images share
-            a name, a mask has no image, or a name does not match the pattern.
+            a name, a name can name no results, a mask has no image, or a name does not match the pattern.
     """
     folder = _split_folder(Path(root), split)
     classes = {name: _class_files(folder, name) for name in CLASSES}
@@ -59,7 +61,7 @@ def image_folder_datalist(
     for name, (images, masks) in classes.items():
         _check_masks(images, masks, folder, name, required=require_masks and name == "ungood")
         for stem, image in images.items():
-            case = f"{name}_{stem}" if stem in shared else stem
+            case = check_file_name(f"{name}_{stem}" if stem in shared else stem, f"{image}, case")
             label = {"label": str(masks[stem])} if stem in masks else {}
             patient = {} if patient_pattern is None else {"patient": _patient(image, patient_pattern)}
             entries.append({"image": str(image), "image_label": CLASSES[name], "case": case, **patient, **label})

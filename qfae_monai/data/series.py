@@ -18,12 +18,15 @@ from qfae_monai.data.dicom_values import padding_mask, real_values
 from qfae_monai.data.geometry_guard import stack_frames
 from qfae_monai.data.geometry_risks import Stack, check_allow
 from qfae_monai.data.kept_headers import header_of
+from qfae_monai.data.outlying_voxels import outlying_voxels
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
 from qfae_monai.data.series_files import SourceFile, open_source
 from qfae_monai.data.volume_files import read_volume, read_volume_header
+from qfae_monai.machine_memory import check_memory
 
 __all__ = ["Series", "SeriesSummary", "find_series", "read_series"]
 
+VOXEL_BYTES = 4  # of the widest stored DICOM pixel; as many again for real values, and for their float32 copy
 Source = str | PathLike | Sequence[str | PathLike]
 
 
@@ -37,7 +40,7 @@ class Series:
         files: in slice order, each once; paths within the archive for a .zip.
         padding: (X, Y, Z) boolean, True where there is no measurement: padding value or a filled missing slice. These
             voxels hold the minimum of the others. None where there are none.
-        risks: what was allowed, in words with the measured numbers.
+        risks: what was allowed, in words with the measured numbers; and "outlying-voxels", which are never refused.
         attributes: what the header says, see ``docs/reading.md``; ``notes`` lists what is unusual but no risk.
     """
 
@@ -279,6 +282,9 @@ def _shape(stack: Stack) -> tuple[int, int, int]:
 
 def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mixture: tuple[str, ...]) -> Series:
     stack = _stack(group, time_point, allow)
+    shape = _shape(stack)
+    what = f"a series of {' x '.join(map(str, shape))} voxels"
+    check_memory(group.dicom[0].source.name, 3 * VOXEL_BYTES * int(np.prod(shape, dtype=object)), what)
     planes: list[np.ndarray | None] = []
     masks: list[np.ndarray | None] = []
     cache = _Decoded()
@@ -290,7 +296,7 @@ def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mi
         stored = cache.frame(frame)
         masks.append(padding_mask(frame, stored))
         planes.append(real_values(frame, stored))
-    array, padding = _assemble(planes, masks, _shape(stack))
+    array, padding = _assemble(planes, masks, shape)
     files = tuple(dict.fromkeys(frame.file.source.name for frame in stack.frames if frame is not None))
     attributes = {
         **dicom_attributes([frame.file for frame in stack.frames if frame is not None]),
@@ -298,7 +304,12 @@ def _read_dicom(group: _Group, time_point: int | None, allow: frozenset[str], mi
         "volumes": stack.volumes,
         "rescale": tuple((frame.slope, frame.intercept) for frame in stack.frames if frame is not None),
     }
-    return Series(array, stack.affine, files, padding, (*mixture, *stack.risks), attributes)
+    return Series(array, stack.affine, files, padding, (*mixture, *stack.risks, *_outlying(array)), attributes)
+
+
+def _outlying(array: np.ndarray) -> tuple[str, ...]:
+    found = outlying_voxels(array)
+    return () if found is None else (found,)
 
 
 def _assemble(
@@ -355,4 +366,6 @@ def _read_volume(source: SourceFile, time_point: int | None) -> Series:
     header, values = read_volume(source)
     if values.ndim == 4:
         values = values[..., time_point or 0]
-    return Series(values, header.affine, (source.name,), attributes=volume_attributes(header, source))
+    return Series(
+        values, header.affine, (source.name,), risks=_outlying(values), attributes=volume_attributes(header, source)
+    )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
 from qfae_monai.data.gzip_bytes import first_bytes, whole_bytes
-from qfae_monai.data.series_files import MAX_BYTES, SourceFile
+from qfae_monai.data.series_files import SourceFile
+from qfae_monai.data.voxel_bytes import check_stored_size, stored_voxels
+from qfae_monai.data.voxel_files import VoxelPlace, voxel_place
+from qfae_monai.machine_memory import TooLarge, check_memory
 
 __all__ = ["VolumeHeader", "read_volume", "read_volume_header"]
 
+Result = TypeVar("Result")
+
 HEADER_BYTES = 544  # of NIfTI 2, the longer one
-TEXT_BYTES = 1 << 16  # of NRRD and MetaImage, within which the number of axes stands
+FLOAT_BYTES = 4  # of a voxel in the float32 copy that follows the reading: both are there at one time
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from ITK's LPS
 KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd": "MetaImage"}
@@ -46,41 +52,50 @@ def read_volume_header(source: SourceFile) -> VolumeHeader:
     """Shape and affine of a volume file; voxels are not read.
 
     Raises:
-        ValueError: when the file is damaged, or declares more voxels than it can hold.
+        ValueError: when the file is damaged, names voxels outside of its folder, or declares more than it, or the
+            machine, can hold.
     """
-    return _guarded(source, _nifti_header if _is_nifti(source) else _itk_header)
+    if _is_nifti(source):
+        return _guarded(source, lambda: _parse_nifti(source)[1])
+    place = voxel_place(source)
+    return _guarded(source, lambda: _describe_itk(source, place)[0])
 
 
 def read_volume(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
     """A volume file's header, and its voxels (X, Y, Z) or (X, Y, Z, T) in their own type, scaled where it says so.
 
     Raises:
-        ValueError: when the file is damaged, truncated, or declares more voxels than it holds.
+        ValueError: as :func:`read_volume_header`, or when the file is truncated.
     """
-    return _guarded(source, _nifti if _is_nifti(source) else _itk)
+    if _is_nifti(source):
+        return _guarded(source, lambda: _nifti(source))
+    place = voxel_place(source)
+    return _guarded(source, lambda: _itk(source, place))
 
 
 def _is_nifti(source: SourceFile) -> bool:
     return source.name.name.lower().endswith((".nii", ".nii.gz"))
 
 
-def _guarded(source: SourceFile, function: Any) -> Any:
-    kind = KINDS[source.name.name.lower().rsplit(".", 1)[-1]]
+def _kind(source: SourceFile) -> str:
+    return KINDS[source.name.name.lower().rsplit(".", 1)[-1]]
+
+
+def _guarded(source: SourceFile, function: Callable[[], Result]) -> Result:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of nibabel, on header values that are checked here
-            return function(source)
+            return function()
+    except TooLarge:
+        raise
     except Exception as error:  # nibabel and SimpleITK raise whatever their parsing stumbles over
         text = " ".join(str(error).split())[:400]
-        raise ValueError(f"{source.name}: expected a {kind} file, got a damaged one ({text}).") from error
+        raise ValueError(f"{source.name}: expected a {_kind(source)} file, got a damaged one ({text}).") from error
 
 
-def _nifti_header(source: SourceFile) -> VolumeHeader:
-    return _parse_nifti(first_bytes(source.path, HEADER_BYTES))[1]
-
-
-def _parse_nifti(start: bytes) -> tuple[Any, VolumeHeader, int]:
+def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     """Image class's header, ours, and the size in bytes that it declares for the whole file."""
+    start = first_bytes(source.path, HEADER_BYTES)
     size = int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")
     classes = {348: (nib.Nifti1Header, 352), 540: (nib.Nifti2Header, 544)}
     found = next((classes[value] for value in size if value in classes), None)
@@ -95,13 +110,11 @@ def _parse_nifti(start: bytes) -> tuple[Any, VolumeHeader, int]:
     offset = int(header.get_data_offset())
     if not shape or min(shape) < 1 or len(shape) > 7:
         raise ValueError(f"voxels expected in each axis, got shape {shape}")
-    declared = offset
-    count = 1
-    for length in shape:  # python's integers do not overflow
-        count *= length
-    declared += count * dtype.itemsize
-    if offset < found[1] - 4 or declared > MAX_BYTES:
-        raise ValueError(f"at most {MAX_BYTES} bytes expected, got a header that declares {declared}")
+    count = prod(shape)
+    declared = offset + count * dtype.itemsize
+    if offset < found[1] - 4:
+        raise ValueError(f"voxels expected behind {found[1]} bytes of header, got an offset of {offset}")
+    _check_fits(source, shape, dtype, declared)
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")
@@ -124,7 +137,7 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
-    nifti, header, declared = _parse_nifti(first_bytes(source.path, HEADER_BYTES))
+    nifti, header, declared = _parse_nifti(source)
     data = whole_bytes(source.path, declared)
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
@@ -149,48 +162,31 @@ def _luminance(source: SourceFile, values: np.ndarray) -> np.ndarray:
     return np.rint(weighted).astype(values.dtype)
 
 
-def _check_text(source: SourceFile) -> None:
-    """Refuse text headers that ITK dies of: too many axes, and voxels in a pattern of files."""
-    with source.path.open("rb") as stream:
-        text = stream.read(TEXT_BYTES)
-    if source.name.suffix.lower() == ".nrrd":
-        text, axes, other = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0], "dimension", rb"^data ?file:[ \t]*(.*)"
-    else:
-        text = re.sub(rb"(ElementDataFile[^\n]*).*", rb"\1", text, count=1, flags=re.DOTALL)
-        axes, other = "NDims", rb"^\s*ElementDataFile\s*[=:][ \t]*(.*)"
-    found = re.findall(rb"^\s*" + axes.encode() + rb"\s*[=:]\s*(\S*)", text, re.MULTILINE | re.IGNORECASE)
-    if len(found) != 1 or found[0] not in (b"2", b"3", b"4"):
-        got = ", ".join(value.decode("latin1") for value in found) or "none"
-        raise ValueError(f"{axes} 2 to 4 expected once in its header, got {got}")
-    for value in re.findall(other, text, re.MULTILINE | re.IGNORECASE):
-        name = value.decode("utf-8", "replace").strip()
-        if name.upper() != "LOCAL" and ("%" in name or "\0" in name or not (source.path.parent / name).is_file()):
-            raise ValueError(f"its voxels or one file with them expected, got {name[:80]!r}")
+def _check_fits(source: SourceFile, shape: Sequence[int], dtype: np.dtype, declared: int) -> None:
+    """Refuse voxels that do not fit into memory with their float32 copy."""
+    what = f"a header that declares {declared} bytes, {' x '.join(map(str, shape))} voxels"
+    check_memory(source.name, declared * (dtype.itemsize + FLOAT_BYTES) // dtype.itemsize, what)
 
 
-def _itk_reader(source: SourceFile) -> sitk.ImageFileReader:
-    _check_text(source)
+def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, tuple[int, ...], int]:
+    """Header, axes as stored, and numbers in a voxel.
+
+    ITK parses the header for the geometry. It is never asked for voxels, so nothing that it opens comes out.
+    """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
     reader.SetFileName(str(source.path))
     reader.ReadImageInformation()
-    return reader
-
-
-def _itk_header(source: SourceFile) -> VolumeHeader:
-    return _describe_itk(source, _itk_reader(source))
-
-
-def _describe_itk(source: SourceFile, reader: sitk.ImageFileReader) -> VolumeHeader:
-    size = tuple(int(length) for length in reader.GetSize())
-    if not 2 <= len(size) <= 4 or reader.GetNumberOfComponents() not in (1, 3, 4):
-        raise ValueError(f"2 to 4 axes of numbers or colours expected, got {size} x {reader.GetNumberOfComponents()}")
-    pixel = sitk.Image([1] * len(size), reader.GetPixelID(), reader.GetNumberOfComponents())
+    size, colours = tuple(int(length) for length in reader.GetSize()), int(reader.GetNumberOfComponents())
+    if not 2 <= len(size) <= 4 or colours not in (1, 3, 4):
+        raise ValueError(f"2 to 4 axes of numbers or colours expected, got {size} x {colours}")
+    pixel = sitk.Image([1] * len(size), reader.GetPixelID(), colours)
     dtype = sitk.GetArrayViewFromImage(pixel).dtype
-    count = int(reader.GetNumberOfComponents()) * dtype.itemsize
-    for length in size:
-        count *= length
-    _check_declared(source, count)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"real numbers expected, got {dtype}")
+    count = prod(size) * colours
+    check_stored_size(place, dtype, count)
+    _check_fits(source, size, dtype, count * dtype.itemsize)
     axes = min(len(size), 3)
     affine = np.eye(4)
     directions = np.array(reader.GetDirection()).reshape(len(size), len(size))[:axes, :axes]
@@ -198,30 +194,13 @@ def _describe_itk(source: SourceFile, reader: sitk.ImageFileReader) -> VolumeHea
     affine[:axes, 3] = np.array(reader.GetOrigin())[:axes]
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")
-    kind = KINDS[source.name.name.lower().rsplit(".", 1)[-1]]
-    return VolumeHeader(kind, _three(size), TO_RAS @ affine, dtype)
+    return VolumeHeader(_kind(source), _three(size), TO_RAS @ affine, dtype), size, colours
 
 
-def _check_declared(source: SourceFile, declared: int) -> None:
-    """Refuse a header that declares more than its file, and a file that it names beside it, can hold."""
-    with source.path.open("rb") as stream:
-        text = stream.read(4096).decode("latin1").lower()
-    size = source.path.stat().st_size
-    if source.name.suffix.lower() == ".mhd" or "data file:" in text or "datafile:" in text:
-        size = sum(entry.stat().st_size for entry in source.path.parent.iterdir() if entry.is_file())
-    packed = "encoding: gz" in text or "encoding: bz" in text or "compresseddata = true" in text
-    limit = min(MAX_BYTES, size * 1100 if packed else size * (2 if "encoding: hex" in text else 1))
-    if declared > limit:
-        raise ValueError(f"{declared} bytes of voxels declared, its file of {size} bytes cannot hold them")
-
-
-def _itk(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
-    reader = _itk_reader(source)
-    header = _describe_itk(source, reader)
-    image = reader.Execute()
-    values = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        values = _luminance(source, values[..., :3])
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"real numbers expected, got {values.dtype}")
-    return header, np.ascontiguousarray(values.T).reshape(header.shape)
+def _itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, np.ndarray]:
+    header, size, colours = _describe_itk(source, place)
+    values = stored_voxels(place, header.dtype, prod(size) * colours)
+    if colours > 1:
+        values = values.reshape((*size, colours) if place.colours_last else (colours, *size), order="F")
+        values = _luminance(source, np.moveaxis(values, -1 if place.colours_last else 0, -1)[..., :3])
+    return header, values.reshape(header.shape, order="F")

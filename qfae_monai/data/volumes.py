@@ -7,16 +7,20 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from posixpath import normpath
 from typing import Any
 
 from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
+from qfae_monai.file_names import check_file_name
+
 __all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
 IDENTIFIERS = ("case", "patient", "image_label")
+PATHS = ("image", "label")
 SHOWN = 5  # entries that an error lists
 
 
@@ -26,7 +30,8 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     Args:
         path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case`` and
-            ``patient``. Paths are relative to the file's folder.
+            ``patient``. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
+            A ``case`` names files of results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 
@@ -36,15 +41,19 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
 
     Raises:
         FileNotFoundError: when the data list or a file that it names is missing.
-        ValueError: when the section is missing or empty, an entry has no image, or an image is listed twice.
+        ValueError: when the section is missing or empty, an entry has no image, a path leads out of the folder, a case
+            is no file's name, or an image is listed twice.
     """
     path = Path(path)
     content = _read(path)
     entries = _section(content, section, path)
     _check_files(entries, f"section {section!r} of {path}")
     cases = _case_names(content, path)
-    kept = entries if limit is None else entries[:: max(1, -(-len(entries) // limit))]
-    return [{**entry, "case": str(entry.get("case", cases[_image(entry)]))} for entry in kept]
+    named = [
+        {**entry, "case": check_file_name(entry.get("case", cases[_image(entry)]), f"{_where(path, section, n)}, case")}
+        for n, entry in enumerate(entries, 1)
+    ]
+    return named if limit is None else named[:: max(1, -(-len(entries) // limit))]
 
 
 def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
@@ -52,13 +61,17 @@ def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: when the folder is missing or holds no volume.
+        ValueError: when a file's name can name no results.
     """
     folder = Path(folder)
     found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern))
     if not found:
         raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
     cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]
-    return [{"image": str(path), "case": case} for path, case in zip(found, cases, strict=True)]
+    return [
+        {"image": str(path), "case": check_file_name(case, f"{path}, case")}
+        for path, case in zip(found, cases, strict=True)
+    ]
 
 
 def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:
@@ -107,11 +120,17 @@ def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str
     raw = [{"image": entry} if isinstance(entry, str) else entry for entry in content[section]]
     if not raw:
         raise ValueError(f"{path}: expected volumes in section {section!r}, got none.")
-    for entry in raw:
+    for number, entry in enumerate(raw, 1):
         if not (isinstance(entry, dict) and entry.get("image")):
             raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {entry!r}.")
+        for key, value in entry.items():
+            where = f"{_where(path, section, number)}, {key}"
+            if key in PATHS:
+                _check_paths(value, where)
+            elif isinstance(value, str) and key not in IDENTIFIERS:  # MONAI makes a path of it where it names a file
+                _check_below(value, where)
     if any(isinstance(entry, str) for entry in content[section]):
-        return [{**e, **{k: _absolute(path, e[k]) for k in ("image", "label") if k in e}} for e in raw]
+        return [{**e, **{k: _absolute(path, e[k]) for k in PATHS if k in e}} for e in raw]
     loaded = load_decathlon_datalist(path, is_segmentation=True, data_list_key=section, base_dir=path.parent.absolute())
     # MONAI turns any text that happens to name a file or a folder into a path: "case": "patient_1" beside patient_1/
     return [
@@ -125,6 +144,30 @@ def _sections(content: dict[str, Any]) -> list[str]:
         for key, value in content.items()
         if isinstance(value, list) and all(isinstance(entry, str | dict) for entry in value)
     ]
+
+
+def _where(path: Path, section: str, number: int) -> str:
+    return f"{path}: section {section!r}, entry {number}"
+
+
+def _check_paths(value: Any, where: str) -> None:
+    for name in value if isinstance(value, list) else [value]:
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise ValueError(f"{where}: expected the path of a file, got {repr(name)[:80]}")
+        _check_below(name, where)
+
+
+def _check_below(name: str, where: str) -> None:
+    """Refuse a relative path that leads out of the data list's folder, on any system.
+
+    An absolute path passes: it was written for this machine, by who knows where the scans lie. So does a symbolic link,
+    which is part of the folder and not of the list.
+    """
+    climbs = normpath(name.replace("\\", "/")).split("/", maxsplit=1)[0] == ".."
+    if not os.path.isabs(name) and (climbs or PureWindowsPath(name).anchor):
+        raise ValueError(
+            f"{where}: expected a path below the data list's folder, or an absolute one, got {name[:200]!r}"
+        )
 
 
 def _absolute(path: Path, name: Any) -> Any:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from qfae_monai import __version__
 from qfae_monai.bundle_errors import root_cause
 from qfae_monai.inferers import OnnxDetector
+from qfae_monai.machine_memory import check_memory
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration, fingerprint
 from qfae_monai.weights import load_checkpoint
@@ -27,6 +28,9 @@ DATA_SETTINGS = (
     "slice_axis", "slice_range", "min_foreground", "volume_score_over_slices", "volume_score_k", "score_consensus",
     "score_over_pixels", "score_over_layers", "map_over_layers",
 )  # fmt: skip
+
+VOLUME_BYTES, IMAGE_BYTES = 40, 72
+"""Of a voxel and of a pixel at the peak of scoring, all copies of image, map and mask; measured are 26 and 69."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,13 @@ class Model:
             progress: called with the number of slices done and of slices in all.
 
         Raises:
-            ValueError: if it cannot be scored.
+            ValueError: if it cannot be scored, or needs more memory than there is.
         """
+        if not isinstance(image, Path):
+            _check_memory(image, str(image.meta.get("filename_or_obj", "image")), VOLUME_BYTES)
         data = self.preprocessing({"image": str(image) if isinstance(image, Path) else image})
+        if isinstance(image, Path):  # its size is known by now; reading it took less
+            _check_memory(data["image"], str(image), IMAGE_BYTES)
         axis = int(self._part("slice_axis"))
         total = 1 if self.images else int(data["image"].shape[1 + axis])
         done = 0
@@ -183,6 +191,11 @@ class Model:
         except RuntimeError as error:  # MONAI wraps whatever goes wrong in what it builds
             cause = root_cause(error)
             raise cause if isinstance(cause, ValueError | OSError) else ValueError(f"{key}: {cause}") from error
+
+
+def _check_memory(image: torch.Tensor, name: str, voxel_bytes: int) -> None:
+    what = f"{' x '.join(map(str, image.shape[1:]))} voxels to score"
+    check_memory(name, image.numel() * voxel_bytes, what)
 
 
 def _configuration(files: Sequence[Path], settings: dict[str, Any]) -> ConfigParser:

@@ -11,6 +11,8 @@ from pathlib import Path
 from qfae_monai.data import Series, SeriesSummary, find_series, read_series
 from qfae_monai.data.prepare.files import sha256_of_files
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, is_hidden
+from qfae_monai.data.voxel_files import voxel_files
+from qfae_monai.file_names import is_file_name
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SHORT = 8  # hexadecimal digits of a hash in a name
@@ -54,12 +56,19 @@ class Study:
         return found
 
     def hash(self) -> str:
-        """SHA-256 of the input: of its files' sums in ascending order, so that file names do not count."""
+        """SHA-256 of the input: of the sums, in ascending order, of all files that its voxels come from.
+
+        File names do not count.
+
+        Raises:
+            ValueError: if a header names a file that it must not.
+        """
         if self.series is not None:
             return sha256(f"{sha256_of_files([self.source])} {self.series}".encode()).hexdigest()
-        if len(self.files) == 1:
-            return sha256_of_files(self.files)
-        sums = sorted(sha256_of_files([file]) for file in self.files)
+        files = [file for named in self.files for file in voxel_files(named)]
+        if len(files) == 1:
+            return sha256_of_files(files)
+        sums = sorted(sha256_of_files([file]) for file in files)
         return sha256("".join(sums).encode()).hexdigest()
 
 
@@ -128,7 +137,7 @@ def _path_name(path: Path, source: Path) -> str:
     suffix = next((end for end in VOLUME_SUFFIXES if path.name.lower().endswith(end)), path.suffix)
     name = "_".join((*folder.parts, path.name[: len(path.name) - len(suffix)]))
     readable = os.fsencode(name).decode("utf-8", "replace")  # of another encoding than the system's
-    return readable if readable.strip(". ") else f"unnamed-{_short(str(path))}"
+    return readable if is_file_name(readable) else f"unnamed-{_short(str(path))}"
 
 
 def _short(text: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.file_names import is_file_name
 
 __all__ = [
     "BRIGHTEST",
@@ -129,7 +130,7 @@ def choose_slices(scores: NDArray, lesions: NDArray | None, *, max_slices: int) 
 
 
 def _check(case: str, parts: Mapping[str, NDArray], scores: NDArray, axis: int) -> None:
-    if case in ("", ".", "..") or "/" in case or "\\" in case:
+    if not is_file_name(case):
         raise ValueError(f"expected a case that can name a file, got {case!r}")
     shapes = {name: np.shape(part) for name, part in parts.items()}
     shape = shapes["image"]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from qfae_monai.file_names import is_file_name
+
 __all__ = ["Picture", "picture_limits"]
 
 MONTAGE_QUALITY = 88  # of a JPEG cut from a JPEG
@@ -31,7 +33,9 @@ class Picture:
 
     @classmethod
     def of(cls, folder: Path, case: str) -> Picture | None:
-        """The picture in a folder; None where the case has none."""
+        """The picture in a folder; None where the case has none, as one whose name leads out of the folder."""
+        if not is_file_name(case):
+            return None
         described = folder / f"{case}.json"
         if not described.is_file():
             return None

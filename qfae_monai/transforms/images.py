@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from os import PathLike
 from typing import Any
@@ -13,10 +14,13 @@ from monai.data import MetaTensor, PILReader
 from monai.transforms import LoadImage, MapTransform, Transform
 from PIL import Image
 
-__all__ = ["LoadGreyImage", "LoadGreyImageD", "LoadGreyImageDict", "LoadGreyImaged", "grey"]
+from qfae_monai.machine_memory import TooLarge, check_memory
+
+__all__ = ["LoadGreyImage", "LoadGreyImageD", "LoadGreyImageDict", "LoadGreyImaged", "check_image_memory", "grey"]
 
 BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
 BITS_OF_MODE = {"L": 8, "I;16": 16}
+PIXEL_BYTES = 12  # at most, of all copies while an image is read: decoded (4 for colours and floats), grey, tensor
 
 
 def grey(img: Image.Image) -> Image.Image:
@@ -54,7 +58,7 @@ class LoadGreyImage(Transform):
     def __call__(self, path: str | PathLike) -> torch.Tensor:
         """
         Args:
-            path: file of one image.
+            path: file of one image; what its header asks for is compared with the memory there is before it is decoded.
 
         Returns:
             (1, H, W), integers as stored (floats for floating-point tiff), with the stored depth in ``meta["bits"]``
@@ -64,7 +68,12 @@ class LoadGreyImage(Transform):
             ValueError: when the file is damaged, is no image, or cannot be loaded without loss.
         """
         try:
-            img = self.loader(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # memory decides, not a fixed number
+                check_image_memory(path)
+                img = self.loader(path)
+        except TooLarge:
+            raise
         except Exception as error:
             # MONAI reports the whole traceback of its readers; the last line is the reason
             reason = str(error).strip().splitlines()[-1]
@@ -73,6 +82,18 @@ class LoadGreyImage(Transform):
         if mode in BITS_OF_MODE:
             img.meta[BITS_KEY] = BITS_OF_MODE[mode]
         return img
+
+
+def check_image_memory(path: str | PathLike) -> None:
+    """Refuse an image by the size in its header, before anything is decoded.
+
+    Raises:
+        OSError: when it is no image.
+        TooLarge: when it does not fit into memory.
+    """
+    with Image.open(path) as header:  # PIL decodes nothing until it is asked for pixels
+        width, height = header.size
+    check_memory(path, width * height * PIXEL_BYTES, f"an image of {width} x {height} pixels")
 
 
 class LoadGreyImaged(MapTransform):

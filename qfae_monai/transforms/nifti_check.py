@@ -5,20 +5,23 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Hashable, Mapping
+from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import ensure_tuple
 from nibabel.filebasedimages import ImageFileError
 
+from qfae_monai.machine_memory import check_memory
+
 __all__ = ["CheckNiftiFile", "CheckNiftiFileD", "CheckNiftiFileDict", "CheckNiftiFiled"]
 
 CHUNK = 1 << 22  # bytes read at a time
+VOXEL_BYTES = 12  # while a volume is loaded: float64 where it is scaled, and the float32 that it becomes
 
 
 class CheckNiftiFile(Transform):
@@ -38,7 +41,8 @@ class CheckNiftiFile(Transform):
 
         Raises:
             FileNotFoundError: when there is no such file.
-            ValueError: when the file is no NIfTI, is truncated or does not match its checksum.
+            ValueError: when the file is no NIfTI, is truncated, does not match its checksum, or declares more than the
+                machine's memory holds.
         """
         name = fspath(path)
         if not name.lower().endswith((".nii", ".nii.gz")):
@@ -57,7 +61,9 @@ class CheckNiftiFile(Transform):
             image: Any = nib.load(name)
         except (ImageFileError, EOFError, zlib.error, OSError) as error:
             raise ValueError(f"{name}: expected a NIfTI file, got a damaged or foreign one ({error}).") from error
-        return int(image.dataobj.offset) + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
+        count = prod(map(int, image.shape))
+        check_memory(name, count * VOXEL_BYTES, f"{' x '.join(map(str, image.shape))} voxels")
+        return int(image.dataobj.offset) + count * int(image.get_data_dtype().itemsize)
 
     @staticmethod
     def _size_on_disk(name: str, expected: int) -> int:

@@ -11,6 +11,7 @@ import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
 
+from qfae_monai.file_names import check_file_name
 from qfae_monai.files import whole_file
 
 __all__ = ["SaveMapsD", "SaveMapsDict", "SaveMapsd"]
@@ -52,10 +53,15 @@ class SaveMapsd(MapTransform):
         )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """
+        Raises:
+            ValueError: when the case would lead out of the folder.
+        """
         d = dict(data)
+        case = check_file_name(d[self.case_key], f"{self.output_dir}, {self.case_key}")
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for key in self.key_iterator(d):
-            name = f"{d[self.case_key]}_{self.names.get(str(key), str(key))}"
+            name = f"{case}_{self.names.get(str(key), str(key))}"
             kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
             self.save(kept, filename=str(self.output_dir / name))
         return d

@@ -69,3 +69,13 @@ def test_folder_without_images(
     (tmp_path / "readme.txt").write_text("nothing here")
     assert check(monkeypatch, tmp_path) == 1
     assert "expected DICOM, NIfTI, NRRD or MetaImage images, got none" in capsys.readouterr().err
+
+
+def test_a_voxel_far_outside_is_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pixels = np.arange(6 * 6 * 6, dtype=np.float32).reshape(6, 6, 6)
+    pixels[3, 3, 3] = 10_000 * pixels.max()
+    nib.save(nib.Nifti1Image(pixels, np.eye(4)), tmp_path / "a.nii.gz")
+    assert check(monkeypatch, tmp_path) == 0
+    assert "outlying-voxels: 1 of 216 voxels" in capsys.readouterr().out

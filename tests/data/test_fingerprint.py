@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 import subprocess
 import sys
@@ -179,6 +178,19 @@ def test_folders_count_by_their_files(tmp_path: Path) -> None:
 
 
 def test_half_of_a_pair_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.mhd").write_text(json.dumps({"ElementDataFile": "a.raw"}))
-    with pytest.raises(ValueError, match=r"a\.mhd.*half of a pair"):
-        source_fingerprint({"image": str(tmp_path / "a.mhd")})
+    (tmp_path / "a.hdr").touch()
+    with pytest.raises(ValueError, match=r"a\.hdr.*half of a pair"):
+        source_fingerprint({"image": str(tmp_path / "a.hdr")})
+
+
+def test_voxels_in_a_second_file_count(tmp_path: Path) -> None:
+    header = "NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "a.raw").write_bytes(b"voxels 1")
+    entry = {"image": str(tmp_path / "a.mhd")}
+    before = source_fingerprint(entry)
+    (tmp_path / "a.raw").write_bytes(b"voxels 2")
+    assert source_fingerprint(entry) != before
+    (tmp_path / "a.mhd").write_text(header.replace("a.raw", "/etc/hostname"))
+    with pytest.raises(ValueError, match=r"a\.mhd: ElementDataFile"):
+        source_fingerprint(entry)

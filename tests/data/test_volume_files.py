@@ -108,5 +108,7 @@ def test_metaimage_of_too_many_axes_is_refused(tmp_path: Path, axes: bytes) -> N
 def test_metaimage_in_a_pattern_of_files_is_refused(tmp_path: Path) -> None:
     header = b"ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nElementType = MET_UCHAR\nElementDataFile = a%d 1 1 0\n"
     (tmp_path / "a.mhd").write_bytes(header)
-    with pytest.raises(ValueError, match=r"a\.mhd: .*one file with them expected, got 'a%d 1 1 0'"):  # ITK divides by 0
+    with pytest.raises(
+        ValueError, match=r"a\.mhd: .*one file with them expected, got several files"
+    ):  # ITK divides by 0
         read_series(tmp_path / "a.mhd")

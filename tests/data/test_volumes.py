@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qfae_monai.data import check_patient_disjoint, volume_datalist
+from qfae_monai.data import check_patient_disjoint, input_datalist, volume_datalist
 
 # content of the list -> cases of its section "training"
 CASES = [
@@ -108,3 +108,46 @@ def test_patient_in_two_sections_is_refused(folder: Path, content: dict, message
     else:
         with pytest.raises(ValueError, match=message):
             check_patient_disjoint(path, ("training", "test"))
+
+
+CLIMBING = ["../a.nii.gz", "p1/../../a.nii.gz", "..", "..\\a.nii.gz", "C:\\a.nii.gz", "C:a.nii.gz", "\\a.nii.gz"]
+NO_NAMES = ["../../x", "/tmp/x", "..", "", "a/b", "a\\b", "C:x", "nul.txt", "a\nb", "x" * 300, 1.5, None, ["a"], True]
+
+
+@pytest.mark.parametrize("key", ["image", "label", "mask"])
+@pytest.mark.parametrize("name", CLIMBING)
+def test_a_relative_path_stays_in_the_folder_of_its_list(folder: Path, key: str, name: str) -> None:
+    (folder / "lists").mkdir()
+    (folder / "lists" / "b.nii").touch()
+    path = written(
+        folder / "lists", {"test": ["b.nii"], "training": [{"image": "b.nii"}, {"image": "b.nii", key: name}]}
+    )
+    with pytest.raises(ValueError, match=rf"datalist.json: section 'training', entry 2, {key}: expected a path below"):
+        volume_datalist(path, "training")
+
+
+@pytest.mark.parametrize("value", [5, {"a": 1}, [None], "a\0b", " "])
+def test_what_is_no_path_is_refused(folder: Path, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"datalist.json: section 'training', entry 1, image: expected the path"):
+        volume_datalist(written(folder, {"training": [{"image": value}]}), "training")
+
+
+def test_an_absolute_path_is_the_users_own(folder: Path) -> None:
+    (folder / "lists").mkdir()
+    path = written(folder / "lists", {"training": [str(folder / "a.nii.gz")]})
+    assert volume_datalist(path, "training")[0]["image"] == str(folder / "a.nii.gz")
+
+
+@pytest.mark.parametrize("case", NO_NAMES)
+def test_a_case_that_leads_out_of_a_folder_is_refused(folder: Path, case: Any) -> None:
+    path = written(folder, {"training": ["b.nii"], "test": [{"image": "a.nii.gz", "case": case}]})
+    with pytest.raises(ValueError, match=r"datalist.json: section 'test', entry 1, case: expected a name without"):
+        volume_datalist(path, "test")
+
+
+def test_a_file_whose_name_can_name_no_results_is_refused(folder: Path) -> None:
+    (folder / "p2" / "a\nb.nii").touch()
+    with pytest.raises(ValueError, match="case: expected a name without"):
+        input_datalist(folder)
+    with pytest.raises(ValueError, match=r"entry 1, case: expected a name without"):
+        volume_datalist(written(folder, {"training": ["p2/a\nb.nii"]}), "training")

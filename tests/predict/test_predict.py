@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from qfae_monai import cli
+from qfae_monai import cli, machine_memory
 from qfae_monai.cli import app
 from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.predict import cohort
@@ -267,3 +267,52 @@ def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
     done = {row["study"] for row in rows if row["status"] == "done"}
     assert "a" in done
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*done, "summary.json", "summary.csv"}
+
+
+def _detached(folder: Path, scan: Path) -> Path:
+    """A scan as a header and its voxels; returns the file of the voxels."""
+    loaded: Any = nib.load(scan)
+    pixels = np.asarray(loaded.dataobj, dtype=np.float32)
+    size = " ".join(map(str, pixels.shape))
+    head = f"NDims = 3\nDimSize = {size}\nElementType = MET_FLOAT\nElementDataFile = a.raw\n"
+    (folder / "a.mhd").write_text(head)
+    (folder / "a.raw").write_bytes(pixels.tobytes(order="F"))
+    return folder / "a.raw"
+
+
+def test_other_voxels_behind_the_same_header_are_done_again(run: Any, inputs: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "detached", tmp_path / "out"
+    source.mkdir()
+    _detached(source, inputs / "a.nii.gz")
+    assert "1 done, 0 kept" in run(source / "a.mhd", out).output
+    first = json.loads((out / "a" / "scores.json").read_text())
+    assert "0 done, 1 kept" in run(source / "a.mhd", out).output
+    _detached(source, inputs / "c.nii.gz")
+    assert "1 done, 0 kept" in run(source / "a.mhd", out).output
+    second = json.loads((out / "a" / "scores.json").read_text())
+    assert first["score"] != second["score"]
+    assert first["input_sha256"] != second["input_sha256"]
+
+
+def test_a_voxel_far_outside_is_written_beside_the_score(run: Any, inputs: Path, tmp_path: Path) -> None:
+    source = tmp_path / "detached"
+    source.mkdir()
+    voxels = _detached(source, inputs / "a.nii.gz")
+    values = np.fromfile(voxels, np.float32)
+    values[values.argmax()] *= 10_000
+    voxels.write_bytes(values.tobytes())
+    run(source / "a.mhd", tmp_path / "out")
+    (risk,) = json.loads((tmp_path / "out" / "a" / "scores.json").read_text())["risks"]
+    assert risk.startswith("outlying-voxels: 1 of")
+
+
+def test_a_study_that_asks_for_more_memory_than_there_is_fails_alone(
+    run: Any, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large: Any = nib.Nifti1Image(np.zeros((400, 400, 500), np.uint8), np.eye(4))
+    nib.save(large, inputs / "large.nii.gz")
+    (inputs / "b.nii.gz").unlink()
+    monkeypatch.setattr(machine_memory, "available_memory", lambda: 350_000_000)
+    ended = run(inputs, tmp_path / "out", "--series", "large.nii.gz")
+    assert ended.exit_code != 0
+    assert "large.nii.gz: expected at most the 0.3 GB" in " ".join(ended.output.split())

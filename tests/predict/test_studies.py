@@ -105,3 +105,18 @@ def test_nothing_to_score_is_said(tmp_path: Path) -> None:
     _nifti(tmp_path / "scan.nii.gz")
     with pytest.raises(ValueError, match=r"a series named 'FLAIR', got .*scan"):
         find_studies(tmp_path, series="FLAIR")
+
+
+def test_names_that_no_file_can_have_become_hashes(tmp_path: Path) -> None:
+    for name in ("a\nb.png", "a\x1b[2J.png", "nul.png", "c\\d.png"):
+        Image.new("L", (8, 6)).save(tmp_path / name)
+    assert all(study.name.startswith("unnamed-") for study in find_studies(tmp_path))
+
+
+def test_a_header_that_names_a_foreign_file_is_not_hashed_with_it(tmp_path: Path) -> None:
+    head = "NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = /etc/hostname\n"
+    (tmp_path / "a.mhd").write_text(head)
+    (study,) = find_studies(tmp_path / "a.mhd")
+    assert study.refusal is not None
+    with pytest.raises(ValueError, match=r"a\.mhd: ElementDataFile"):
+        study.hash()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from qfae_monai.report.pictures import choose_slices, save_pictures
+from qfae_monai.report.sprites import Picture
 
 TILE = 16
 
@@ -137,3 +138,11 @@ def test_a_case_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     image = volume()
     with pytest.raises(ValueError, match=r"expected a case that can name a file, got '\.\./case'"):
         save_pictures(tmp_path, "../case", image, image, image, None, np.zeros(6))
+
+
+def test_a_table_that_names_a_picture_outside_of_the_folder_has_none(tmp_path: Path) -> None:
+    (tmp_path / "case.json").write_text('{"slices": [0], "tile": 8, "rows": []}')
+    (tmp_path / "pictures").mkdir()
+    assert Picture.of(tmp_path, "case") is not None
+    for case in ("../case", str(tmp_path / "case")):
+        assert Picture.of(tmp_path / "pictures", case) is None

@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import AsDiscreted, Compose
 from PIL import Image
 
+from qfae_monai import machine_memory
 from qfae_monai.transforms import LoadGreyImage, LoadGreyImaged, NormalLabeld, ScaleBitDepthd
 
 GREY8 = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)
@@ -132,3 +133,22 @@ def test_only_normal_images_are_given_an_empty_mask(marks: dict, given: bool) ->
 def test_mask_of_a_normal_image_is_kept() -> None:
     label = torch.ones(1, 2, 3)
     assert NormalLabeld()({"image": label, "label": label, "image_label": 0})["label"] is label
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".jpg"])
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.new("1", (12_000, 2_000)).save(path) if suffix != ".jpg" else Image.new("L", (12_000, 2_000)).save(path)
+    monkeypatch.setattr(machine_memory, "available_memory", lambda: 200_000_000)
+    with pytest.raises(ValueError, match=rf"a\{suffix}: .*the 0\.2 GB .*12000 x 2000 pixels, which takes 0\.3 GB$"):
+        LoadGreyImage()(path)
+
+
+def test_an_image_beyond_pils_own_limit_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (100, 90)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"a\.png: expected a readable image, .*exceeds limit") as refused:
+        LoadGreyImage()(tmp_path / "a.png")
+    assert "\n" not in str(refused.value)

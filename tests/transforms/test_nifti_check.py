@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from monai.transforms import Compose, LoadImaged
 
+from qfae_monai import machine_memory
 from qfae_monai.transforms import CheckNiftiFile, CheckNiftiFiled
 
 VOXELS = np.random.default_rng(0).normal(size=(16, 16, 8)).astype(np.float32)
@@ -64,3 +65,17 @@ def test_other_files_and_loaded_images_pass(tmp_path: Path) -> None:
 def test_every_path_of_a_list_is_checked(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         CheckNiftiFiled("image")({"image": [str(tmp_path), str(tmp_path / "gone.nii")]})
+
+
+def test_a_header_that_declares_more_than_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(data)
+    monkeypatch.setattr(machine_memory, "available_memory", lambda: 8_000_000_000)
+    with pytest.raises(
+        ValueError, match=r"a\.nii: .*the 8\.0 GB .*30000 x 30000 x 30000 voxels, which takes 324000\.0 GB"
+    ):
+        CheckNiftiFile()(tmp_path / "a.nii")

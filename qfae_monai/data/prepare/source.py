@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.voxel_files import voxel_files
+
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
 
 SPLITS = ("train", "valid", "test")
@@ -52,6 +54,15 @@ class Source:
             path = Path(name)
             found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         return found
+
+    @property
+    def voxel_files(self) -> list[Path]:
+        """All files that voxels come from: `files`, and those that headers among them name.
+
+        Raises:
+            ValueError: when a header names a file that it must not.
+        """
+        return list(dict.fromkeys(file for named in self.files for file in voxel_files(named)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,7 @@ class Worker:
             "reason": "",
         }
         try:
-            record["source_sha256"] = sha256_of_files(source.files)
+            record["source_sha256"] = sha256_of_files(source.voxel_files)
             expected = {key: record[key] for key in ("source_sha256", "plan")}
             if done := read_record(self.output, record["patient"], record["series"], {**expected, "reason": ""}):
                 return done, ""

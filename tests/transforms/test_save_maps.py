@@ -1,0 +1,25 @@
+"""Maps are written into their folder, whatever a case is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from qfae_monai.transforms import SaveMapsd
+
+MAP = MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4))
+
+
+def test_a_map_is_named_by_its_case(tmp_path: Path) -> None:
+    SaveMapsd("pred", tmp_path / "out", {"pred": "anomaly_map"})({"pred": MAP, "case": "a"})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_anomaly_map.nii.gz"]
+
+
+@pytest.mark.parametrize("case", ["../../x", "/x", "..\\x", "a/../../../x", "C:x", "nul", ""])
+def test_a_case_that_leads_out_of_the_folder_is_refused(tmp_path: Path, case: str) -> None:
+    with pytest.raises(ValueError, match=r"case: expected a name without"):
+        SaveMapsd("pred", tmp_path / "in" / "out")({"pred": MAP, "case": case})
+    assert not list(tmp_path.rglob("*.nii.gz"))
