@@ -1,4 +1,4 @@
-"""The server for this machine alone: the requests of lib/, behind the gate; nothing else of MONAI Label's is reachable."""
+"""The server for this machine alone: the requests of lib/ behind the gate; nothing else of MONAI Label's exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def _started(app: FastAPI) -> AsyncIterator[None]:
 
 def application(options: Options) -> Gate:
     """What the server answers: requests that are listed, with parameters that are known."""
-    app = FastAPI(title="QFAE for MONAI", openapi_url=None, lifespan=_started)
+    app = FastAPI(title="QFAE for MONAI", openapi_url=None, redirect_slashes=False, lifespan=_started)
     app.state.options = options
     one_sentence_each(app)
     app.add_api_route("/", listing, summary="This list")

@@ -84,7 +84,7 @@ def serve(given: argparse.Namespace) -> None:
 
 
 def _settle(studies: Path, conf: dict[str, str], own: Path) -> None:
-    """What MONAI Label reads from the environment, here and in the processes of its tasks: nothing beside the studies."""
+    """What MONAI Label reads from the environment, here and in its tasks' processes: it writes within the studies."""
     os.environ.update(
         {
             "MONAI_LABEL_APP_DIR": str(APP),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from typing import Any
 from urllib.parse import urlencode
 
@@ -58,7 +59,8 @@ async def _exchange(app: Any, scope: dict[str, Any], body: bytes) -> list[dict[s
 
     try:
         await app(scope, receive, send)
-    except Exception:  # noqa: BLE001  (the server prints it after its answer)
+    except Exception:  # of which the server prints this after its answer
+        traceback.print_exc()
         if not sent:
             raise
     return sent

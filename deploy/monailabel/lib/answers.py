@@ -67,7 +67,8 @@ def fault_of(error: ValidationError | RequestValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     if first["type"] == "missing":
         return f"{key}: expected this parameter, got none"
-    return f"{key}: {message}" if first["type"] == "value_error" else f"{key}: {message}, got {shown(str(first['input']))}"
+    got = "" if first["type"] == "value_error" else f", got {shown(str(first['input']))}"
+    return f"{key}: {message}{got}"
 
 
 def one_sentence_each(app: FastAPI) -> None:

@@ -83,7 +83,7 @@ class Gate:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.options.is_token(given.strip()):
             return True, scope
-        first, slash, rest = scope["path"].lstrip("/").partition("/")
+        first, _, rest = scope["path"].lstrip("/").partition("/")
         if self.options.is_token(first):
             return True, {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

@@ -11,6 +11,8 @@ from lib.names import label_tag, plain_text, session_id, study_name
 StudyName = Annotated[str, AfterValidator(study_name)]
 Tag = Annotated[str, AfterValidator(label_tag)]
 SessionId = Annotated[str, AfterValidator(session_id)]
+MaybeStudy = Annotated[str, AfterValidator(lambda text: text and study_name(text))]
+MaybeSession = Annotated[str, AfterValidator(lambda text: text and session_id(text))]
 Text = Annotated[str, AfterValidator(plain_text)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -55,14 +57,14 @@ class OfLabelId(Known):
 
 class ForLabel(Known):
     image: StudyName
-    tag: Tag | Literal[""] = "final"
+    tag: Tag = "final"
 
 
 class ForInference(Known):
     """Which study: one of the datastore, or of a session; neither where the volume comes along."""
 
-    image: StudyName | Literal[""] = ""
-    session_id: SessionId | Literal[""] = ""
+    image: MaybeStudy = ""
+    session_id: MaybeSession = ""
     output: Literal["image", "json", "all"] = "all"
 
 

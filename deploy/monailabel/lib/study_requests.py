@@ -71,14 +71,18 @@ def remove_image(query: Annotated[p.OfImageId, Query()]) -> dict[str, str]:
 
 @router.get("/datastore/image", summary="A study as NIfTI")
 def image(query: Annotated[p.OfImage, Query()]) -> FileResponse:
+    store = app_instance().datastore()
     with answered():
-        return _file(app_instance().datastore().viewed(query.image))
+        store.source(query.image)
+        return _file(store.get_image_uri(query.image))
 
 
 @router.get("/datastore/image/info", summary="A study's score, marks and file")
 def image_info(query: Annotated[p.OfImage, Query()]) -> Any:
+    store = app_instance().datastore()
     with answered():
-        return app_instance().datastore().get_image_info(query.image)
+        store.source(query.image)
+        return store.get_image_info(query.image)
 
 
 @router.put("/datastore/image/info", summary="Mark a study: normal, patient")
@@ -102,7 +106,7 @@ def save_label(
 ) -> dict[str, str]:
     said = parsed(p.Label, given.get("params") or "{}").model_dump(exclude_unset=True)
     with received(given.get("label"), allowed.upload_bytes) as path, answered():
-        saved = app_instance().datastore().save_label(query.image, str(path), query.tag or "final", said)
+        saved = app_instance().datastore().save_label(query.image, str(path), query.tag, said)
     return {"image": query.image, "label": saved}
 
 
@@ -148,7 +152,7 @@ def session_of(session: str, *, update_ts: bool = True) -> Any:
     Raises:
         HTTPException: 404 if there is none of this id.
     """
-    found = app_instance().sessions().getsession_of(session, update_ts=update_ts)
+    found = app_instance().sessions().get_session(session, update_ts=update_ts)
     if found is None:
         raise HTTPException(404, f"{session}: expected an open session, got none of this id")
     return found

@@ -39,12 +39,14 @@ def document(model: type[M]) -> Callable[[Request], Any]:
 def form(*keys: str, file: str | None = None) -> Callable[[Request], Any]:
     """Dependency: the body as a form with these texts, and perhaps one file, which is gone when all is answered."""
 
+    known = keys if file is None else (*keys, file)
+
     async def read(request: Request) -> AsyncIterator[FormData]:
         limits = {"max_files": int(file is not None), "max_fields": len(keys), "max_part_size": DOCUMENT_BYTES}
         async with request.form(**limits) as given:
             for key, value in given.multi_items():
-                if key not in (*keys, file) or isinstance(value, UploadFile) != (key == file):
-                    raise HTTPException(400, f"{shown(key)}: expected {' or '.join((*keys, *([file] if file else [])))}")
+                if key not in known or isinstance(value, UploadFile) != (key == file):
+                    raise HTTPException(400, f"expected a form with {' and '.join(known)}, got {shown(key)}")
             yield given
 
     return read
