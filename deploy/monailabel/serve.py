@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 
 APP = Path(__file__).resolve().parent
@@ -79,6 +80,7 @@ def serve(given: argparse.Namespace) -> None:
     options = Options(token, given.allow_upload, given.allow_delete, given.upload_limit << 20)
     said = OPEN if token is None else GUARDED.format(url=f"http://{HOST}:{given.port}", token=token)
     logging.basicConfig(level=logging.INFO, format=LOGGED)
+    tempfile.tempdir = os.environ["TMPDIR"]  # a library may have asked for another one before it was set
     print(said, flush=True)  # noqa: T201
     uvicorn.run(application(options), host=HOST, port=given.port, log_config=None, access_log=False)
 

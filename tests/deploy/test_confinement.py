@@ -16,7 +16,7 @@ pytest.importorskip("monailabel", reason="needs MONAI Label's environment: make 
 
 from lib.datastore import StudyDatastore
 from lib.gate import Gate, Options
-from lib.own_folder import open_own_folder
+from lib.own_folder import open_own_folder, pseudonyms_of
 from local import application
 
 from tests.deploy.asking import ask, form
@@ -303,6 +303,15 @@ def test_the_key_is_for_one_account_and_never_served(place: Place, gate: Gate) -
     for path in ("/", "/info/", "/datastore/", "/.server/pseudonyms.key", "/datastore/.server"):
         assert secret not in ask(gate, "GET", path, **BEARER).body
     assert secret not in ask(gate, "GET", "/datastore/", {"output": "all"}, **BEARER).body
+
+
+def test_of_a_patient_that_a_reader_names_a_pseudonym_is_kept(gate: Gate, place: Place) -> None:
+    for name in ("7654321", pseudonyms_of(place.studies).patient("7654321")):
+        body, headers = form(info=json.dumps({"patient": name}))
+        assert ask(gate, "PUT", "/datastore/image/info", {"image": "test-002"}, body, **headers, **BEARER).status == 200
+        kept = json.loads(ask(gate, "GET", "/datastore/image/info", {"image": "test-002"}, **BEARER).body)["patient"]
+        assert kept == pseudonyms_of(place.studies).patient("7654321")
+    assert b"7654321" not in (place.studies / "datastore_v2.json").read_bytes()
 
 
 def test_refusals_hold_no_folders_of_this_machine(gate: Gate, place: Place) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.datastore import StudyDatastore
-from lib.own_folder import pseudonyms_of
+from lib.own_folder import pseudonym, pseudonyms_of
 from qfae_monai.data import read_series
 
 MARK = "normal"  # of a study's info: {"normal": true}
@@ -33,7 +33,9 @@ def normal_studies(datastore: StudyDatastore) -> list[dict[str, Any]]:
         label = datastore.get_label_uri(image_id, DefaultLabelTag.FINAL)
         if _is_empty(Path(label)) if label else is_marked(info):
             named = info.get("patient") or _patient_id(datastore.source(image_id))
-            patient = names.patient(str(named)) if named else image_id  # one study is one patient where none is named
+            patient = (
+                pseudonym(names, str(named)) if named else image_id
+            )  # one study is one patient where none is named
             image = datastore.get_image_uri(image_id)
             found.append({"image": image, "image_label": 0, "case": image_id, "patient": patient})
     return found

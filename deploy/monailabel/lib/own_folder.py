@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
 
 OWN = ".server"
+PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
 KEPT = (OWN, ".nifti", ".lock", "labels", "labels/final", "labels/original", "model", "datastore_v2.json")
 
 
@@ -34,3 +36,8 @@ def open_own_folder(studies: Path) -> Path:
 def pseudonyms_of(studies: Path) -> Pseudonyms:
     """Pseudonyms of the patients of these studies, by the key that stays in the server's own folder."""
     return Pseudonyms(read_or_create_key(studies / OWN / "pseudonyms.key", studies / "model"))
+
+
+def pseudonym(names: Pseudonyms, patient: str) -> str:
+    """The patient's pseudonym; one that was already made stays as it is."""
+    return patient if PSEUDONYM.fullmatch(patient) else names.patient(patient)

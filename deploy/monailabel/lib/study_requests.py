@@ -13,6 +13,7 @@ from starlette.datastructures import FormData
 from lib import parameters as p
 from lib.answers import answered
 from lib.gate import Options
+from lib.own_folder import pseudonym, pseudonyms_of
 from lib.uploads import form, parsed, received
 
 None_ = Annotated[p.Nothing, Query()]
@@ -88,8 +89,11 @@ def image_info(query: Annotated[p.OfImage, Query()]) -> Any:
 @router.put("/datastore/image/info", summary="Mark a study: normal, patient")
 def mark(query: Annotated[p.OfImage, Query()], given: Annotated[FormData, Depends(form("info"))]) -> None:
     marks = parsed(p.Marks, given.get("info") or "{}").model_dump(exclude_unset=True)
+    store = app_instance().datastore()
+    if marks.get("patient"):  # what tells patients apart is kept, and not who they are
+        marks["patient"] = pseudonym(pseudonyms_of(store.studies), marks["patient"])
     with answered():
-        app_instance().datastore().update_image_info(query.image, marks)
+        store.update_image_info(query.image, marks)
 
 
 @router.get("/datastore/label", summary="A study's label")
