@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse
@@ -128,7 +129,7 @@ def open_session(
     given: Annotated[FormData, Depends(form("client_id", file="files"))],
 ) -> dict[str, Any]:
     with received(given.get("files"), allowed.upload_bytes) as path:
-        session, about = app_instance().sessions().add_session(str(path))
+        session, about = app_instance().sessions().add_session(str(path), session_id=str(uuid4()))
     return {"session_id": session, "session_info": _about(about)}
 
 
