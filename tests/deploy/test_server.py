@@ -24,6 +24,7 @@ import psutil
 import serve as command
 import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
 
 from tests.deploy.conftest import finished, request
 
@@ -147,6 +148,18 @@ def test_nothing_listens_but_on_this_machine(server: tuple[str, int]) -> None:
     ]
     assert listening == ["127.0.0.1"]
     assert urlsplit(server[0]).port in {c.laddr.port for c in process.net_connections("inet")}
+
+
+def test_the_login_of_3d_slicer(server: tuple[str, int], tmp_path: Path) -> None:
+    address, token = server[0].rsplit("/", 1)
+    slicer = MONAILabelClient(address, tmpdir=str(tmp_path))
+    assert slicer.auth_enabled()
+    assert request(f"{address}/info/")[0] == 401
+    with pytest.raises(MONAILabelClientException, match="expected the token that the server printed"):
+        slicer.auth_token("ann", "guessed")
+    slicer.update_auth(slicer.auth_token("ann", token))
+    assert slicer.auth_valid_token()
+    assert "qfae" in slicer.info()["models"]
 
 
 @pytest.mark.parametrize("header", [{"Origin": "http://elsewhere.example"}, {"Host": "elsewhere.example"}])
