@@ -27,10 +27,10 @@ PORT ?= 8000
 
 label-server: studies-given .venv-label/ready
 	@exec $(LABEL)/python deploy/monailabel/serve.py --studies "$(STUDIES)" --checkpoint "$(CHECKPOINT)" \
-	  --preset "$(PRESET)" --port "$(PORT)" $(addprefix --config ,$(CONFIG))
+	  --preset "$(PRESET)" --port "$(PORT)" $(addprefix --config ,$(CONFIG)) $(OPTIONS)
 
 studies-given:
-	@test -n "$(STUDIES)" || { echo "usage: make label-server STUDIES=DIR [CHECKPOINT=FILE] [PRESET=tiny] [CONFIG=FILE] [PORT=8000]"; exit 2; }
+	@test -n "$(STUDIES)" || { echo "usage: make label-server STUDIES=DIR [CHECKPOINT=FILE] [PRESET=tiny] [CONFIG=FILE] [PORT=8000] [OPTIONS=--allow-upload]"; exit 2; }
 
 test-label: .venv-label/ready
 	$(LABEL)/python -m pip install --quiet "pytest>=8.2"

@@ -1,34 +1,40 @@
-"""MONAI Label's server for this machine alone: pages of other sites in the same browser may neither read nor write.
-
-MONAI Label by itself answers every page that the browser has open, whatever site it came from.
-"""
+"""The server for this machine alone: the requests of lib/ behind the gate; nothing else of MONAI Label's exists."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from monailabel.app import app as label
-from starlette.datastructures import Headers
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+from lib import model_requests, study_requests
+from lib.answers import one_sentence_each
+from lib.gate import Gate, Options
+from monailabel.interfaces.utils.app import app_instance
 
-HOSTS = ["127.0.0.1", "localhost"]
-
-
-class OwnPagesOnly:
-    """Refuses what a browser says to come from another site; programs such as 3D Slicer say nothing of the kind."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
-        if origin is None or urlsplit(origin).hostname in HOSTS:
-            await self.app(scope, receive, send)
-        else:
-            await PlainTextResponse(f"expected a page of this machine, got {origin}", 403)(scope, receive, send)
+ROUTES = [*model_requests.router.routes, *study_requests.router.routes]
 
 
-# a name that leads to this machine is refused as well: any site can have one
-app = TrustedHostMiddleware(OwnPagesOnly(label), allowed_hosts=HOSTS)
+@asynccontextmanager
+async def _started(app: FastAPI) -> AsyncIterator[None]:
+    instance = app_instance()
+    instance.server_mode(True)
+    instance.on_init_complete()
+    yield
+
+
+def application(options: Options) -> Gate:
+    """What the server answers: requests that are listed, with parameters that are known."""
+    app = FastAPI(title="QFAE for MONAI", openapi_url=None, redirect_slashes=False, lifespan=_started)
+    app.state.options = options
+    one_sentence_each(app)
+    app.add_api_route("/", listing, summary="This list")
+    for router in (model_requests.router, study_requests.router):
+        app.include_router(router)
+    return Gate(app, options)
+
+
+def listing() -> PlainTextResponse:
+    """All requests that are answered."""
+    rows = sorted((route.path, *sorted(route.methods), route.summary) for route in ROUTES)
+    return PlainTextResponse("".join(f"{method:7}{path:28}{summary}\n" for path, method, summary in rows))

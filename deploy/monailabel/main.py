@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import HTTPException
+from lib.answers import answered
 from lib.datastore import StudyDatastore
 from lib.infer import AnomalyInfer
 from lib.scoring import AnomalyScoring, without_score
@@ -16,14 +14,11 @@ from lib.served import Served
 from lib.strategy import MostAnomalous
 from lib.train import NormalTraining
 from monailabel.interfaces.app import MONAILabelApp
-from monailabel.interfaces.exception import MONAILabelException
+from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 from qfae_monai import __version__
-from qfae_monai.predict.cohort import message_of
 from qfae_monai.predict.result import NOTICE
-
-logger = logging.getLogger(__name__)
 
 
 class QFAEApp(MONAILabelApp):
@@ -59,9 +54,26 @@ class QFAEApp(MONAILabelApp):
         return OneByOne()
 
     def infer(self, request: dict[str, Any], datastore: StudyDatastore | None = None) -> dict[str, Any]:
-        """As in MONAI Label; what cannot be scored is answered with the reason."""
+        """Mask or map of a study by its name, or of a file that the server has just received, as `source`.
+
+        MONAI Label's own takes any path that exists for an image.
+        """
         with answered():
-            return super().infer({**request, "source": str(self._source(request["image"]))}, datastore)
+            task, store = self._task("model", request["model"], self._infers), datastore or self.datastore()
+            file, found = task({**request, "source": request.get("source") or str(store.source(request["image"]))})
+            if request.get("save_label"):
+                store.save_label(request["image"], file, request["label_tag"], {"model": "qfae", "params": found})
+            return {"label": file, "tag": request.get("label_tag"), "file": file, "params": found}
+
+    def known(self, kind: str, request: dict[str, Any]) -> None:
+        """Check that a background task's model or method is there.
+
+        Raises:
+            MONAILabelException: if it is not.
+        """
+        tasks = {"train": self._trainers, "batch_infer": self._infers, "scoring": self._scoring_methods}[kind]
+        key = "method" if kind == "scoring" else "model"
+        self._task(key, request[key], tasks)
 
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
         with answered():
@@ -76,11 +88,12 @@ class QFAEApp(MONAILabelApp):
         pending = without_score(self.datastore(), self.served.sha256)
         return super().async_scoring(method, params) if pending else {}
 
-    def _source(self, image: str) -> Path:
-        """A study's id; else the path of what a viewer has uploaded."""
-        known = image in self.datastore().list_images()
-        path = Path(image)
-        return path if not known and path.is_absolute() and path.exists() else self.datastore().source(image)
+    def _task(self, key: str, name: str, tasks: dict[str, Any]) -> Any:
+        if name not in tasks:
+            raise MONAILabelException(
+                MONAILabelError.INVALID_INPUT, f"{key}: expected {' or '.join(tasks)}, got {name!r}"
+            )
+        return tasks[name]
 
 
 class OneByOne(BatchInferTask):
@@ -88,16 +101,3 @@ class OneByOne(BatchInferTask):
 
     def __call__(self, request: dict[str, Any], datastore: StudyDatastore, infer: Callable) -> dict[str, Any]:
         return super().__call__({**request, "multi_gpu": False, "max_workers": 1}, datastore, infer)
-
-
-@contextmanager
-def answered() -> Iterator[None]:
-    """Errors that a client can act on, as its answer: 404 for what is not there, 422 for what cannot be used."""
-    try:
-        yield
-    except MONAILabelException as error:  # a model or strategy that is not there
-        raise HTTPException(404, error.msg) from error
-    except (ValueError, OSError, RuntimeError) as error:
-        logger.warning("refused: %s", message_of(error))
-        status = 404 if isinstance(error, FileNotFoundError) else 422
-        raise HTTPException(status, message_of(error)) from error

@@ -29,7 +29,7 @@ def main() -> None:
     """Ask for image, mask and map, and draw."""
     parser = argparse.ArgumentParser(description="Draw what the server returns of a study.")
     parser.add_argument("image", help="the study's name in the datastore")
-    parser.add_argument("--server", default="http://127.0.0.1:8000")
+    parser.add_argument("--server", default="http://127.0.0.1:8000", help="the address with the token, as printed")
     parser.add_argument("--output", type=Path, default=Path("response.png"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

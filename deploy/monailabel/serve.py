@@ -6,13 +6,22 @@ Everything is checked before the server listens: a wrong folder, checkpoint or p
 from __future__ import annotations
 
 import argparse
+import json
+import logging
 import os
+import secrets
 import sys
+import tempfile
 from pathlib import Path
 
 APP = Path(__file__).resolve().parent
 ROOT = APP.parents[1]
-HOST = "127.0.0.1"  # MONAI Label has no password unless one is set up, and its own default is every network
+HOST = "127.0.0.1"  # MONAI Label's own default is every network
+LOGGED = "[%(asctime)s] [%(process)s] [%(levelname)s] (%(name)s) - %(message)s"
+OPEN = "no token: every account of this machine can read these studies and save labels"
+GUARDED = """the address holds the token of this start, keep it to yourself
+in a browser:               {url}/?token={token}
+in 3D Slicer, curl, Python: {url}/{token}"""
 
 
 def arguments() -> argparse.Namespace:
@@ -23,6 +32,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, action="append", default=[], help="further overlay of the training")
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles/qfae", help="the bundle's folder")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--allow-upload", action="store_true", help="let viewers add studies and open sessions")
+    parser.add_argument("--allow-delete", action="store_true", help="let viewers remove studies and labels")
+    parser.add_argument("--upload-limit", type=_megabytes, default=1024, help="MB of an uploaded volume or label")
+    parser.add_argument("--no-token", action="store_true", help="answer every account of this machine")
     return parser.parse_args()
 
 
@@ -33,37 +46,64 @@ def main() -> None:
         sys.exit(f"error: {given.studies}: expected a folder of studies, got no such folder")
     if not given.checkpoint.is_file():
         sys.exit(f"error: {given.checkpoint}: expected a checkpoint (`make demo` trains a small one), got no such file")
-    sessions = given.studies.resolve() / ".sessions"  # what viewers upload stays with the studies
-    os.environ.update({"MONAI_LABEL_SESSION_PATH": str(sessions), "HF_HUB_OFFLINE": "1"})
+    studies = given.studies.resolve()
     conf = {
         "bundle": str(given.bundle.resolve()),
         "checkpoint": str(given.checkpoint.resolve()),
         "preset": given.preset,
         "config": ",".join(str(path.resolve()) for path in given.config),
     }
-    studies = str(given.studies.resolve())
     load(studies, conf)
-    serve(studies, conf, given.port)
+    serve(given)
 
 
-def load(studies: str, conf: dict[str, str]) -> None:
+def load(studies: Path, conf: dict[str, str]) -> None:
     """The app, with its model in memory; MONAI Label keeps it for the server that starts after it."""
-    from monailabel.interfaces.utils.app import app_instance  # noqa: PLC0415  (reads the environment)
+    from lib.own_folder import open_own_folder  # noqa: PLC0415
 
     try:
-        app_instance(str(APP), studies, conf).served.model()
+        _settle(studies, conf, open_own_folder(studies))
+        from monailabel.interfaces.utils.app import app_instance  # noqa: PLC0415  (reads the environment)
+
+        app_instance(str(APP), str(studies), conf).served.model()
     except (ValueError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 
-def serve(studies: str, conf: dict[str, str], port: int) -> None:
-    """MONAI Label's own command."""
-    from monailabel.main import Main  # noqa: PLC0415
+def serve(given: argparse.Namespace) -> None:
+    """Answer requests until Ctrl-C."""
+    import uvicorn  # noqa: PLC0415
+    from lib.gate import Options  # noqa: PLC0415
+    from local import application  # noqa: PLC0415
 
-    settings = [word for item in conf.items() for word in ("--conf", *item)]
-    place = ["--app", str(APP), "--studies", studies, "--host", HOST, "--port", str(port), "--uvicorn_app", "local:app"]
-    sys.argv = ["monailabel", "start_server", *place, *settings]
-    Main(actions="start_server").run()
+    token = None if given.no_token else secrets.token_urlsafe(32)
+    options = Options(token, given.allow_upload, given.allow_delete, given.upload_limit << 20)
+    said = OPEN if token is None else GUARDED.format(url=f"http://{HOST}:{given.port}", token=token)
+    logging.basicConfig(level=logging.INFO, format=LOGGED)
+    tempfile.tempdir = os.environ["TMPDIR"]  # a library may have asked for another one before it was set
+    print(said, flush=True)  # noqa: T201
+    uvicorn.run(application(options), host=HOST, port=given.port, log_config=None, access_log=False)
+
+
+def _settle(studies: Path, conf: dict[str, str], own: Path) -> None:
+    """What MONAI Label reads from the environment, here and in its tasks' processes: it writes within the studies."""
+    os.environ.update(
+        {
+            "MONAI_LABEL_APP_DIR": str(APP),
+            "MONAI_LABEL_STUDIES": str(studies),
+            "MONAI_LABEL_APP_CONF": json.dumps(conf),
+            "MONAI_LABEL_SESSION_PATH": str(own / "sessions"),
+            "TMPDIR": str(own / "temporary"),
+            "PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(APP)]),
+            "HF_HUB_OFFLINE": "1",
+        }
+    )
+
+
+def _megabytes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 20:
+        raise argparse.ArgumentTypeError(f"expected a whole number of megabytes, got {text}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +32,16 @@ __all__ = ["bundle", "checkpoint", "scans"]
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "deploy" / "monailabel"
 PHANTOMS = BUNDLE / "configs" / "datasets" / "phantoms.json"
-STARTS_WITHIN, ENDS_WITHIN = 120, 240  # seconds
+STARTS_WITHIN, ENDS_WITHIN = 300, 600  # seconds
 
 sys.path.insert(0, str(APP))  # as MONAI Label does, for the parts of the app
 
 
-def serve(studies: Path, checkpoint: Path, port: int, log: Path, *options: str) -> subprocess.Popen[bytes]:
+def serve(
+    studies: Path, checkpoint: Path, port: int, log: Path, *options: str, program: Path
+) -> subprocess.Popen[bytes]:
     """The command of `make label-server`; what it says goes to `log`."""
-    command = [sys.executable, str(APP / "serve.py"), "--studies", str(studies), "--checkpoint", str(checkpoint),
+    command = [sys.executable, str(program), "--studies", str(studies), "--checkpoint", str(checkpoint),
                "--port", str(port), "--config", str(PHANTOMS), *options]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as stream:
@@ -100,27 +106,102 @@ def predicted(studies: Path, checkpoint: Path, tmp_path_factory: pytest.TempPath
 def server(
     studies: Path, checkpoint: Path, predicted: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, int]]:
-    """Address and process id, when all studies are scored."""
-    port, log = free_port(), tmp_path_factory.mktemp("log") / "server.log"
-    process = serve(studies, checkpoint, port, log)
-    url = f"http://127.0.0.1:{port}"
+    """Address with the token, and process id, when all studies are scored."""
+    with serving(studies, checkpoint, tmp_path_factory.mktemp("log") / "server.log") as started:
+        finished(f"{started[0]}/scoring/")
+        yield started
+
+
+@contextmanager
+def serving(
+    studies: Path, checkpoint: Path, log: Path, *options: str, program: Path = APP / "serve.py"
+) -> Iterator[tuple[str, int]]:
+    """A server's address with the token, and process id, while it runs."""
+    process = serve(studies, checkpoint, free_port(), log, *options, program=program)
     try:
-        _wait_for(url, process, log)
-        finished(f"{url}/scoring/")
+        url = _address(process, log)
+        while request(f"{url}/info/")[0] != 200:
+            time.sleep(0.5)
         yield url, process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """What the server prints for 3D Slicer, when it listens."""
     end = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
-        try:
-            assert request(f"{url}/info/")[0] == 200
-            return
-        except urllib.error.URLError:
-            time.sleep(0.5)
-    raise TimeoutError(url)
+        text = log.read_text()
+        if "Uvicorn running" in text:
+            found = re.search(r"Python: (\S+)", text) or re.search(r"Uvicorn running on (\S+)", text)
+            return found[1] if found else ""
+        time.sleep(0.5)
+    raise TimeoutError(log.read_text())
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of studies with the app on it in this process, and beside it what no request may reach.
+
+    Attributes:
+        studies: the folder.
+        secret: a volume outside of it.
+    """
+
+    studies: Path
+    secret: Path
+
+    def outside(self) -> dict[str, tuple[bytes, int]]:
+        """Bytes and time of all files beside the studies."""
+        files = [path for path in self.studies.parent.rglob("*") if self.studies not in (path, *path.parents)]
+        beside = [*files, *(path for path in APP.rglob("*") if path.suffix in (".py", ".json"))]
+        return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in beside if path.is_file()}
+
+    def escapes(self) -> list[str]:
+        """Names that would lead to the files outside, if they were paths."""
+        stem = str(self.secret).removesuffix(".nii.gz")
+        beside = f"../{self.secret.parent.name}/secret"
+        inside = ["./test-000", "labels/final/test-000"]
+        return [stem, f"{stem}.nii.gz", beside, f"x/../{beside}", f"file://{stem}", str(APP / "main"), *inside]
+
+
+@pytest.fixture(scope="session")
+def place(scans: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    from monailabel.config import settings  # noqa: PLC0415  (its environment may be missing)
+    from serve import load  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("place")
+    place = Place(folder / "studies", folder / "beside" / "secret.nii.gz")
+    for target in (place.studies, place.secret.parent):
+        target.mkdir()
+    for path in (scans / "image").glob("test-*"):
+        shutil.copy(path, place.studies / path.name)
+    shutil.copy(place.studies / "test-001.nii.gz", place.secret)
+    (place.studies / "broken.nii.gz").write_bytes(b"no volume")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "environ", os.environ.copy())
+        patched.setattr(tempfile, "tempdir", str(place.studies / ".server" / "temporary"))
+        own = {"APP_DIR": APP, "STUDIES": place.studies, "SESSION_PATH": place.studies / ".server" / "sessions"}
+        for name, path in own.items():
+            patched.setattr(settings, f"MONAI_LABEL_{name}", str(path))
+        conf = {"bundle": str(BUNDLE), "checkpoint": str(checkpoint), "preset": "tiny", "config": str(PHANTOMS)}
+        load(place.studies, conf)
+        yield place
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """Tasks that would have been started in processes of their own."""
+    from monailabel.utils.async_tasks import task  # noqa: PLC0415
+
+    found: list[tuple[str, dict[str, Any]]] = []
+
+    def instead(request: dict[str, Any], method: str) -> dict[str, Any]:
+        found.append((method, request))
+        return {"id": "0", "status": "SUBMITTED", "start_ts": ""}
+
+    monkeypatch.setattr(task, "run_background_task", instead)
+    return found

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import nibabel as nib
 import numpy as np
@@ -24,6 +24,7 @@ import psutil
 import serve as command
 import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
+from monailabel.client.client import MONAILabelClientException
 
 from tests.deploy.conftest import finished, request
 
@@ -126,7 +127,7 @@ def test_a_dicom_series_is_handed_to_viewers_as_nifti_without_its_header(
         ("nobody", 404, "image 'nobody': expected one of the"),
         ("flat", 422, "flat.nii.gz: expected a volume of several slices, got one slice"),
         ("gap", 422, "missing"),
-        ("/etc/passwd", 422, "passwd"),
+        ("/etc/passwd", 400, "separator"),
     ],
 )
 def test_what_cannot_be_scored_is_answered_with_the_reason(
@@ -146,7 +147,19 @@ def test_nothing_listens_but_on_this_machine(server: tuple[str, int]) -> None:
         if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
     ]
     assert listening == ["127.0.0.1"]
-    assert int(server[0].rsplit(":", 1)[1]) in {c.laddr.port for c in process.net_connections("inet")}
+    assert urlsplit(server[0]).port in {c.laddr.port for c in process.net_connections("inet")}
+
+
+def test_the_login_of_3d_slicer(server: tuple[str, int], tmp_path: Path) -> None:
+    address, token = server[0].rsplit("/", 1)
+    slicer = MONAILabelClient(address, tmpdir=str(tmp_path))
+    assert slicer.auth_enabled()
+    assert request(f"{address}/info/")[0] == 401
+    with pytest.raises(MONAILabelClientException, match="expected the token that the server printed"):
+        slicer.auth_token("ann", "guessed")
+    slicer.update_auth(slicer.auth_token("ann", token))
+    assert slicer.auth_valid_token()
+    assert "qfae" in slicer.info()["models"]
 
 
 @pytest.mark.parametrize("header", [{"Origin": "http://elsewhere.example"}, {"Host": "elsewhere.example"}])
@@ -177,7 +190,7 @@ def test_the_most_anomalous_comes_first_and_then_the_next(client: MONAILabelClie
 
 def test_what_is_not_there(server: tuple[str, int]) -> None:
     for path, message in (
-        ("activelearning/random", "no such strategy 'random'"),
+        ("activelearning/random", "strategy 'random'"),
         ("infer/other?image=test-000", "'other'"),
     ):
         status, answer = request(f"{server[0]}/{path}", "POST")
@@ -263,8 +276,7 @@ def test_a_stopped_training_changes_nothing(server: tuple[str, int], client: MON
 def test_a_wrong_start_is_one_line(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
-    for variable in ("MONAI_LABEL_SESSION_PATH", "HF_HUB_OFFLINE"):
-        monkeypatch.setenv(variable, "")  # put back afterwards
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # which the command sets
     given = ["serve.py", "--studies", str(tmp_path), "--checkpoint", str(checkpoint), *options]
     monkeypatch.setattr(sys, "argv", given)
     with pytest.raises(SystemExit, match=f"error: .*{re.escape(message)}") as stopped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,11 @@ pytest.importorskip("monailabel", reason="needs MONAI Label's environment: make 
 
 from lib.datastore import StudyDatastore
 from lib.normals import normal_studies, split
+from lib.own_folder import open_own_folder, pseudonyms_of
 from lib.scoring import ENTRY
 from lib.strategy import MostAnomalous
+
+from tests.data.dicom_factory import series
 
 SHA = "a" * 64
 
@@ -85,6 +89,21 @@ def test_normal_is_what_has_an_empty_label_or_a_mark(store: StudyDatastore, tmp_
     for name in "bc":
         store.update_image_info(name, {"normal": True})  # a label that is not empty counts more than a mark
     assert [study["case"] for study in normal_studies(store)] == ["a", "c"]
+
+
+def test_patients_are_told_apart_by_pseudonyms_that_only_the_key_makes(tmp_path: Path) -> None:
+    named = []
+    for place in (tmp_path / "one", tmp_path / "other"):
+        _volume(place / "a.nii.gz")
+        open_own_folder(place)
+        series(place / "b", np.zeros((4, 8, 8), np.int16), PatientID="7654321")
+        found = StudyDatastore(str(place))
+        found.update_image_info("a", {"normal": True, "patient": "7654321"})
+        found.update_image_info("b", {"normal": True})
+        named.append({study["patient"] for study in normal_studies(found)})
+        assert named[-1] == {pseudonyms_of(place).patient("7654321")}
+    assert named[0] != named[1]
+    assert sha256(b"7654321").hexdigest()[:8] not in str(named)
 
 
 def test_no_patient_is_in_both_sections() -> None:

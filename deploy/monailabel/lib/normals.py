@@ -12,8 +12,8 @@ import numpy as np
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.datastore import StudyDatastore
+from lib.own_folder import pseudonym, pseudonyms_of
 from qfae_monai.data import read_series
-from qfae_monai.predict.studies import SHORT
 
 MARK = "normal"  # of a study's info: {"normal": true}
 Sections = dict[str, list[dict[str, Any]]]
@@ -27,12 +27,15 @@ def is_marked(info: dict[str, Any]) -> bool:
 def normal_studies(datastore: StudyDatastore) -> list[dict[str, Any]]:
     """Entries of a data list for studies whose final label is empty, or that have none and are marked normal."""
     datastore.refresh()
-    found = []
+    names, found = pseudonyms_of(datastore.studies), []
     for image_id in sorted(datastore.list_images()):
         info = datastore.get_image_info(image_id)
         label = datastore.get_label_uri(image_id, DefaultLabelTag.FINAL)
         if _is_empty(Path(label)) if label else is_marked(info):
-            patient = str(info.get("patient") or _patient(datastore.source(image_id), image_id))
+            named = info.get("patient") or _patient_id(datastore.source(image_id))
+            patient = (
+                pseudonym(names, str(named)) if named else image_id
+            )  # one study is one patient where none is named
             image = datastore.get_image_uri(image_id)
             found.append({"image": image, "image_label": 0, "case": image_id, "patient": patient})
     return found
@@ -67,12 +70,9 @@ def _is_empty(label: Path) -> bool:
     return not np.any(read_series(label).array)
 
 
-def _patient(source: Path, image_id: str) -> str:
-    """A pseudonym of the patient that a DICOM header names; else the study's id, one study being one patient."""
-    if not source.is_dir():
-        return image_id
-    named = read_series(source).attributes.get("patient_id")
-    return _shuffled(str(named))[:SHORT] if named else image_id
+def _patient_id(source: Path) -> str | None:
+    """What a DICOM header calls the patient; a volume names none."""
+    return read_series(source).attributes.get("patient_id") if source.is_dir() else None
 
 
 def _shuffled(text: str) -> str:
