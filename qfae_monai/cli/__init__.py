@@ -10,9 +10,11 @@ from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
 from qfae_monai.cli.export import export
+from qfae_monai.cli.inspect import inspect
 from qfae_monai.cli.predict import predict
 from qfae_monai.cli.tune import tune
 from qfae_monai.cli.view import view
+from qfae_monai.files import printable
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -23,6 +25,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(demo)
 app.command()(export)
+app.command()(inspect)
 app.command()(predict)
 app.command()(tune)
 app.command()(view)
@@ -48,5 +51,5 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
         raise SystemExit(1) from None

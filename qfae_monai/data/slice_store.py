@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.data.volume_slices import VolumeSlices
+from qfae_monai.files import parse_object
+from qfae_monai.files.schema import entries, whole
 
 __all__ = ["SliceStore", "StoredSlices"]
 
@@ -51,7 +53,7 @@ class StoredSlices(VolumeSlices):
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                skipped = json.loads((file.metadata() or {})["skipped"])
+                skipped = parse_object((file.metadata() or {})["skipped"], f"{path}, metadata", entries(whole()))
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: expected stored slices, got a damaged or foreign file ({error}).") from error
         _check(tensors, path)

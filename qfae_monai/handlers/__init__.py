@@ -7,6 +7,7 @@ from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
 from qfae_monai.handlers.memory_advice import OutOfMemoryAdvice
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
+from qfae_monai.handlers.resume import ResumeCheckpoint
 from qfae_monai.handlers.run_record import RunRecord
 from qfae_monai.handlers.step_schedule import StepSchedule
 from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
@@ -17,6 +18,7 @@ __all__ = [
     "EpochLengthCheck",
     "EpochSeed",
     "OutOfMemoryAdvice",
+    "ResumeCheckpoint",
     "RunRecord",
     "StepSchedule",
     "WholeCheckpoints",

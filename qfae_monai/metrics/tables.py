@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files.reading import read_cells
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
 
 TRIVIAL_COLUMNS = tuple(f"trivial_{name}" for name in TRIVIAL_FEATURES)
@@ -95,16 +96,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Table:
         ValueError: naming file and row, if a column is missing or a cell is not a finite number.
         FileNotFoundError: if there is no such file.
     """
-    with path.open(newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        missing = [name for name in columns if name not in header]
-        if missing:
-            raise ValueError(f"{path}: expected columns {', '.join(columns)}; missing {', '.join(missing)}")
-        rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: expected {len(header)} cells, got {len(row)}")
+    header, rows = read_cells(path, columns)
     cells = {name: [row[header.index(name)] for row in rows] for name in columns}
     return Table(
         {

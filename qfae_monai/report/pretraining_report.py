@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,9 @@ from typing import Any
 from ignite.engine import Engine, Events
 from markupsafe import Markup
 
+from qfae_monai.files import read_rows, reading_as
 from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.pretraining.card import read_card_file
 from qfae_monai.report.figures import curve_figure
 from qfae_monai.report.rendering import write_page
 
@@ -58,20 +58,20 @@ def write_pretraining_page(folder: Path, weights: Path) -> Path:
 
     Raises:
         FileNotFoundError: if one of them is missing.
+        ValueError: if one is not what a pretraining writes; the message names it.
     """
-    rows = _rows(folder / "curves.csv")
-    return write_page(
-        folder / "report.html",
-        "pretraining.html.jinja",
-        card=json.loads(weights.with_suffix(".json").read_text(encoding="utf-8")),
-        plots=[(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))],
-        flagged=_rows(folder / "flagged.csv"),
-    )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    curves, card = folder / "curves.csv", weights.with_suffix(".json")
+    with reading_as("the losses of a pretraining", curves):
+        rows = read_rows(curves, ("epoch",))
+        plots = [(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))]
+    with reading_as("the card of a pretraining", card):
+        return write_page(
+            folder / "report.html",
+            "pretraining.html.jinja",
+            card=read_card_file(card),
+            plots=plots,
+            flagged=read_rows(folder / "flagged.csv", ("case", "slice", "score", "ratio")),
+        )
 
 
 def _plot(rows: list[dict[str, Any]], name: str, title: str) -> Markup:
