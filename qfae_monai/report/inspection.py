@@ -1,4 +1,4 @@
-"""What a file or folder from elsewhere says, as plain text: nothing of it is evaluated, unpickled, imported or opened."""
+"""What a file or folder from elsewhere says, as plain text: nothing in it is evaluated, unpickled or imported."""
 
 from __future__ import annotations
 
