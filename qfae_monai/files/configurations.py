@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from qfae_monai.files.printable import shown
-from qfae_monai.files.reading import parse_object, read_bytes
+from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
 
 OWN = Path(__file__).resolve().parents[2] / "bundles" / "qfae"
 """The bundle that lies beside this package in its repository."""
@@ -57,6 +57,10 @@ def read_configuration(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected a configuration, got {shown(found)}")
     if any(place is None for place in _places(found)):
         raise ValueError(f"{path}: expected a configuration of at most {MOST_PLACES} values, got more")
+    try:
+        check_depth(found)
+    except RecursionError:
+        raise ValueError(f"{path}: expected a configuration of at most {DEEPEST} levels, got a deeper one") from None
     return found
 
 

@@ -139,6 +139,22 @@ def read_bytes(path: Path, what: str, most: int = MOST_BYTES) -> bytes:
     return content
 
 
+def check_depth(found: Any) -> None:
+    """Raises RecursionError for objects and lists that are nested too deeply to be walked through."""
+    level, layer = 0, [found]
+    while layer:
+        layer = [
+            child
+            for one in layer
+            if isinstance(one, dict | list)
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        level += 1
+        if level > DEEPEST:
+            raise RecursionError
+
+
 def _parse(content: str | bytes, source: object, what: str) -> Any:
     try:
         found = json.loads(
@@ -148,7 +164,7 @@ def _parse(content: str | bytes, source: object, what: str) -> Any:
             parse_int=_whole,
             parse_float=_finite,
         )
-        _check_depth(found)
+        check_depth(found)
     except RecursionError:
         raise ValueError(f"{source}: expected {what} of at most {DEEPEST} levels, got a deeper one") from None
     except ValueError as error:
@@ -178,18 +194,3 @@ def _finite(digits: str) -> float:
     if math.isinf(float(digits)):
         raise ValueError(f"{digits[:30]} where a finite number belongs")
     return float(digits)
-
-
-def _check_depth(found: Any) -> None:
-    level, layer = 0, [found]
-    while layer:
-        layer = [
-            child
-            for one in layer
-            if isinstance(one, dict | list)
-            for child in (one.values() if isinstance(one, dict) else one)
-            if isinstance(child, dict | list)
-        ]
-        level += 1
-        if level > DEEPEST:
-            raise RecursionError

@@ -61,7 +61,7 @@ def _content(path: Path) -> Iterator[str]:
     """What it is, then a line for each value; a file that is not what its name says is told so."""
     try:
         yield from READERS.get(path.suffix.lower(), lambda _: iter(()))(path)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError) as error:
         yield f"refused: {' '.join(str(error).split())}"
 
 
@@ -96,8 +96,11 @@ def _checkpoint(path: Path) -> Iterator[str]:
 
 
 def _graph(path: Path) -> Iterator[str]:
-    import onnx  # noqa: PLC0415  (an optional part)
-
+    try:
+        import onnx  # noqa: PLC0415  (an optional part)
+    except ModuleNotFoundError:
+        yield "graph; the extra `export` shows its record"
+        return
     try:
         found = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own

@@ -32,9 +32,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "configs" / "inference.json").write_text(
         json.dumps({"imports": ["$import os"], "run": "$os.mkdir('ran')", "name\x1b[31m": "\x1b]0;title\x07"})
     )
-    (folder / "calibration.json").write_text(
-        json.dumps({"slice_scores": [1], "settings": {"metric": "$os.mkdir('ran')"}})
-    )
+    (folder / "calibration.json").write_text(json.dumps({"slice_scores": [1], "settings": "$os.mkdir('ran')"}))
     torch.save({"a": Command()}, folder / "bad.pt")
     save_checkpoint(folder / "model.pt", {"a": torch.zeros(2, 3)})
     write_own(folder / "own.safetensors", seed=1, inside=True)

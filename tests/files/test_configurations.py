@@ -48,17 +48,13 @@ def test_an_overlay_that_is_more_than_plain_values_needs_trust(content: dict[str
 
 def test_plain_values_and_the_own_bundle_run(tmp_path: Path) -> None:
     path = tmp_path / "overlay.json"
-    path.write_text(
-        json.dumps({"_desc_": "sizes", "image_size": 64, "score_blocks": [1, 2], "metric": "l1", "a": None})
-    )
+    path.write_text(json.dumps({"_desc_": "sizes", "image_size": 64, "score_blocks": [1, 2], "metric": "l1"}))
     check_trusted(BUNDLE, [path, BUNDLE / "configs" / "datasets" / "ct_window.json"], trusted=False)
     check_trusted(tmp_path / "nowhere", [tmp_path / "nothing.json"], trusted=False)  # whoever reads them says so
 
 
 def test_a_bundle_from_elsewhere_says_what_it_would_run(foreign: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"foreign/configs/.*\.json: .*--trust beside it: .*; `qfae inspect .*foreign`"
-    ):
+    with pytest.raises(ValueError, match=r"foreign/configs/.*json: .*--trust beside it: .*; `qfae inspect .*foreign`"):
         check_trusted(foreign, trusted=False)
 
 
@@ -75,7 +71,7 @@ def test_yaml_is_data_too(tmp_path: Path) -> None:
         + "".join(
             f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True)
         )
-    )  # noqa: E501
+    )
     with pytest.raises(ValueError, match="at most 100000 values"):
         read_configuration(path)
     path.write_text("a: &a [*a]\n")

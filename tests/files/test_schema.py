@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qfae_monai.files import parse_object, printable, read_object, read_rows, shown
-from qfae_monai.files import reading as files_reading
+from qfae_monai.files.reading import MOST_BYTES
 from qfae_monai.files.schema import Check, choice, items, number, optional, record, text, truth, whole
 
 REFUSED: list[tuple[Check, Any, str]] = [
@@ -64,10 +64,10 @@ def test_what_is_no_data_is_one_sentence(content: str | bytes, message: str) -> 
     assert len(str(refused.value)) < 300
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_reading, "MOST_BYTES", 8)
-    (tmp_path / "f.json").write_text('{"a": 1, "b": 2}')
-    with pytest.raises(ValueError, match=r"f\.json: expected a JSON object of at most 0 MB, got a larger file"):
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "f.json").open("wb") as stream:
+        stream.truncate(MOST_BYTES + 1)
+    with pytest.raises(ValueError, match=r"f\.json: expected a JSON object of at most 64 MB, got a larger file"):
         read_object(tmp_path / "f.json")
     with pytest.raises(FileNotFoundError, match="got no such file"):
         read_object(tmp_path)

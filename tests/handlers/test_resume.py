@@ -29,9 +29,7 @@ def test_a_pickle_is_refused_and_no_advice_is_given(tmp_path: Path, monkeypatch:
     engine = Engine(lambda *_: None)
     ResumeCheckpoint(load_path=str(path), load_dict={"model": nn.Linear(1, 1)}).attach(engine)
     for use in (lambda: engine.run([0]), lambda: read_checkpoint(path)):
-        with pytest.raises(
-            ValueError, match=r"resume\.pt: expected .*\(posix\.mkdir\); nothing of it was run"
-        ) as refused:
+        with pytest.raises(ValueError, match=r"resume\.pt: .*\(posix\.mkdir\); nothing of it was run") as refused:
             use()
         told = "".join(traceback.format_exception(refused.value))
         assert "weights_only=False" not in told.replace("weights_only=False,", "")
