@@ -8,8 +8,6 @@ times; the challenge's mapping to the NIH images (`--people`) tells who is who.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +18,9 @@ import typer
 
 from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
-from qfae_monai.data.prepare.files import sha256_of_files
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.file_names import check_file_name
+from qfae_monai.files import read_json, read_rows, sha256_of_files
 
 LABELS, CLASSES, IMAGES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv", "stage_2_train_images"
 NORMAL, OPACITY, NOT_NORMAL = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"
@@ -132,17 +130,13 @@ def _classes(folder: Path) -> dict[str, str]:
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected the challenge's table, found none.")
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if not set(columns) <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: expected the columns {', '.join(columns)}, got {reader.fieldnames}.")
-        return list(reader)
+    return read_rows(path, columns)
 
 
 def _people(path: Path) -> Mapping[str, str]:
     """Image id -> person, from entries with `subset_img_id` and `img_id`, such as 00000013_001.png of person 13."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
         return {entry["subset_img_id"]: str(entry["img_id"]).split("_")[0] for entry in entries}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -7,36 +7,15 @@ a command; carriage returns, line feeds and bidirectional overrides make one lin
 from __future__ import annotations
 
 import logging
-import unicodedata
 import warnings
 from types import TracebackType
 from typing import Any
 
 import typer
 
-__all__ = ["PrintableFormatter", "echo", "echo_error", "guard_messages", "printable"]
+from qfae_monai.files.printable import printable
 
-
-def printable(text: object, *, lines: bool = False) -> str:
-    r"""Text with each control, format and unpaired character as its escape; letters, marks and spaces stand.
-
-    Args:
-        text: of data, or a message that quotes it.
-        lines: whether its line feeds are meant: text of one's own, such as a table.
-
-    Example:
-        >>> printable("head\x1b[2J\u202egnp")
-        'head\\x1b[2J\\u202egnp'
-        >>> printable("Müller 山田\u3000太郎")
-        'Müller 山田\u3000太郎'
-    """
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if _is_shown(letter) or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+__all__ = ["PrintableFormatter", "echo", "echo_error", "guard_messages"]
 
 
 def echo(text: object, *, err: bool = False, lines: bool = False) -> None:
@@ -74,7 +53,3 @@ class PrintableFormatter(logging.Formatter):
 
 def _format_warning(message: Warning | str, category: type[Warning], *place: Any, **_: Any) -> str:
     return f"{category.__name__}: {printable(message)}\n"
-
-
-def _is_shown(letter: str) -> bool:
-    return letter.isprintable() or unicodedata.category(letter) == "Zs"

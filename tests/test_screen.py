@@ -8,7 +8,8 @@ import warnings
 
 import pytest
 
-from qfae_monai.screen import PrintableFormatter, echo, echo_error, guard_messages, printable
+from qfae_monai.files import printable
+from qfae_monai.screen import PrintableFormatter, echo, echo_error, guard_messages
 
 HOSTILE = {
     "clear the screen": "\x1b[2J", "title": "\x1b]0;x\x07", "link": "\x1b]8;;http://x\x1b\\", "CSI of C1": "\x9b2J",

@@ -12,6 +12,7 @@ from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
 from qfae_monai.cli.export import export
+from qfae_monai.cli.inspect import inspect
 from qfae_monai.cli.predict import predict
 from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.tune import tune
@@ -27,6 +28,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(demo)
 app.command()(export)
+app.command()(inspect)
 app.command()(predict)
 app.command()(tune)
 app.command()(view)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from qfae_monai.screen import echo, printable
+from qfae_monai.files import printable
+from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
     import numpy as np

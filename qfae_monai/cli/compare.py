@@ -21,7 +21,7 @@ def compare(
     """Show the paired differences between two runs, with intervals over patients."""
     import json
 
-    from qfae_monai.data.prepare.files import write_whole
+    from qfae_monai.files import write_whole
     from qfae_monai.report.comparison import compare as compare_runs
     from qfae_monai.report.comparison import format_comparison
     from qfae_monai.report.comparison_page import write_comparison

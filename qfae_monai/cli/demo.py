@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files.configurations import check_trusted
 from qfae_monai.screen import echo
 
 BUNDLE = Path("bundles/qfae")
@@ -17,6 +19,7 @@ def demo(
     seed: int = typer.Option(0, min=0, help="Of the phantoms and of the training."),
     epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
     volumes: int = typer.Option(160, min=2, help="Normal volumes to train on."),
+    trust: bool = TRUST,
 ) -> None:
     """Make a phantom cohort, train on its normal volumes, evaluate, and show what was found."""
     from qfae_monai.report.demo_run import run_demo  # noqa: PLC0415  (keeps `qfae --help` quick)
@@ -25,4 +28,5 @@ def demo(
         raise FileNotFoundError(
             f"{bundle}: expected the bundle's folder with configs/train.json; run from the repository or give --bundle"
         )
+    check_trusted(bundle, trusted=trust)
     echo(run_demo(output, bundle, seed=seed, epochs=epochs, volumes=volumes), lines=True)

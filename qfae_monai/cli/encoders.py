@@ -12,6 +12,8 @@ import typer
 
 from qfae_monai.cli.demo import BUNDLE
 from qfae_monai.cli.experiments import parse_seeds, parse_settings
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files.configurations import check_trusted
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
@@ -42,11 +44,12 @@ def compare(
     weights: Path | None = typer.Option(None, help="Folder with public weights, instead of models/pretrained."),
     samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
     bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
+    trust: bool = TRUST,
 ) -> None:  # fmt: skip
     """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
-    from qfae_monai.data.prepare.files import write_whole
     from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders
     from qfae_monai.experiments.frozen import ROLES, built_in, parse_network
+    from qfae_monai.files import write_whole
     from qfae_monai.report.encoder_page import format_encoders, write_encoders
 
     given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
@@ -54,6 +57,10 @@ def compare(
     budget = Budget(bundle, data, overlays, parse_seeds(seeds), given, _own(own))
     texts = {"encoder": encoder, "perceptual": perceptual}
     named = {role: [parse_network(text, role) for text in texts[role]] for role in ROLES}
+    folds = [folder.resolve().name for folder in data]
+    own_overlays = [one.overlay_file(fold) for role in ROLES for one in named[role] for fold in folds]
+    files = [bundle / "configs" / f"{name}.json" for name in (*overlays, *(f"experiments/robust-{r}" for r in robust))]
+    check_trusted(bundle, [*files, *filter(None, own_overlays)], trusted=trust)
     networks = {role: [*built_in(bundle, overlays, role, given), *named[role]] for role in ROLES}
     combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
     table = compare_encoders(combinations, budget, output, samples=samples, progress=echo)

@@ -12,6 +12,8 @@ from typing import Any
 import typer
 
 from qfae_monai.cli.demo import BUNDLE
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files.configurations import check_trusted, path_text, read_configuration
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
@@ -55,7 +57,7 @@ def show(name: str = typer.Argument(help="Id from `qfae experiments list`."), bu
     echo(f"published: {f'{published} ({published.source})' if published else 'not known here'}")
     if row.note:
         echo(f"note: {row.note}")
-    for key, value in json.loads(path.read_text(encoding="utf-8")).items():
+    for key, value in read_configuration(path).items():
         if key != METADATA:
             echo(f"  {key}: {json.dumps(value)}")
     for run_id, names in (("training", row.overlays("paper")), ("evaluating", [*row.overlays("paper"), "evaluate"])):
@@ -75,11 +77,13 @@ def run(
     weights: Path | None = Weights,
     settings: list[str] = Set,
     bundle: Path = Bundle,
+    trust: bool = TRUST,
 ) -> None:
     """Train and evaluate a row with every seed. Started again, it goes on where it stopped."""
     from qfae_monai.experiments.driver import format_results, run_experiment
     from qfae_monai.experiments.rows import find_row
 
+    _check_trusted(bundle, preset, layout, trust)
     given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
     results = run_experiment(find_row(bundle, name), bundle, data, output, seeds=parse_seeds(seeds), preset=preset,
                              layout=layout, settings=given)  # fmt: skip
@@ -98,14 +102,21 @@ def evaluate(
     weights: Path | None = Weights,
     settings: list[str] = Set,
     bundle: Path = Bundle,
+    trust: bool = TRUST,
 ) -> None:
     """Evaluate a checkpoint once and state both readings: the released evaluation's, and every image."""
     from qfae_monai.experiments.released import evaluate_released, format_readings
 
+    _check_trusted(bundle, preset, layout, trust)
     readings = evaluate_released(dataset, checkpoint, bundle, data, output, preset=preset, layout=layout,
                                  settings=parse_settings(settings, weights))  # fmt: skip
     echo(format_readings(readings), lines=True)
     echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
+
+
+def _check_trusted(bundle: Path, preset: str, layout: str, trust: bool) -> None:
+    names = (f"presets/{preset}", layout)
+    check_trusted(bundle, [bundle / "configs" / f"{name}.json" for name in names], trusted=trust)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -116,7 +127,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_settings(pairs: Sequence[str], weights: Path | None) -> dict[str, Any]:
-    found: dict[str, Any] = {} if weights is None else {"weights_dir": str(weights)}
+    found: dict[str, Any] = {} if weights is None else {"weights_dir": path_text(weights)}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:

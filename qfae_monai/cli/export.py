@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files.configurations import check_trusted, path_text
 from qfae_monai.screen import echo
 
 
@@ -21,6 +23,7 @@ def export(
     bundle: Path = typer.Option(Path("bundles/qfae"), help="The bundle's folder."),
     weights: Path | None = typer.Option(None, help="Folder or file of the perceptual network's weights."),
     set_: list[str] | None = typer.Option(None, "--set", help="KEY=VALUE of inference.json; may be given often."),
+    trust: bool = TRUST,
 ) -> None:
     """Write the graph of a checkpoint, with the checkpoint's SHA-256 inside, for any batch size.
 
@@ -28,9 +31,10 @@ def export(
     """
     from qfae_monai.export import read_source, write_graph
 
+    check_trusted(bundle, [bundle / "configs" / "presets" / f"{preset}.json"], trusted=trust)
     settings = _settings(set_ or [])
     if weights is not None:
-        settings["weights_dir"] = str(weights)
+        settings["weights_dir"] = path_text(weights)
     written = write_graph(read_source(bundle, checkpoint, graph, preset=preset, settings=settings), output)
     for file in written.files:
         echo(f"{file}: {file.stat().st_size / 2**20:.1f} MB")

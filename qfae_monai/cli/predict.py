@@ -13,8 +13,10 @@ import typer
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.cli.rates import rate
 from qfae_monai.cli.signals import INTERRUPTED
-from qfae_monai.files import one_writer
-from qfae_monai.screen import echo, printable
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files import one_writer, printable
+from qfae_monai.files.configurations import check_trusted, path_text
+from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
     from qfae_monai.predict.cohort import Outcome
@@ -63,6 +65,7 @@ def predict(
     runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`)."),
     onnx: Path | None = typer.Option(None, help="With --runtime onnx: graph by `qfae export`; default: detector.onnx."),
     bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
+    trust: bool = TRUST,
 ) -> None:
     """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
 
@@ -70,6 +73,7 @@ def predict(
     129, 130 or 143: the terminal closed, interrupted, terminated.
     What is complete from an earlier run is kept.
     """
+    check_trusted(bundle, [bundle / "configs" / "presets" / f"{preset}.json", *(config or [])], trusted=trust)
     with quick_imports():
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import remove_unfinished
@@ -84,7 +88,7 @@ def predict(
         "pixel_false_positive_rate": pixel_false_positive_rate,
         **({} if device is None else {"device": f"$torch.device({device!r})"}),
         **({} if batch_size is None else {"forward_batch": batch_size}),
-        **({} if weights is None else {"weights_dir": str(weights)}),
+        **({} if weights is None else {"weights_dir": path_text(weights)}),
     }
     graph = (onnx or checkpoint.with_name("detector.onnx")) if runtime is Runtime.onnx else None
     made_of = {"checkpoint": checkpoint, "preset": preset, "overlays": config or [], "onnx": graph}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qfae_monai.cli.trust import TRUST
+from qfae_monai.files.configurations import check_trusted
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def tune(
     bundle: Path = typer.Option(Path("bundles/qfae"), help="The bundle's folder."),
     set_: list[str] | None = typer.Option(None, "--set", help="KEY=VALUE of the configuration; may be given often."),
     training: bool = typer.Option(True, help="Measure training steps too."),
+    trust: bool = TRUST,
 ) -> None:
     """Measure images/s at growing sizes, and remember the best for bundle runs with `--tuned true`.
 
@@ -30,6 +33,7 @@ def tune(
     """
     from qfae_monai.engines.tuning import TUNED_FILE, Purpose, images_per_second, remember, signature
 
+    check_trusted(bundle, [bundle / "configs" / "presets" / f"{preset}.json"], trusted=trust)
     config = _read(bundle, preset, set_ or [])
     network, device = config.get_parsed_content("network"), config.get_parsed_content("device")
     tasks: list[tuple[Purpose, str, Callable[[int], None], int]] = [

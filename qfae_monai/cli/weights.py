@@ -23,11 +23,12 @@ def list_weights(
     from qfae_monai.weights.hub import cached_file
     from qfae_monai.weights.sources import find_in_folder
 
-    rows = [("NAME", "ROLE", "LICENCE", "SIZE", "FOUND AT")]
+    rows = [("NAME", "ROLE", "LICENCE", "REVISION", "SHA-256", "SIZE", "FOUND AT")]
     for entry in CATALOGUE:
         path = (find_in_folder(entry, folder) if folder else None) or cached_file(entry)
         size = f"{path.stat().st_size / 1e6:.1f} MB" if path else "-"
-        rows.append((entry.name, ", ".join(entry.roles), entry.licence, size, str(path) if path else "-"))
+        pins = (one[:12] if one else "not recorded" for one in (entry.revision, entry.sha256))
+        rows.append((entry.name, ", ".join(entry.roles), entry.licence, *pins, size, str(path) if path else "-"))
     _print_table(rows)
 
 
@@ -35,15 +36,20 @@ def list_weights(
 def fetch(
     name: str = typer.Argument(help="Name from `qfae weights list`, or any timm name."),
     output: Path = typer.Option(..., "--output", "-o", help="Folder for the file and its SHA256SUMS."),
+    revision: str | None = typer.Option(
+        None, help="Commit of the repository; default: the catalogue's, or the newest."
+    ),
+    sha256: str | None = typer.Option(None, help="SHA-256 that the file must have; default: the catalogue's, if any."),
 ) -> None:
     """Download one set of weights into a folder. The only command that uses the network."""
     from qfae_monai.weights import fetch_weights, find_entry
-    from qfae_monai.weights.checksums import SUMS_FILE, read_sums
+    from qfae_monai.weights.checksums import SUMS_FILE
 
     echo(f"licence: {find_entry(name).licence}")
-    path = fetch_weights(name, output)
-    echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {read_sums(path.parent)[path.name]}")
+    path, commit, found = fetch_weights(name, output, revision=revision, sha256=sha256)
+    echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {found}")
     echo(f"recorded in {path.with_name(SUMS_FILE)}")
+    echo(f"the same again: qfae weights fetch {name} --revision {commit} --sha256 {found} --output DIR")
 
 
 @app.command()

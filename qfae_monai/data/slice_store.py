@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.data.volume_slices import VolumeSlices
-from qfae_monai.files import PARTIAL, whole_file
+from qfae_monai.files import PARTIAL, parse_object, whole_file
+from qfae_monai.files.schema import entries, whole
 
 __all__ = ["SliceStore", "StoredSlices"]
 
@@ -50,7 +51,7 @@ class StoredSlices(VolumeSlices):
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                skipped = json.loads((file.metadata() or {})["skipped"])
+                skipped = parse_object((file.metadata() or {})["skipped"], f"{path}, metadata", entries(whole()))
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: expected stored slices, got a damaged or foreign file ({error}).") from error
         _check(tensors, path)

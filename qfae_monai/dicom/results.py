@@ -14,7 +14,6 @@ import pydicom
 from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset
 
-from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.data.prepare.pseudonyms import KEY_BYTES, Pseudonyms
 from qfae_monai.data.series import Series
 from qfae_monai.dicom.key_images import key_images
@@ -23,6 +22,7 @@ from qfae_monai.dicom.parametric_map import parametric_map
 from qfae_monai.dicom.regions import check_region
 from qfae_monai.dicom.segmentation import segmentation
 from qfae_monai.dicom.source_planes import source_planes
+from qfae_monai.files import write_whole
 
 __all__ = ["write_dicom_results"]
 

@@ -10,7 +10,8 @@ from typing import Literal
 
 import torch
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import read_object, write_whole
+from qfae_monai.files.schema import entries, whole
 from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import QFAE
 
@@ -59,8 +60,7 @@ def signature(purpose: Purpose, network: QFAE, distance: PerceptualLoss, device:
 def remember(key: str, best: int, path: Path | None = None) -> None:
     """Keep the best size under a signature, beside those of other networks."""
     path = TUNED_FILE if path is None else path
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    write_whole(path, json.dumps({**known, key: best}, indent=2, sort_keys=True) + "\n")
+    write_whole(path, json.dumps({**_known(path), key: best}, indent=2, sort_keys=True) + "\n")
 
 
 def tuned_forward_batch(network: QFAE, distance: PerceptualLoss, device: torch.device, path: Path | None = None) -> int:
@@ -86,11 +86,15 @@ def tuned_accumulation(
 
 def _recall(key: str, path: Path | None) -> int:
     path = TUNED_FILE if path is None else path
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known = _known(path)
     if key not in known:
         raise ValueError(f"{path}: expected a measurement of {key!r}, found {len(known)} others: run `qfae tune` with "
                          "the same preset and settings first, or leave `tuned` out")  # fmt: skip
-    return int(known[key])
+    return known[key]
+
+
+def _known(path: Path) -> dict[str, int]:
+    return read_object(path, entries(whole(1, 100_000)), what="what `qfae tune` wrote") if path.is_file() else {}
 
 
 def _seconds(step: Callable[[int], None], size: int, device: torch.device) -> float:

@@ -12,6 +12,7 @@ from qfae_monai.experiments.claims import claim, fingerprint
 from qfae_monai.experiments.files import write_csv, write_json
 from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, find_row
 from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
+from qfae_monai.files.configurations import path_text
 from qfae_monai.report.seeds import across_seeds
 
 SEEDS = (42, 7, 13, 65, 91)
@@ -60,7 +61,7 @@ def run_experiment(
     found = []
     for seed in seeds:
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
-        given = settings | {"dataset_dir": str(data), "seed": seed}
+        given = settings | {"dataset_dir": path_text(data), "seed": seed}
         train_once(trained, bundle, training, given)
         found.append(evaluate_once(own, bundle, scoring, given, model=trained / MODEL))
     evaluations = [folder / f"seed-{seed}" / EVALUATION for seed in seeds]

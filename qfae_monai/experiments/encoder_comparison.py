@@ -11,6 +11,7 @@ from qfae_monai.experiments.claims import claim, fingerprint
 from qfae_monai.experiments.files import digest, read_json, write_csv, write_json
 from qfae_monai.experiments.frozen import FrozenNetwork
 from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, score_images, train_once
+from qfae_monai.files.configurations import path_text
 from qfae_monai.report.encoder_table import Evaluated, encoder_table
 from qfae_monai.report.evaluation import summarise
 from qfae_monai.report.merging import merge_runs
@@ -160,7 +161,7 @@ def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tupl
 
 
 def _run(folder: Path, budget: Budget, overlays: Sequence[str], fold: Path, seed: int) -> None:
-    given = {**budget.settings, "dataset_dir": str(fold), "seed": seed}
+    given = {**budget.settings, "dataset_dir": path_text(fold), "seed": seed}
     train_once(folder, budget.bundle, overlays, given)
     if read_json(folder / EVALUATED) is None:
         named = {"run_name": f"{folder.parent.parent.name}, {fold.resolve().name}, seed {seed}"}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.files import csv_text, read_csv, write_whole
+from qfae_monai.files import csv_text, printable, read_object, read_rows, reading_as, write_whole
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -25,8 +25,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The dictionary in a JSON file, None if there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """The dictionary in a JSON file, None if there is no such file.
+
+    Raises:
+        ValueError: if it holds something else.
+    """
+    return read_object(path) if path.is_file() else None
 
 
 def digest(path: Path) -> str:
@@ -41,11 +45,14 @@ def read_scores(path: Path) -> tuple[NDArray, NDArray]:
         FileNotFoundError: if there is no such file.
         ValueError: if a label is missing or a score is not a number.
     """
-    rows = sorted(read_csv(path)[1], key=lambda row: (row["label"], row["case"], int(row["slice"])))
-    unlabelled = [row["case"] for row in rows if row["label"] == ""]
-    if unlabelled:
-        raise ValueError(f"{path}: expected a label for each image, found {len(unlabelled)} without: {unlabelled[0]}")
-    scores = np.array([float(row["score"]) for row in rows])
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{path}: expected finite scores, found {int((~np.isfinite(scores)).sum())} that are not")
-    return np.array([int(row["label"]) for row in rows]), scores
+    with reading_as("scores of slices", path):
+        rows = read_rows(path, ("case", "slice", "label", "score"))
+        rows.sort(key=lambda row: (row["label"], row["case"], int(row["slice"])))
+        unlabelled = [row["case"] for row in rows if row["label"] == ""]
+        if unlabelled:
+            raise ValueError(f"{path}: expected a label for each image, found {len(unlabelled)} without: "
+                             f"{printable(unlabelled[0])}")  # fmt: skip
+        scores = np.array([float(row["score"]) for row in rows])
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{path}: expected finite scores, found {int((~np.isfinite(scores)).sum())} that are not")
+        return np.array([int(row["label"]) for row in rows]), scores

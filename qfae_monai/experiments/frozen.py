@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Any, Literal
 from monai.bundle import ConfigParser
 
 from qfae_monai.experiments.files import digest
+from qfae_monai.files.configurations import path_text, read_configuration
 from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
-from qfae_monai.pretraining.card import read_card
+from qfae_monai.pretraining.card import ARCHITECTURE, read_card, read_card_file
 from qfae_monai.weights import WeightsNotFoundError, find_weights
 
 Role = Literal["encoder", "perceptual"]
@@ -24,7 +24,6 @@ SEEDS = {"encoder": 7, "perceptual": 11}
 UNTRAINED = "random:"
 FOLD = "{fold}"
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
-ARCHITECTURE = ("name", "patch_size", "embed_dim", "depth", "num_heads")
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,12 @@ class FrozenNetwork:
     @property
     def in_house(self) -> bool:
         return self.source is not None and not self.source.startswith(UNTRAINED) and not self.source.endswith(".json")
+
+    def overlay_file(self, fold: str) -> Path | None:
+        """The configuration from elsewhere that this network is, None for weights and built-in ones."""
+        if self.source is None or self.source.startswith(UNTRAINED) or not self.source.endswith(".json"):
+            return None
+        return Path(self.source.replace(FOLD, fold))
 
     def settings(self, fold: str) -> dict[str, Any]:
         """The overlay of the bundle that puts this network into its role.
@@ -67,11 +72,11 @@ class FrozenNetwork:
             weights, described = None, f"random, architecture of {path.name}"
             trunk["seed"] = SEEDS[self.role]
         else:
-            weights, described = str(path.resolve()), f"{path.name}, {digest(path)}"
+            weights, described = str(path.resolve()), path_text(f"{path.name}, {digest(path)}")
         return _place(self.role, trunk, weights, architecture["depth"]) | {f"_{self.role}_": described}
 
     def _read_overlay(self, path: Path) -> dict[str, Any]:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_configuration(path)
         if f"{self.role}_trunk" not in content:
             raise ValueError(f"{path}: expected an overlay with {self.role}_trunk, got the keys {sorted(content)}")
         return content
@@ -104,7 +109,7 @@ def built_in(bundle: Path, overlays: Sequence[str], role: Role, settings: Mappin
     """
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / f"{name}.json") for name in overlays])
-    parser.update({"bundle_root": str(bundle), **settings})
+    parser.update({"bundle_root": path_text(bundle), **settings})
     trunk: dict[str, Any] = parser.get_parsed_content(f"{role}_trunk", instantiate=False).get_config()
     weights = trunk.get("weights")
     if weights is None:
@@ -125,18 +130,13 @@ def read_architecture(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no card.
-        ValueError: if the card has no architecture, naming what is missing.
+        ValueError: if the card is not what a pretraining writes, naming file and key.
     """
     beside = path.with_suffix(".json")
-    card = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else read_card(path)
+    card = read_card_file(beside) if beside.is_file() else read_card(path)
     if card is None:
         raise FileNotFoundError(f"{path}: expected its model card beside it, {beside.name}, got none")
-    architecture = card.get("create_vit") or {}
-    missing = [key for key in ARCHITECTURE if key not in architecture]
-    if missing:
-        raise ValueError(f"{beside}: expected the network's architecture under 'create_vit' "
-                         f"({', '.join(ARCHITECTURE)}), missing {', '.join(missing)}")  # fmt: skip
-    return {key: architecture[key] for key in ARCHITECTURE}
+    return {key: card["create_vit"][key] for key in ARCHITECTURE}
 
 
 def _place(role: Role, trunk: dict[str, Any], weights: str | None, depth: int) -> dict[str, Any]:

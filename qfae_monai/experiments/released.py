@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from qfae_monai.experiments.files import write_json
 from qfae_monai.experiments.rows import DATASETS, LAYOUT, find_row
 from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images
+from qfae_monai.files.configurations import path_text
 from qfae_monai.weights import convert_released, read_checkpoint, save_checkpoint
 
 CAP = 9999  # images
@@ -62,7 +63,7 @@ def evaluate_released(
     model = output / MODEL
     save_checkpoint(model, convert_released(state) if any(key.startswith(RELEASED_LAYOUT) for key in state) else state)
     labels, scores = score_images(output, bundle, row.overlays(preset, layout),
-                                  {**SCORES_ALONE, **(settings or {}), "dataset_dir": str(data)},
+                                  {**SCORES_ALONE, **(settings or {}), "dataset_dir": path_text(data)},
                                   model=model)  # fmt: skip
     readings = {
         "dataset": dataset,

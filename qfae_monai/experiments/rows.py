@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from qfae_monai.files.configurations import read_configuration
 
 FOLDER = "experiments"
 """Below the bundle's `configs`."""
@@ -96,7 +97,7 @@ def find_row(bundle: Path, name: str) -> ExperimentRow:
 
 
 def _read(path: Path) -> ExperimentRow:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_configuration(path)
     try:
         about = content[METADATA]
         published = Published(**about["published"]) if about["published"] else None

@@ -14,11 +14,16 @@ from sklearn.metrics import roc_auc_score
 
 from qfae_monai.bundle_errors import plain_errors
 from qfae_monai.experiments.files import read_json, read_scores, write_json
+from qfae_monai.files import checked
+from qfae_monai.files.configurations import path_text
+from qfae_monai.files.schema import number, record, whole
 
 MODEL = Path("model", "model.pt")
 EVALUATION = "evaluation"
 TRAINED = "trained.json"
 EVALUATED = "evaluated.json"
+EVALUATION_DONE = record({"seed": whole(), "images": whole(), "image_auroc": number(0, 100)})
+"""Schema of what is written when an evaluation is complete."""
 RESUMABLE = re.compile(r"resume.*epoch=(\d+)\.pt")
 
 
@@ -38,7 +43,7 @@ def train_once(folder: Path, bundle: Path, overlays: Sequence[str], settings: Ma
     start = time.monotonic()
     resume = last_resumable(folder / "model")
     run_bundle("training", bundle, overlays,
-               _at(folder) | dict(settings) | {"resume": None if resume is None else str(resume)})  # fmt: skip
+               _at(folder) | dict(settings) | {"resume": None if resume is None else path_text(resume)})  # fmt: skip
     write_json(folder / TRAINED, {"seconds": round(time.monotonic() - start, 1), "resumed": resume is not None})
     for path in (folder / "model").glob("resume*.pt"):  # three times the model's size, and needed no more
         path.unlink()
@@ -57,7 +62,9 @@ def evaluate_once(
         `seed`, `images` (number scored), `image_auroc` (percent).
     """
     found = read_json(folder / EVALUATED)
-    if found is None:
+    if found is not None:
+        checked(found, EVALUATION_DONE, folder / EVALUATED)
+    else:
         labels, scores = score_images(folder, bundle, overlays, settings, model=model)
         found = {"seed": settings["seed"], "images": len(scores), "image_auroc": percent_auroc(labels, scores)}
         write_json(folder / EVALUATED, found)
@@ -68,7 +75,7 @@ def score_images(
     folder: Path, bundle: Path, overlays: Sequence[str], settings: Mapping[str, Any], *, model: Path
 ) -> tuple[NDArray, NDArray]:
     """Evaluate a checkpoint into `folder/evaluation`: labels and scores (N,), normal images first, then by name."""
-    places = _at(folder) | {"ckpt_path": str(model)}
+    places = _at(folder) | {"ckpt_path": path_text(model)}
     run_bundle("evaluating", bundle, [*overlays, "evaluate"], places | dict(settings))
     return read_scores(folder / EVALUATION / "slices.csv")
 
@@ -91,12 +98,12 @@ def run_bundle(run_id: str, bundle: Path, names: Sequence[str], settings: Mappin
         ValueError, OSError: what was wrong with a setting, a weights file or an image.
     """
     configs = bundle / "configs"
-    given = {"weights_dir": str(bundle / "models" / "pretrained"), **settings}
+    given = {"weights_dir": path_text(bundle / "models" / "pretrained"), **settings}
     with plain_errors():
         run(
             run_id=run_id,
             config_file=[str(configs / f"{name}.json") for name in names],
-            bundle_root=str(bundle),
+            bundle_root=path_text(bundle),
             meta_file=str(configs / "metadata.json"),
             logging_file=str(configs / "logging.conf"),
             **given,
@@ -111,4 +118,4 @@ def last_resumable(folder: Path) -> Path | None:
 
 def _at(folder: Path) -> dict[str, Any]:
     places = {"ckpt_dir": "model", "log_dir": "logs", "output_dir": EVALUATION}
-    return {key: str(folder / name) for key, name in places.items()}
+    return {key: path_text(folder / name) for key, name in places.items()}

@@ -13,6 +13,7 @@ from torch import nn
 
 from qfae_monai import __version__
 from qfae_monai.bundle_errors import plain_errors
+from qfae_monai.files.configurations import path_text
 from qfae_monai.scoring import fingerprint
 from qfae_monai.scoring.graph_record import GRAPH_SETTINGS, GRAPHS, GraphRecord
 from qfae_monai.weights.checkpoints import load_checkpoint
@@ -79,5 +80,5 @@ def _read_config(bundle: Path, preset: str, settings: Mapping[str, Any]) -> Conf
             raise ValueError(f"expected a key of {files[0]}, got {key!r}")
         config[key] = value
     # a graph runs on other machines: no half precision that this one happens to have, no code compiled for it
-    config.update({"bundle_root": str(bundle), "precision": "float32", "compile": False})
+    config.update({"bundle_root": path_text(bundle), "precision": "float32", "compile": False})
     return config

@@ -1,20 +1,30 @@
-"""What every room writes with: files whole or absent, CSV that no spreadsheet runs, one run at a time in a folder."""
+"""The ground floor: files are written whole or not at all, and read as data that anyone may have written."""
 
 from __future__ import annotations
 
 from qfae_monai.files.lock import LOCK, give_back, one_writer, take
-from qfae_monai.files.tables import csv_text, read_csv
+from qfae_monai.files.printable import printable, shown
+from qfae_monai.files.reading import parse_object, read_json, read_object, read_rows, reading_as
+from qfae_monai.files.schema import checked
+from qfae_monai.files.tables import csv_text
 from qfae_monai.files.whole import PARTIAL, remove_partials, sha256_of_files, whole_file, write_whole
 
 __all__ = [
     "LOCK",
     "PARTIAL",
+    "checked",
     "csv_text",
     "give_back",
     "one_writer",
-    "read_csv",
+    "parse_object",
+    "printable",
+    "read_json",
+    "read_object",
+    "read_rows",
+    "reading_as",
     "remove_partials",
     "sha256_of_files",
+    "shown",
     "take",
     "whole_file",
     "write_whole",

@@ -7,14 +7,12 @@ with any separator is quoted. Numbers stay numbers.
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-__all__ = ["csv_text", "read_csv"]
+__all__ = ["csv_text", "plain_cell"]
 
 MARK = "'"
 STARTS = "=+-@\N{MINUS SIGN}"  # of a formula, also as full-width, small and superscript characters
@@ -35,24 +33,6 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of a CSV that `csv_text` made; cells are what was given to it, as text.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no CSV in UTF-8, or a row has not a cell for each column; the message says which.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            columns, *rows = [[_plain(cell) for cell in row] for row in csv.reader(stream)] or [[]]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected CSV in UTF-8, got another file ({error})") from error
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(columns):
-            raise ValueError(f"{path}, line {number}: expected {len(columns)} cells, got {len(row)}")
-    return columns, [dict(zip(columns, row, strict=True)) for row in rows]
-
-
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
     if _is_formula(text.lstrip(MARK)):
@@ -60,8 +40,8 @@ def _cell(value: Any) -> str:
     return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
 
 
-def _plain(cell: str) -> str:
-    """The text of a cell: the inverse of the mark, which names that begin with an apostrophe get, too, if need be."""
+def plain_cell(cell: str) -> str:
+    """Text of a cell as `csv_text` was given it: without the mark, where there is one."""
     return cell[1:] if cell.startswith(MARK) and _is_formula(cell.lstrip(MARK)) else cell
 
 

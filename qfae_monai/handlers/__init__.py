@@ -8,6 +8,7 @@ from qfae_monai.handlers.every import every
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.memory_advice import OutOfMemoryAdvice
 from qfae_monai.handlers.output import from_pixels, from_slices, from_volumes
+from qfae_monai.handlers.resume import ResumeCheckpoint
 from qfae_monai.handlers.run_output import begin_output, end_output
 from qfae_monai.handlers.run_record import RunRecord
 from qfae_monai.handlers.step_schedule import StepSchedule
@@ -22,6 +23,7 @@ __all__ = [
     "EpochSeed",
     "HeldOutCheck",
     "OutOfMemoryAdvice",
+    "ResumeCheckpoint",
     "RunRecord",
     "StepSchedule",
     "TrainingGuard",

@@ -11,10 +11,12 @@ from typing import Any, cast
 import numpy as np
 from ignite.engine import Engine, Events
 
+from qfae_monai.files import checked
 from qfae_monai.handlers.output import plain, scored_slices
 from qfae_monai.handlers.ranks import gather, is_writer
 from qfae_monai.metrics.histogram import COARSE_BITS, MapHistogram, upper_values
 from qfae_monai.scoring import Calibration, fingerprint
+from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ class Calibrator:
         checkpoint: file of the network that scores.
         settings: what else the scores depend on; an evaluation with others refuses the file.
         axis: spatial axis along which volumes are sliced.
+
+    Raises:
+        ValueError: for a setting that the file could not be read again with.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class Calibrator:
     ) -> None:
         self.path = Path(path)
         self.checkpoint = checkpoint
-        self.settings = dict(settings)
+        self.settings = checked(as_in_a_file(settings), SCORE_SETTINGS, "score_settings")
         self.axis = axis
         self._start()
 

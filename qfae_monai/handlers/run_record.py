@@ -15,7 +15,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.handlers.output import plain
 from qfae_monai.handlers.ranks import gather, is_writer, world_size
 from qfae_monai.handlers.training_record import device_name, read_training

@@ -14,7 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer, world_size
 from qfae_monai.handlers.versions import package_versions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class WholeCheckpoints:
         save_dir: folder, made if it is missing.
         save_dict: name -> object with a `state_dict`.
         save_interval: epochs from one checkpoint to the next.
-        n_saved: how many of them are kept.
+        n_saved: how many of them are kept, those of earlier processes in the folder counted; older ones are removed.
         file_prefix: of `<file_prefix>_checkpoint_epoch=<N>.pt`.
         final_filename: of the checkpoint of the complete run.
 
@@ -52,19 +53,37 @@ class WholeCheckpoints:
         self.n_saved = n_saved
         self.file_prefix = file_prefix
         self.final_filename = final_filename
+        name = re.escape(f"{file_prefix}_checkpoint_epoch=")
+        self._ours = re.compile(rf"{name}(\d+)\.pt")
+        self._unfinished = re.compile(rf"({name}\d+|{re.escape(Path(final_filename).stem)})\.part")
         self._saved: list[Path] = []
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.save_interval), self._save)
-        engine.add_event_handler(Events.COMPLETED, lambda _: self._write(self.final_filename))
+        engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def _save(self, engine: Engine) -> None:
-        self._saved.append(self._write(f"{self.file_prefix}_checkpoint_epoch={engine.state.epoch}.pt"))
-        while len(self._saved) > self.n_saved:
-            old = self._saved.pop(0)
-            if is_writer():
-                old.unlink(missing_ok=True)
+        path = self._write(f"{self.file_prefix}_checkpoint_epoch={engine.state.epoch}.pt")
+        self._saved = [one for one in self._saved if one != path] + [path]
+        self._remove_older()
+
+    def _finish(self, engine: Engine) -> None:
+        self._write(self.final_filename)
+        self._remove_older()
+
+    def _remove_older(self) -> None:
+        """What this run wrote is newer than what other processes left in the folder, whatever its epoch is."""
+        if not is_writer():
+            return
+        found = {path: match for path in self.save_dir.iterdir() if (match := self._ours.fullmatch(path.name))}
+        earlier = sorted(found.keys() - set(self._saved), key=lambda path: int(found[path][1]))
+        for path in [*earlier, *self._saved][: -self.n_saved]:
+            path.unlink(missing_ok=True)
+        self._saved = self._saved[-self.n_saved :]
+        for path in self.save_dir.iterdir():
+            if self._unfinished.fullmatch(path.name):  # of a process that was killed; our own has been renamed
+                path.unlink(missing_ok=True)
 
     def _write(self, name: str) -> Path:
         path = self.save_dir / name

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.metrics.histogram import COARSE_BITS, FINE_BITS, MapHistogram
 
 NEIGHBOURS = "neighbour_"
@@ -62,8 +62,14 @@ class PixelHistograms:
         Raises:
             ValueError: if an array is missing.
         """
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # each kind of damage has its own; numpy's text says how to run a pickle
+            raise ValueError(f"{path}: expected arrays of numbers, got a file that is damaged or holds something else "
+                             f"({type(error).__name__})") from None  # fmt: skip
         names = sorted({key.split("/")[0] for key in arrays if "/" in key})
         wanted = [f"{name}/{key}" for name in names for key in FIELDS]
         wanted += _names()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.files import csv_text, read_csv, write_whole
+from qfae_monai.files import csv_text, write_whole
+from qfae_monai.files.reading import read_cells
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
 
 TRIVIAL_COLUMNS = tuple(f"trivial_{name}" for name in TRIVIAL_FEATURES)
@@ -89,11 +90,8 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Table:
         ValueError: naming file and row, if a column is missing or a cell is not a finite number.
         FileNotFoundError: if there is no such file.
     """
-    header, rows = read_csv(path)
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise ValueError(f"{path}: expected columns {', '.join(columns)}; missing {', '.join(missing)}")
-    cells = {name: [row[name] for row in rows] for name in columns}
+    header, rows = read_cells(path, columns)
+    cells = {name: [row[header.index(name)] for row in rows] for name in columns}
     return Table(
         {
             name: np.array(column, dtype=np.str_) if name in TEXT_COLUMNS else _numbers(path, name, column)

@@ -16,10 +16,9 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
-from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.data.prepare.privacy import without_identifiers
 from qfae_monai.data.prepare.source import Source
-from qfae_monai.files import csv_text
+from qfae_monai.files import csv_text, write_whole
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, check_own, read_scores, save_volume, scores_of, whole_folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 
 from qfae_monai import __version__
 from qfae_monai.bundle_errors import root_cause
+from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration, fingerprint
+from qfae_monai.scoring.calibration import read_calibration
 from qfae_monai.weights import load_checkpoint
 
 # what a model's thresholds were made with and a preset does not say: taken from its calibration
@@ -69,7 +70,8 @@ class Model:
 
     Raises:
         FileNotFoundError: if the checkpoint, a configuration or pretrained weights are missing.
-        ValueError: if the checkpoint was made with another preset.
+        ValueError: if the checkpoint was made with another preset, or the calibration beside it is of another one or
+            holds anything but what a calibration holds; nothing is built then.
     """
 
     def __init__(
@@ -87,8 +89,8 @@ class Model:
         self.checkpoint_sha256 = fingerprint(checkpoint)
         names = ["inference", f"presets/{preset}", *(["images"] if images else [])]
         files = [*(bundle / "configs" / f"{name}.json" for name in names), *overlays]
-        self.config = _configuration(files, _calibrated_settings(checkpoint))
-        given = {"bundle_root": str(bundle), "ckpt_path": str(checkpoint), **(settings or {})}
+        self.config = _configuration(files, _calibrated_settings(checkpoint, self.checkpoint_sha256))
+        given = {"bundle_root": path_text(bundle), "ckpt_path": path_text(checkpoint), **(settings or {})}
         if not images:
             given["load_image"] = {"_target_": "monai.transforms.Identityd", "keys": "image"}  # volumes come as read
         for key, value in given.items():
@@ -220,15 +222,12 @@ def _existing(file: Path) -> Path:
     return file
 
 
-def _calibrated_settings(checkpoint: Path) -> dict[str, Any]:
-    """Settings of the calibration beside a checkpoint; none without one. A damaged one is refused when it is loaded."""
+def _calibrated_settings(checkpoint: Path, sha256: str) -> dict[str, Any]:
+    """Settings of the calibration beside a checkpoint, if it is one of this checkpoint; none without a file."""
     path = checkpoint.parent / "calibration.json"
     if not path.is_file():
         return {}
-    try:
-        found = json.loads(path.read_text()).get("settings", {})
-    except (ValueError, AttributeError):
-        return {}
+    found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=sha256).settings
     return {key: found[key] for key in DATA_SETTINGS if key in found}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.files import whole_file
+from qfae_monai.files import read_object, whole_file
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 
@@ -47,10 +46,10 @@ def remove_unfinished(output: Path) -> None:
 def read_scores(folder: Path) -> dict[str, Any] | None:
     """Content of a study's `scores.json`; None where there is none of ours."""
     try:
-        found = json.loads((folder / SCORES).read_text())
+        found = read_object(folder / SCORES)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "input_sha256" in found else None
+    return found if "input_sha256" in found else None
 
 
 def check_own(folder: Path) -> None:

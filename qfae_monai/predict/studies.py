@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from qfae_monai.data import Series, SeriesSummary, find_series, read_series
-from qfae_monai.data.prepare.files import sha256_of_files
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, is_hidden
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.file_names import is_file_name
+from qfae_monai.files import sha256_of_files
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 SHORT = 8  # hexadecimal digits of a hash in a name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,18 +10,35 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors import SafetensorError, safe_open
 from timm.models.vision_transformer import Attention, VisionTransformer
 
 from qfae_monai import __version__
+from qfae_monai.files import parse_object, read_object
+from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import create_vit, find_entry, find_weights
+from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
+from qfae_monai.weights.checkpoints import read_metadata
 from qfae_monai.weights.checksums import sha256_of
 
 CARD_KEY = "model_card"
 """Under which the card stands in the weights file's own metadata, too."""
 
 PACKAGES = ("torch", "timm", "monai", "lightly", "numpy")
+ARCHITECTURE = {
+    "name": text(r"[A-Za-z0-9_.]+", "the timm name of an architecture", 100),
+    "patch_size": whole(1, 256),  # pixels
+    "embed_dim": whole(1, 2048),
+    "depth": whole(1, 64),
+    "num_heads": whole(1, 64),
+}
+CARD = record(
+    {"create_vit": record(ARCHITECTURE, {"image_size": whole(1, 8192)})},
+    {"licence": text(longest=1000), "method": text()},
+    others=anything,
+)
+"""Schema of a card: arguments that make a network, exactly; the rest is only ever shown."""
+WHAT = "a model card"
 SCRATCH_LICENCE = "that of whoever trained it: it starts from random values and has seen no data but the above"
 
 
@@ -83,7 +99,7 @@ def origin(name: str, initial_weights: str | os.PathLike | None) -> dict[str, An
         return {"file": None, "licence": SCRATCH_LICENCE}
     path = find_weights(name, initial_weights)
     card = read_card(path)
-    licence = find_entry(name).licence if card is None else str(card["licence"])
+    licence = find_entry(name).licence if card is None else card.get("licence", UNKNOWN_LICENCE)
     return {"file": path.name, "sha256": sha256_of(path), "licence": licence}
 
 
@@ -115,13 +131,38 @@ def file_identity(path: str | os.PathLike) -> str:
 
 
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:
-    """The card inside a weights file; None where there is none."""
+    """The card inside a weights file; None where there is none.
+
+    Raises:
+        ValueError: if it is no card; the message names file and key.
+    """
+    path = Path(path)
+    content = read_metadata(path).get(CARD_KEY)
+    source = f"{path}, metadata {CARD_KEY!r}"
+    return None if content is None else _check_network(parse_object(content, source, CARD, what=WHAT), source)
+
+
+def read_card_file(path: Path) -> dict[str, Any]:
+    """The card in a file of its own, as a pretraining leaves it beside the weights.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no card; the message names file and key.
+    """
+    return _check_network(read_object(path, CARD, what=WHAT), path)
+
+
+def _check_network(card: dict[str, Any], source: object) -> dict[str, Any]:
+    """What a schema cannot say: the name is one that timm knows, and heads divide the width."""
+    network = card["create_vit"]
     try:
-        with safe_open(Path(path), framework="pt") as file:
-            text = (file.metadata() or {}).get(CARD_KEY)
-    except SafetensorError:  # another format
-        return None
-    return None if text is None else json.loads(text)
+        find_entry(network["name"])
+    except ValueError as error:
+        raise ValueError(f"{source}: create_vit.name: {error}") from None
+    if network["embed_dim"] % network["num_heads"]:
+        raise ValueError(f"{source}: create_vit.num_heads: expected a divisor of embed_dim {network['embed_dim']}, got "
+                         f"{network['num_heads']}")  # fmt: skip
+    return card
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from timm.models.vision_transformer import VisionTransformer
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.handlers.ranks import is_writer, world_size
 from qfae_monai.pretraining.card import CARD_KEY, model_card
 from qfae_monai.pretraining.curves import Curves

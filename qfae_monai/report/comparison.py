@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.files import printable
 from qfae_monai.metrics.intervals import paired_difference
 from qfae_monai.report.evaluation import LEVEL, without_nan
 from qfae_monai.report.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.report.run_folder import RunFolder
-from qfae_monai.screen import printable
 
 
 def compare(

@@ -15,7 +15,8 @@ from monai.bundle import run
 from numpy.typing import NDArray
 
 from qfae_monai.data.phantoms import write_phantom_cohort
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
+from qfae_monai.files.configurations import path_text
 from qfae_monai.report.demo import format_table, save_montage
 
 SHOWN = 6
@@ -41,11 +42,11 @@ def run_demo(output: Path, bundle: Path, *, seed: int, epochs: int | None, volum
     evaluation = output / "evaluation"
     overlays = ["train", "presets/tiny", "datasets/phantoms"]
     settings: dict[str, Any] = {
-        "bundle_root": str(bundle),
-        "dataset_dir": str(output / "data"),
-        "ckpt_dir": str(output / "model"),
-        "log_dir": str(output / "logs"),
-        "output_dir": str(evaluation),
+        "bundle_root": path_text(bundle),
+        "dataset_dir": path_text(output / "data"),
+        "ckpt_dir": path_text(output / "model"),
+        "log_dir": path_text(output / "logs"),
+        "output_dir": path_text(evaluation),
         "seed": seed,
         "meta_file": str(bundle / "configs" / "metadata.json"),
         "logging_file": str(bundle / "configs" / "logging.conf"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.files import reading_as
 from qfae_monai.report.candidates import MEASURES, Candidate
 from qfae_monai.report.evaluation import LEVEL, without_nan
 from qfae_monai.report.levels import Draws
@@ -53,7 +54,11 @@ def encoder_table(found: Sequence[Evaluated], *, samples: int = 1000, seed: int 
         as in `evaluation.json`; `leads` those of the best in-house combination by slice AUROC and of the best by pixel
         AP over seeded random networks and nearest neighbours.
     """
-    draws: Draws = {"samples": samples, "seed": seed}
+    with reading_as("evaluations that `qfae encoders compare` made", ", ".join(str(one.pooled[0]) for one in found)):
+        return _table(found, {"samples": samples, "seed": seed})
+
+
+def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
     runs = {one.name: [RunFolder(folder) for folder in one.pooled] for one in found}
     models = {name: Candidate.model(folders) for name, folders in runs.items()}
     rivals = {one.encoder: Candidate.neighbours(runs[one.name]) for one in found}

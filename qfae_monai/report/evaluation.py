@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.metrics.intervals import Interval
 from qfae_monai.metrics.matching import match_by_position
 from qfae_monai.report.at_threshold import size_bands, thresholds

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 from qfae_monai.metrics.histogram import MapHistogram
 from qfae_monai.metrics.histogram_file import PixelHistograms
 from qfae_monai.metrics.tables import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, Table, write_table

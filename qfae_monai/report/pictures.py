@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from qfae_monai.data.prepare.files import write_whole
 from qfae_monai.file_names import is_file_name
+from qfae_monai.files import write_whole
 
 __all__ = [
     "BRIGHTEST",

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.files import read_object
+from qfae_monai.files.schema import (
+    anything,
+    choice,
+    entries,
+    items,
+    number,
+    optional,
+    record,
+    text,
+    truth,
+    whole,
+)
 from qfae_monai.report.rendering import write_page
 
 __all__ = ["write_prediction_page"]
 
 HEIGHT = 56.0  # of a trace 60 high
+NAME = text(r"(?!\.)[^/\\\0]+", "the name of a folder in this one")
+SUMMARY = record(
+    {
+        "studies": items(
+            record(
+                {"study": NAME, "status": choice("done", "kept", "failed"), "reason": text(longest=10_000)},
+                others=anything,
+            )
+        ),
+        "counts": record({"done": whole(), "kept": whole(), "failed": whole()}),
+        "model": record({"checkpoint_sha256": text(), "preset": text(), "version": text()}, others=anything),
+        "settings": record({"false_positive_rate": number(0, 1)}, others=anything),
+    },
+    others=anything,
+)
+"""Schema of `summary.json`, as far as the page shows it."""
+SCORES = record(
+    {
+        "study": text(),
+        "kind": text(),
+        "score": number(),
+        "p_value": optional(number(0, 1)),
+        "threshold": optional(number()),
+        "pixel_threshold": optional(number()),
+        "above_threshold": optional(truth),
+        "slices": items(record({"slice": whole(), "score": number()}, others=anything), fewest=1),
+        "skipped": entries(whole()),
+        "risks": items(text(longest=10_000)),
+        "notice": text(),
+    },
+    others=anything,
+)
+"""Schema of a study's `scores.json`, as far as the page shows it."""
 
 
 def write_prediction_page(output: Path) -> Path:
@@ -19,8 +64,12 @@ def write_prediction_page(output: Path) -> Path:
 
     Args:
         output: folder of a prediction.
+
+    Raises:
+        FileNotFoundError: if one of these files is missing.
+        ValueError: if one is not what `qfae predict` writes; the message names file and key.
     """
-    summary = json.loads((output / "summary.json").read_text())
+    summary = read_object(output / "summary.json", SUMMARY)
     rows = [row for row in summary["studies"] if row["status"] != "failed"]
     studies = [_view(output / row["study"], place) for place, row in enumerate(rows)]
     first: dict[str, Any] = studies[0] if studies else {"pixel_threshold": None, "threshold": None, "notice": ""}
@@ -39,7 +88,7 @@ def write_prediction_page(output: Path) -> Path:
 
 
 def _view(folder: Path, place: int) -> dict[str, Any]:
-    scores = json.loads((folder / "scores.json").read_text())
+    scores = read_object(folder / "scores.json", SCORES)
     picture = "data:image/png;base64," + b64encode((folder / "overlay.png").read_bytes()).decode()
     highest = max(scores["slices"], key=lambda row: row["score"])["slice"]
     return {**scores, "picture": picture, "highest": highest, "trace": _trace(scores), "anchor": f"study-{place}"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from ignite.engine import Engine, Events
 from markupsafe import Markup
 
-from qfae_monai.files import read_csv
+from qfae_monai.files import read_rows, reading_as
 from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.pretraining.card import read_card_file
 from qfae_monai.report.figures import curve_figure
 from qfae_monai.report.rendering import write_page
 
@@ -58,15 +58,20 @@ def write_pretraining_page(folder: Path, weights: Path) -> Path:
 
     Raises:
         FileNotFoundError: if one of them is missing.
+        ValueError: if one is not what a pretraining writes; the message names it.
     """
-    rows = read_csv(folder / "curves.csv")[1]
-    return write_page(
-        folder / "report.html",
-        "pretraining.html.jinja",
-        card=json.loads(weights.with_suffix(".json").read_text(encoding="utf-8")),
-        plots=[(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))],
-        flagged=read_csv(folder / "flagged.csv")[1],
-    )
+    curves, card = folder / "curves.csv", weights.with_suffix(".json")
+    with reading_as("the losses of a pretraining", curves):
+        rows = read_rows(curves, ("epoch",))
+        plots = [(title, plot) for name, title in TITLES.items() if (plot := _plot(rows, name, title))]
+    with reading_as("the card of a pretraining", card):
+        return write_page(
+            folder / "report.html",
+            "pretraining.html.jinja",
+            card=read_card_file(card),
+            plots=plots,
+            flagged=read_rows(folder / "flagged.csv", ("case", "slice", "score", "ratio")),
+        )
 
 
 def _plot(rows: list[dict[str, Any]], name: str, title: str) -> Markup:

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import write_whole
 
 __all__ = ["UNDEFINED", "interval", "number", "percent", "write_page"]
 
@@ -32,6 +32,9 @@ def write_page(path: Path, template: str, script: str | None = None, **context: 
         template: its name, `<name>.html.jinja`.
         script: name of its script in `static/`.
         context: what the template shows.
+
+    Raises:
+        ValueError: if the context lacks what the template shows.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(PACKAGE, "."),
@@ -48,9 +51,12 @@ def write_page(path: Path, template: str, script: str | None = None, **context: 
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
         "base-uri 'none'; form-action 'none'"
     )
-    content = environment.get_template(template).render(
-        policy=policy, style=Markup(_static("report.css")), script=Markup(code), **context
-    )
+    try:
+        content = environment.get_template(template).render(
+            policy=policy, style=Markup(_static("report.css")), script=Markup(code), **context
+        )
+    except jinja2.UndefinedError as error:
+        raise ValueError(f"{path}: expected what the page shows, got something else: {error}") from error
     write_whole(path, content)
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +9,46 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.files import read_object
+from qfae_monai.files.schema import Check, anything, choice, entries, items, number, optional, record, text, whole
 from qfae_monai.metrics.histogram_file import PixelHistograms
 from qfae_monai.metrics.tables import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, Table, read_table
 
 KINDS = ("volume", "image")
-RUN_KEYS = (
-    "kind", "name", "configuration", "seed", "checkpoint", "data", "versions", "device", "processes", "started",
-    "seconds", "slices", "calibration", "published",
-)  # fmt: skip
+RUN = record(
+    {
+        "kind": choice(*KINDS),
+        "name": text(),
+        "configuration": entries(anything),
+        "seed": optional(whole()),
+        "checkpoint": record({"file": text(), "sha256": text()}),
+        "data": record({"datalist": text(longest=4000), "sha256": text(), "cases": whole(), "patients": whole()}),
+        "versions": entries(text()),
+        "device": text(),
+        "processes": whole(1),
+        "started": text(),
+        "seconds": number(0),
+        "slices": record({"scored": whole(), "empty": whole(), "outside": whole()}),
+        "calibration": optional(
+            record(
+                {
+                    "file": text(),
+                    "patients": whole(),
+                    "slices": whole(),
+                    "volumes": whole(),
+                    "wanted_fpr": number(0, 1),
+                    "slice_threshold": optional(number()),
+                    "volume_threshold": optional(number()),
+                    "pixel_threshold": optional(number()),
+                    "wanted_pixel_fpr": number(0, 1),
+                    "notes": items(text()),
+                }
+            )
+        ),
+        "published": optional(entries(anything)),
+    }
+)
+"""Schema of `run.json`."""
 
 
 class RunFolder:
@@ -39,13 +70,7 @@ class RunFolder:
     @cached_property
     def run(self) -> dict[str, Any]:
         """`run.json`: what was run on what."""
-        content = self._json("run.json")
-        missing = [key for key in RUN_KEYS if key not in content]
-        if missing:
-            raise ValueError(f"{self.path / 'run.json'}: expected keys {', '.join(RUN_KEYS)}; missing {missing}")
-        if content["kind"] not in KINDS:
-            raise ValueError(f"{self.path / 'run.json'}: kind must be 'volume' or 'image', got {content['kind']!r}")
-        return content
+        return self._json("run.json", RUN)
 
     @property
     def kind(self) -> str:
@@ -106,17 +131,11 @@ class RunFolder:
         """`evaluation.json`, what `summarise` made of the tables."""
         return self._json("evaluation.json")
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, name: str, check: Check | None = None) -> dict[str, Any]:
         file = self.path / name
         if not file.is_file():
             raise FileNotFoundError(f"{file}: missing; expected in the output folder of an evaluation")
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file}: expected JSON, got an error at line {error.lineno}: {error.msg}") from None
-        if not isinstance(content, dict):
-            raise ValueError(f"{file}: expected a JSON object, got {type(content).__name__}")
-        return content
+        return read_object(file, check)
 
     def _table(self, name: str, columns: tuple[str, ...], *key: str) -> Table:
         file = self.path / name
@@ -124,20 +143,18 @@ class RunFolder:
             raise FileNotFoundError(f"{file}: missing; expected in the output folder of an evaluation")
         table = read_table(file, columns)
         seen: set[tuple] = set()
-        for number, row in enumerate(zip(*(table[part].tolist() for part in key), strict=True), start=2):
+        for place, row in enumerate(zip(*(table[part].tolist() for part in key), strict=True), start=2):
             if row in seen:
-                raise ValueError(f"{file}, line {number}: expected each {' and '.join(key)} once, got {row} again")
+                raise ValueError(f"{file}, line {place}: expected each {' and '.join(key)} once, got {row} again")
             seen.add(row)
         return table
 
     def _check_patients(self, file: Path, table: Table) -> None:
-        for number, (case, patient) in enumerate(
-            zip(table["case"].tolist(), table["patient"].tolist(), strict=True), 2
-        ):
+        for place, (case, patient) in enumerate(zip(table["case"].tolist(), table["patient"].tolist(), strict=True), 2):
             if self.patient_of.get(case) != patient:
                 expected = self.patient_of.get(case, "none, as volumes.csv lacks the case")
                 raise ValueError(
-                    f"{file}, line {number}: expected for case {case} the patient {expected}, got {patient}"
+                    f"{file}, line {place}: expected for case {case} the patient {expected}, got {patient}"
                 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.files import reading_as
 from qfae_monai.report.evaluation import without_nan
 from qfae_monai.report.run_folder import RunFolder
 
@@ -43,10 +44,11 @@ def across_seeds(folders: Sequence[str | os.PathLike]) -> dict[str, dict[str, An
             )
     found: dict[str, list[float]] = {}
     for run in runs:
-        for level, measures in run.evaluation["metrics"].items():
-            for name, interval in measures.items():
-                value = interval["value"]
-                found.setdefault(f"{level}.{name}", []).append(np.nan if value is None else value)
+        with reading_as("the figures of an evaluation", run.path / "evaluation.json"):
+            for level, measures in run.evaluation["metrics"].items():
+                for name, interval in measures.items():
+                    value = interval["value"]
+                    found.setdefault(f"{level}.{name}", []).append(np.nan if value is None else float(value))
     return {
         name: without_nan(
             {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,18 @@ from pathlib import Path
 from PIL import Image
 
 from qfae_monai.file_names import is_file_name
+from qfae_monai.files import read_object
+from qfae_monai.files.schema import anything, items, number, optional, record, text, whole
 
 __all__ = ["Picture", "picture_limits"]
 
 MONTAGE_QUALITY = 88  # of a JPEG cut from a JPEG
+FACTS = record(
+    {"slices": items(whole()), "tile": whole(1, 8192), "rows": items(text())},
+    {"map_limit": optional(number())},
+    others=anything,
+)
+"""Schema of what is noted beside a sprite."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Picture:
         described = folder / f"{case}.json"
         if not described.is_file():
             return None
-        facts = json.loads(described.read_text())
+        facts = read_object(described, FACTS)
         return cls(
             folder / f"{case}.jpg", facts["slices"], facts["tile"], facts["rows"], map_limit=facts.get("map_limit")
         )
@@ -52,7 +59,7 @@ class Picture:
         """All views of one slice, one below the other."""
         column = self.slices.index(number) * self.tile
         stream = BytesIO()
-        with Image.open(self.path) as sprite:
+        with Image.open(self.path, formats=["JPEG"]) as sprite:
             sprite.crop((column, 0, column + self.tile, sprite.height)).save(
                 stream, "JPEG", quality=MONTAGE_QUALITY, subsampling=0
             )

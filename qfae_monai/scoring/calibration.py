@@ -14,16 +14,33 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qfae_monai.data.prepare.files import write_whole
+from qfae_monai.files import checked, read_object, shown, write_whole
+from qfae_monai.files.schema import MOST, items, number, record, text, whole
+from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file
 
 Level = Literal["slice", "volume"]
 VERSION = 1
+CALIBRATION = record(
+    {
+        "version": whole(),
+        "checkpoint": text(r"[0-9a-f]{64}", "a SHA-256"),
+        "settings": SCORE_SETTINGS,
+        "patients": whole(),
+        "slice_scores": items(number()),
+        "volume_scores": items(number()),
+        "pixel_values": items(number(), fewest=1),
+        "pixel_counts": items(whole(), fewest=1),
+    }
+)
+"""Schema of the file."""
+SORTED = ("slice_scores", "volume_scores", "pixel_values")
 
 
 @dataclass(frozen=True)
@@ -89,18 +106,22 @@ class Calibration:
         )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write JSON, whole or not at all."""
+        """Write JSON, whole or not at all.
+
+        Raises:
+            ValueError: if it could not be read again.
+        """
         content = {
             "version": VERSION,
             "checkpoint": self.checkpoint,
-            "settings": dict(self.settings),
+            "settings": as_in_a_file(self.settings),
             "patients": self.patients,
             "slice_scores": self.slice_scores.tolist(),
             "volume_scores": self.volume_scores.tolist(),
             "pixel_values": self.pixel_values.tolist(),
             "pixel_counts": self.pixel_counts.tolist(),
         }
-        write_whole(Path(path), json.dumps(content) + "\n")
+        write_whole(Path(path), json.dumps(checked(content, CALIBRATION, path)) + "\n")
 
     def _scores(self, level: Level) -> NDArray[np.float64]:
         return self.slice_scores if level == "slice" else self.volume_scores
@@ -126,19 +147,43 @@ def load_calibration(
         if required:
             raise FileNotFoundError(f"{path}: expected the calibration that `calibrating` writes, got no such file")
         return None
-    found = _read(path)
-    now = fingerprint(checkpoint)
-    if found.checkpoint != now:
-        raise ValueError(
-            f"{path}: expected thresholds of {checkpoint} (SHA-256 {now[:12]}), got those of another checkpoint "
-            f"({found.checkpoint[:12]}); run `calibrating` again"
-        )
-    wanted = json.loads(json.dumps(dict(settings)))
+    found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=fingerprint(checkpoint))
+    wanted = as_in_a_file(settings)
     different = sorted(key for key in {*wanted, *found.settings} if wanted.get(key) != found.settings.get(key))
     if different:
         changes = ", ".join(f"{key}: {found.settings.get(key)} then, {wanted.get(key)} now" for key in different)
         raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({changes})")
     return found
+
+
+def read_calibration(path: Path, *, checkpoint: str | os.PathLike, checkpoint_sha256: str) -> Calibration:
+    """What a file says, once it is known to be a calibration of this checkpoint and nothing else.
+
+    Args:
+        path: file that a calibration run wrote.
+        checkpoint: name of the checkpoint, for messages.
+        checkpoint_sha256: of its file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is no calibration, or one of another checkpoint.
+    """
+    content = read_object(path, what="a calibration")
+    if content.get("version") != VERSION:
+        raise ValueError(f"{path}: expected a calibration of version {VERSION}, got {shown(content.get('version'))}")
+    checked(content, CALIBRATION, path, what="a calibration")
+    if content["checkpoint"] != checkpoint_sha256:
+        raise ValueError(
+            f"{path}: expected thresholds of {checkpoint} (SHA-256 {checkpoint_sha256[:12]}), got those of another "
+            f"checkpoint ({content['checkpoint'][:12]}); run `calibrating` again"
+        )
+    _check_order(content, path)
+    numbers = {key: np.array(content[key], dtype=np.float64) for key in SORTED}
+    counts = np.array(content["pixel_counts"], dtype=np.int64)
+    patients, settings = content["patients"], content["settings"]
+    return Calibration(
+        **numbers, pixel_counts=counts, patients=patients, checkpoint=checkpoint_sha256, settings=settings
+    )
 
 
 def fingerprint(checkpoint: str | os.PathLike) -> str:
@@ -157,22 +202,14 @@ def fingerprint(checkpoint: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Calibration:
-    try:
-        content = json.loads(path.read_text())
-        if content["version"] != VERSION:
-            raise ValueError(f"version {content['version']}, expected {VERSION}")
-        return Calibration(
-            slice_scores=np.array(content["slice_scores"], dtype=np.float64),
-            volume_scores=np.array(content["volume_scores"], dtype=np.float64),
-            pixel_values=np.array(content["pixel_values"], dtype=np.float64),
-            pixel_counts=np.array(content["pixel_counts"], dtype=np.int64),
-            patients=int(content["patients"]),
-            checkpoint=str(content["checkpoint"]),
-            settings=content["settings"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected a calibration, got a file that is not ({error})") from error
+def _check_order(content: Mapping[str, Any], path: Path) -> None:
+    for key in SORTED:
+        if any(high < low for low, high in pairwise(content[key])):
+            raise ValueError(f"{path}: {key}: expected ascending numbers, got others")
+    values, counts = content["pixel_values"], content["pixel_counts"]
+    if len(values) != len(counts) or not 0 < sum(counts) <= MOST:
+        raise ValueError(f"{path}: pixel_counts: expected pixels for each of {len(values)} pixel_values, got "
+                         f"{len(counts)} counts of {sum(counts)} in all")  # fmt: skip
 
 
 def _check_rate(false_positive_rate: float) -> None:

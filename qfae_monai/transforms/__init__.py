@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qfae_monai.transforms.arrays import LoadArray, LoadArrayD, LoadArrayd, LoadArrayDict
 from qfae_monai.transforms.augmentation import (
     RandResizedCropRotateFlip,
     RandResizedCropRotateFlipD,
@@ -74,6 +75,10 @@ __all__ = [
     "EqualizeNonzeroD",
     "EqualizeNonzeroDict",
     "EqualizeNonzerod",
+    "LoadArray",
+    "LoadArrayD",
+    "LoadArrayDict",
+    "LoadArrayd",
     "LoadGreyImage",
     "LoadGreyImageD",
     "LoadGreyImageDict",

@@ -18,6 +18,8 @@ from qfae_monai.machine_memory import TooLarge, check_memory
 
 __all__ = ["LoadGreyImage", "LoadGreyImageD", "LoadGreyImageDict", "LoadGreyImaged", "check_image_memory", "grey"]
 
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+"""What a file may be, whatever its name ends in: PIL hands PostScript, for one, to a program that runs it."""
 BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
 BITS_OF_MODE = {"L": 8, "I;16": 16}
 PIXEL_BYTES = 12  # at most, of all copies while an image is read: decoded (4 for colours and floats), grey, tensor
@@ -50,7 +52,7 @@ class LoadGreyImage(Transform):
     """Load a png, jpeg, bmp or tiff file with MONAI's PIL reader, rows first, values as stored."""
 
     def __init__(self) -> None:
-        reader = PILReader(converter=grey, reverse_indexing=False)
+        reader = PILReader(converter=grey, reverse_indexing=False, formats=FORMATS)
         self.loader = LoadImage(reader=reader, dtype=None, ensure_channel_first=True)
         # what this reader refuses, the default ones behind it would load transposed and without a word
         self.loader.readers = [reader]

@@ -16,7 +16,7 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from qfae_monai.screen import printable
+from qfae_monai.files import printable
 from qfae_monai.viewer.connections import TIMEOUT, BoundedConnections
 from qfae_monai.viewer.output_folder import SCORES, OutputFolder
 

@@ -30,12 +30,16 @@ class WeightsEntry:
         roles: what the method uses it for.
         licence: what its publisher allows.
         published_at: Hugging Face repository and file of what timm does not publish; None asks timm.
+        revision: commit of the repository that was checked; None where none is recorded, and the newest is fetched.
+        sha256: of the file at that commit, which every fetch is held against; None where none is recorded.
     """
 
     name: str
     roles: tuple[str, ...]
     licence: str
     published_at: tuple[str, str] | None = None
+    revision: str | None = None
+    sha256: str | None = None
 
     @property
     def repository(self) -> str | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -69,6 +72,34 @@ def read_checkpoint(path: str | os.PathLike, key: str = "model") -> dict[str, Te
     return dict(state)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Texts in the header of a .safetensors file; none where the file is of another format."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError:
+        return {}
+
+
+def is_refused_pickle(error: Exception) -> bool:
+    """True for torch's ways to refuse what is no tensor, whose texts say how to run it nevertheless."""
+    return isinstance(error, UnpicklingError) or "weights_only" in str(error)
+
+
+def refused_pickle(path: str | os.PathLike, error: Exception) -> ValueError:
+    """What to say of a pickle that holds more than tensors, in place of torch's advice on how to run it.
+
+    Args:
+        path: file.
+        error: torch's.
+    """
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return ValueError(
+        f"{path}: expected a complete file of tensors and plain values, but it is damaged or holds objects that only "
+        f"code can make{f' ({named[1]})' if named else ''}; nothing of it was run"
+    )
+
+
 def load_checkpoint(network: nn.Module, path: str | os.PathLike, key: str = "model", trunk: Trunk = "required") -> None:
     """Fill a network from a checkpoint whose names and shapes are exactly its own.
 
@@ -98,6 +129,8 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format reports damage by errors of its own
+        if is_refused_pickle(error):
+            raise refused_pickle(path, error) from None
         reason = str(error).strip().splitlines() or [""]
         raise ValueError(f"{path}: expected a complete file of tensors, but it is damaged or holds something else: "
                          f"{type(error).__name__}: {reason[0]}") from error  # fmt: skip

@@ -21,35 +21,48 @@ def cached_file(entry: WeightsEntry) -> Path | None:
     return None
 
 
-def download(entry: WeightsEntry, folder: str | Path | None = None) -> Path:
-    """Download the entry's file and compare it with the sum the hub reports for it.
+def download(
+    entry: WeightsEntry, folder: str | Path | None = None, *, revision: str | None = None, sha256: str | None = None
+) -> tuple[Path, str]:
+    """Download the entry's file at one commit, and compare it with every sum that is known of it.
 
     Args:
         entry: what to download.
         folder: where to; None is the hub's own cache.
+        revision: commit, branch or tag; None for the catalogue's, or else the newest.
+        sha256: that the file must have; None for the catalogue's, or else what the hub reports.
+
+    Returns:
+        The file, and the commit that it is of.
 
     Raises:
         ValueError: if the network has no published weights.
         ConnectionError: if the hub cannot be reached or refuses.
-        ChangedFileError: if what came is not what the hub describes.
+        ChangedFileError: if what came is not what was expected, or not what the hub describes.
     """
     repository = entry.repository
     if repository is None:
         raise ValueError(f"{entry.name}: timm knows of no published weights for it")
     try:
         # Asked first because, without a connection, this fails at once, while a download retries for half a minute.
-        described = {item.path: item for item in HfApi().get_paths_info(repository, list(entry.remote_files))}
+        commit = str(HfApi().repo_info(repository, revision=revision or entry.revision).sha)
+        found = HfApi().get_paths_info(repository, list(entry.remote_files), revision=commit)
+        described = {item.path: item for item in found}
         name = next((name for name in entry.remote_files if name in described), None)
         if name is None:
             raise FileNotFoundError(f"expected one of {', '.join(entry.remote_files)}, the repository has none of them")
-        path = Path(hf_hub_download(repository, name, local_dir=folder))
+        path = Path(hf_hub_download(repository, name, local_dir=folder, revision=commit))
     except Exception as error:  # the hub's client changes its network library, and so its errors, between versions
         raise ConnectionError(
             f"{entry.name} could not be fetched from the Hugging Face repository {repository}: "
             f"{type(error).__name__}: {error}"
         ) from error
     _compare_with_hub(path, described[name])
-    return path
+    wanted = sha256 or entry.sha256
+    if wanted is not None and sha256_of(path) != wanted.lower():
+        raise ChangedFileError(f"{entry.name}: expected a file of SHA-256 {wanted.lower()}, got {sha256_of(path)} from "
+                               f"{repository} at {commit}")  # fmt: skip
+    return path, commit
 
 
 def _compare_with_hub(path: Path, described: object) -> None:

@@ -36,7 +36,7 @@ def find_weights(name: str, weights: str | os.PathLike, *, download: bool = Fals
     if weights == HUB:
         path = hub.cached_file(entry)
         if path is None and download:
-            path = hub.download(entry)
+            path, _ = hub.download(entry)
         if path is None:
             raise WeightsNotFoundError(_not_in_cache(entry))
         return path

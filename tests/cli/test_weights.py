@@ -50,21 +50,23 @@ def test_list_shows_licence_and_place(
     assert "CC BY-NC 4.0" in lines["vit_large_patch16_224.mae"]
     assert lines["vit_large_patch16_224.mae"].endswith(f"1.5 MB  {path}")
     assert lines["qfae-brain"].split()[-2:] == ["-", "-"]
+    assert lines["qfae-brain"].count("not recorded") == 2  # no commit and no sum of it has been checked
 
 
 def test_fetch_tells_licence_place_and_sum(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def download(entry: object, folder: str) -> Path:
+    def download(entry: object, folder: str, **pins: object) -> tuple[Path, str]:
         path = Path(folder) / "last_ckpt.pth"
         path.write_bytes(b"weights")
-        return path
+        return path, "c" * 40
 
     monkeypatch.setattr(hub, "download", download)
     assert qfae(monkeypatch, "weights", "fetch", "qfae-brain", "--output", tmp_path) == 0
     output = capsys.readouterr().out
     assert "licence: not stated by the authors" in output
     assert f"wrote {tmp_path / 'qfae-brain.pth'}" in output
+    assert f"qfae weights fetch qfae-brain --revision {'c' * 40} --sha256 " in output
     assert qfae(monkeypatch, "weights", "check", tmp_path) == 0
     assert capsys.readouterr().out == "unchanged  qfae-brain.pth\n"
 
@@ -73,7 +75,7 @@ def test_offline_fetch_is_one_line_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     class Offline:
-        def get_paths_info(self, *arguments: object) -> None:
+        def repo_info(self, *arguments: object, **more: object) -> None:
             raise OSError("no route\nto the hub")
 
     monkeypatch.setattr(hub, "HfApi", Offline)

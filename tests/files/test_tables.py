@@ -12,7 +12,7 @@ import pytest
 
 from qfae_monai.data.prepare.manifest import COLUMNS, table_text
 from qfae_monai.experiments.files import read_scores, write_csv
-from qfae_monai.files import csv_text, read_csv
+from qfae_monai.files import csv_text, read_rows
 from qfae_monai.metrics.tables import LESION_COLUMNS, SLICE_COLUMNS, read_table, write_table
 from qfae_monai.pretraining.curves import write_rows
 
@@ -48,7 +48,7 @@ def test_numbers_stay_numbers(value: Any) -> None:
 def test_names_come_back_as_they_were(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(csv_text([["name", text], [text, "x"]]).encode())
-    assert read_csv(path) == (["name", text], [{"name": text, text: "x"}])
+    assert read_rows(path) == [{"name": text, text: "x"}]
 
 
 def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_any_text_comes_back_as_it_was(tmp_path: Path) -> None:
     texts = ["".join(random.choice(letters, size=random.integers(0, 6))) for _ in range(5000)]
     path = tmp_path / "a.csv"
     path.write_bytes(csv_text([["name", "n"], *([text, n] for n, text in enumerate(texts))]).encode())
-    assert [row["name"] for row in read_csv(path)[1]] == texts
+    assert [row["name"] for row in read_rows(path)] == texts
 
 
 def test_every_table_of_ours_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_every_table_of_ours_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert set(table["peak"].tolist()) == {-1.5}
     assert ",-1.5," in (tmp_path / "lesions.csv").read_text()
     write_rows(tmp_path / "flagged.csv", [{"case": name, "score": -0.5} for name in names])
-    assert [row["case"] for row in read_csv(tmp_path / "flagged.csv")[1]] == names
+    assert [row["case"] for row in read_rows(tmp_path / "flagged.csv")] == names
     write_csv(tmp_path / "encoders.csv", ["name", "auroc"], [[name, None] for name in names])
-    assert [row["name"] for row in read_csv(tmp_path / "encoders.csv")[1]] == names
+    assert [row["name"] for row in read_rows(tmp_path / "encoders.csv")] == names
     (tmp_path / "manifest.csv").write_text(table_text([{"output": name} for name in names], COLUMNS))
-    assert [row["output"] for row in read_csv(tmp_path / "manifest.csv")[1]] == names
+    assert [row["output"] for row in read_rows(tmp_path / "manifest.csv")] == names
     rows = [{"case": name, "patient": name, "slice": 0, "score": -1.0, "label": 0} for name in names]
     write_table(tmp_path / "slices.csv", SLICE_COLUMNS, rows)
     assert read_scores(tmp_path / "slices.csv")[1].tolist() == [-1.0] * len(names)
@@ -85,9 +85,9 @@ def test_what_is_no_table_is_refused_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n3\n")
     with pytest.raises(ValueError, match=r"a\.csv, line 3: expected 2 cells, got 1"):
-        read_csv(path)
+        read_rows(path)
     path.write_bytes(b"a,b\n\xff,1\n")
     with pytest.raises(ValueError, match=r"a\.csv: expected CSV in UTF-8"):
-        read_csv(path)
+        read_rows(path)
     path.write_bytes(b"")
-    assert read_csv(path) == ([], [])
+    assert read_rows(path) == []

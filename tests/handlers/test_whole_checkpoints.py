@@ -43,6 +43,23 @@ def test_the_last_ones_are_kept_and_the_final_one_comes_last(tmp_path: Path) -> 
     assert torch.load(tmp_path / "model.pt", weights_only=True) == {"counter": {"saved": 4}}
 
 
+def test_what_earlier_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = ("resume_checkpoint_epoch=9.pt.bak", "other_checkpoint_epoch=1.pt", "resume_checkpoint_epoch=x.pt", "a.part")
+    left = ("resume_checkpoint_epoch=2.pt", "resume_checkpoint_epoch=300.pt", "model.part",
+            "resume_checkpoint_epoch=4.part")  # fmt: skip
+    for name in (*kept, *left):
+        (tmp_path / name).write_bytes(b"left")
+    run(tmp_path, epochs=1, save_interval=1)
+    assert set(names(tmp_path)) == {*kept, "model.pt", "resume_checkpoint_epoch=1.pt"}
+
+
+def test_a_run_that_saves_none_of_its_own_leaves_the_latest(tmp_path: Path) -> None:
+    for epoch in (3, 20):
+        (tmp_path / f"resume_checkpoint_epoch={epoch}.pt").write_bytes(b"left")
+    run(tmp_path, epochs=1, save_interval=5)
+    assert names(tmp_path) == ["model.pt", "resume_checkpoint_epoch=20.pt"]
+
+
 def test_a_run_that_fails_leaves_no_final_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="a batch"):
         run(tmp_path, epochs=3, fails_at=2, save_interval=1)

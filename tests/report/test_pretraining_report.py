@@ -11,7 +11,14 @@ from qfae_monai.report.pretraining_report import write_pretraining_page
 
 CARD = {
     "method": "mae",
-    "create_vit": {"name": "vit", "image_size": 64, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2},
+    "create_vit": {
+        "name": "vit_tiny_patch16_224",
+        "image_size": 64,
+        "patch_size": 8,
+        "embed_dim": 32,
+        "depth": 2,
+        "num_heads": 2,
+    },
     "data": {"images": 12, "sha256": "ab" * 32},
     "epochs": {"done": 3, "planned": 5},
     "licence": "one's own",

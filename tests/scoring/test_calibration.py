@@ -75,9 +75,11 @@ def test_rate_holds_on_fresh_normals() -> None:
 def test_saved_and_loaded(tmp_path: Path) -> None:
     checkpoint, path = tmp_path / "model.pt", tmp_path / "calibration.json"
     checkpoint.write_bytes(b"weights")
-    made = calibration([2, 1, 3], checkpoint=fingerprint(checkpoint), settings={"image_size": 64, "blocks": (1, 2)})
+    made = calibration(
+        [2, 1, 3], checkpoint=fingerprint(checkpoint), settings={"image_size": 64, "score_blocks": (1, 2)}
+    )
     made.save(path)
-    found = load_calibration(path, checkpoint=checkpoint, settings={"image_size": 64, "blocks": [1, 2]})
+    found = load_calibration(path, checkpoint=checkpoint, settings={"image_size": 64, "score_blocks": [1, 2]})
     assert found is not None
     np.testing.assert_array_equal(found.volume_scores, made.volume_scores)
     np.testing.assert_array_equal(found.pixel_counts, made.pixel_counts)

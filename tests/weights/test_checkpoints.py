@@ -119,7 +119,7 @@ class Command:
 def test_nothing_but_tensors_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Command()}, tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt: .*damaged or holds something else: UnpicklingError"):
+    with pytest.raises(ValueError, match=r"model\.pt: .*only code can make \(posix\.mkdir\); nothing of it was run"):
         read_checkpoint(tmp_path / "model.pt")
     assert not (tmp_path / "unpickled").exists()
 

@@ -15,6 +15,7 @@ from qfae_monai.weights.checksums import read_sums
 
 CONTENT = b"weights"
 SUM = hashlib.sha256(CONTENT).hexdigest()
+COMMIT = "c" * 40
 MAE = "vit_base_patch16_224.mae"
 
 
@@ -25,17 +26,24 @@ class Hub:
     files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
     reported_sum: str | None = SUM
 
-    def get_paths_info(self, repository: str, names: list[str]) -> list[Any]:
+    def repo_info(self, repository: str, revision: str | None = None) -> Any:
+        return SimpleNamespace(sha=revision or COMMIT)
+
+    def get_paths_info(self, repository: str, names: list[str], revision: str) -> list[Any]:
+        self.asked = revision
         large_file = SimpleNamespace(sha256=self.reported_sum) if self.reported_sum else None
         return [SimpleNamespace(path=name, lfs=large_file) for name in reversed(self.files) if name in names]
 
-    def download(self, repository: str, name: str, local_dir: str | Path | None = None) -> str:
+    def download(self, repository: str, name: str, local_dir: str | Path | None = None, *, revision: str) -> str:
+        assert revision == self.asked
         path = Path(local_dir or self.cache) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CONTENT)
+        path.write_bytes(self.content)
         return str(path)
 
     cache: Path = Path()
+    content: bytes = CONTENT
+    asked: str = ""
 
 
 @pytest.fixture
@@ -59,8 +67,8 @@ def test_fetched_file_is_stored_and_recorded(
 ) -> None:
     connected.files = files
     output = tmp_path / "new" / "folder"
-    path = fetch_weights(name, output)
-    assert path == output / expected
+    path, revision, found = fetch_weights(name, output)
+    assert (path, revision, found) == (output / expected, COMMIT, SUM)
     assert path.read_bytes() == CONTENT
     assert read_sums(output) == {expected: SUM}
     assert sorted(item.name for item in output.iterdir()) == ["SHA256SUMS", expected]
@@ -76,7 +84,25 @@ def test_file_that_the_hub_does_not_describe_is_not_kept(connected: Hub, tmp_pat
 
 def test_file_without_a_reported_sum_is_kept(connected: Hub, tmp_path: Path) -> None:
     connected.reported_sum = None
-    assert fetch_weights(MAE, tmp_path / "folder").is_file()
+    assert fetch_weights(MAE, tmp_path / "folder").path.is_file()
+
+
+def test_a_pinned_commit_is_asked_for_and_another_sum_is_refused(connected: Hub, tmp_path: Path) -> None:
+    assert fetch_weights(MAE, tmp_path / "folder", revision="b" * 40, sha256=SUM.upper()).revision == "b" * 40
+    assert connected.asked == "b" * 40
+    with pytest.raises(ChangedFileError, match=rf"{MAE}: expected a file of SHA-256 0{{64}}, got {SUM} from timm/"):
+        fetch_weights(MAE, tmp_path / "other", sha256="0" * 64)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_the_first_fetch_holds_for_later_ones(connected: Hub, tmp_path: Path) -> None:
+    fetch_weights(MAE, tmp_path)
+    connected.content, connected.reported_sum = b"others", None
+    with pytest.raises(ChangedFileError, match=rf"SHA256SUMS recorded SHA-256 {SUM} at an earlier fetch"):
+        fetch_weights(MAE, tmp_path)
+    assert (tmp_path / f"{MAE}.safetensors").read_bytes() == CONTENT
+    insisted = hashlib.sha256(b"others").hexdigest()
+    assert fetch_weights(MAE, tmp_path, sha256=insisted).sha256 == read_sums(tmp_path)[f"{MAE}.safetensors"] == insisted
 
 
 def test_repository_without_the_file(connected: Hub, tmp_path: Path) -> None:
@@ -87,7 +113,7 @@ def test_repository_without_the_file(connected: Hub, tmp_path: Path) -> None:
 
 def test_offline_error_names_the_network_and_the_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Offline:
-        def get_paths_info(self, *args: Any) -> None:
+        def repo_info(self, *args: Any, **kwargs: Any) -> None:
             raise OSError("Name or service not known")
 
     monkeypatch.setattr(hub, "HfApi", Offline)

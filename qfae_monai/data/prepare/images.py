@@ -45,7 +45,10 @@ def encode_mask(mask: NDArray[np.bool_], format: str) -> bytes:
 def decode(content: bytes, format: str) -> NDArray[np.float32]:
     """(H, W), float32 in [0, 1], of what :func:`encode` made."""
     if format == "npy":
-        return np.load(io.BytesIO(content)).astype(np.float32)
+        try:
+            return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)
+        except ValueError:  # numpy's text says how to unpickle what else it may be
+            raise ValueError("expected an array of numbers, got other bytes.") from None
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ValueError("expected a PNG, got other bytes.")

@@ -16,7 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 """label: 1 abnormal, 0 normal. spacing_mm: between rows, columns, slices. affine: (row, column, 0, 1) to RAS+ mm, row
 after row. scaling: JSON. source_sha256: of all files that voxels come from,
-see :func:`qfae_monai.data.prepare.files.sha256_of_files`."""
+see :func:`qfae_monai.files.sha256_of_files`."""
 
 REFUSED_COLUMNS = ("patient", "series", "source_sha256", "burned_in_annotation", "reason")
 SECTIONS = {"train": "training", "valid": "validation", "test": "test"}

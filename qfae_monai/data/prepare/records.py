@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.prepare.source import SPLITS
-from qfae_monai.files import LOCK, PARTIAL, remove_partials, write_whole
+from qfae_monai.files import LOCK, PARTIAL, read_object, remove_partials, schema, write_whole
 
 __all__ = ["begin", "read_record", "record_path", "remove_strays", "write_record"]
 
 FOLDER = ".records"
 SETTINGS = "settings.json"
+RECORD = schema.record({"sizes": schema.entries(schema.whole())}, others=schema.anything)
 OURS = re.compile(r"p[0-9a-f]{16}_s[0-9a-f]{16}(_\d+\.(png|npy)|\.json)")
 
 
@@ -36,8 +37,7 @@ def begin(output: Path, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another.")
         write_whole(path, text)
         return
-    begun = json.loads(path.read_text())
-    new = json.loads(text)
+    begun, new = read_object(path, what="the settings of a preparation"), json.loads(text)
     if changed := sorted(key for key in {*begun, *new} if begun.get(key) != new.get(key)):
         raise ValueError(
             f"{output}: expected the settings that it was begun with, got others: "
@@ -63,11 +63,14 @@ def read_record(output: Path, patient: str, series: str, expected: Mapping[str, 
         patient: pseudonym.
         series: pseudonym.
         expected: values that the record must have: the source's hash and its plan.
+
+    Raises:
+        ValueError: if the file is no record.
     """
     path = record_path(output, patient, series)
     if not path.exists():
         return None
-    record: dict[str, Any] = json.loads(path.read_text())
+    record = read_object(path, RECORD, what="the record of a source")
     if any(record.get(key) != value for key, value in expected.items()):
         return None
     for name, size in record["sizes"].items():

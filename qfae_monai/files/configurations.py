@@ -1,0 +1,146 @@
+"""What of a MONAI configuration is code, and whose configurations run: this installation's, or what a user trusts.
+
+`$...` is evaluated, `_target_` names what is called, `imports` what is imported, `%file` opens another configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qfae_monai.files.printable import shown
+from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
+
+OWN = Path(__file__).resolve().parents[2] / "bundles" / "qfae"
+"""The bundle that lies beside this package in its repository."""
+
+SUFFIXES = (".json", ".yaml", ".yml")
+MARKS = ("$", "@", "%")
+CALLS = ("_target_", "_requires_", "_disabled_", "_mode_", "imports")
+DOCUMENTS = ("_desc_", "_row_")  # keys that describe an overlay
+PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MOST_PLACES = 100_000
+
+
+def path_text(path: str | os.PathLike) -> str:
+    """A path as it may stand in a configuration: a name that begins with a mark gets `./` before it.
+
+    >>> path_text("$open('x')"), path_text("models/model.pt")
+    ("./$open('x')", 'models/model.pt')
+    """
+    text = os.fspath(path)
+    return os.path.join(os.curdir, text) if text.startswith(MARKS) else text
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """The content of a configuration as data: nothing of it is evaluated, called or opened.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no configuration.
+    """
+    content = read_bytes(path, "a configuration")
+    if path.suffix not in (".yaml", ".yml"):
+        found: Any = parse_object(content, path, what="a configuration")
+    else:
+        try:
+            found = yaml.safe_load(content)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            reason = type(error).__name__
+            raise ValueError(f"{path}: expected a configuration, got a file that is not ({reason})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a configuration, got {shown(found)}")
+    if any(place is None for place in _places(found)):
+        raise ValueError(f"{path}: expected a configuration of at most {MOST_PLACES} values, got more")
+    try:
+        check_depth(found)
+    except RecursionError:
+        raise ValueError(f"{path}: expected a configuration of at most {DEEPEST} levels, got a deeper one") from None
+    return found
+
+
+def code_in(content: Any) -> list[tuple[str, Any]]:
+    """Key and value of every place that runs, calls, imports or opens something.
+
+    Args:
+        content: of a configuration, as `read_configuration` reads it.
+
+    >>> code_in({"lr": 0.1, "loss": {"_target_": "torch.nn.L1Loss"}, "device": "$torch.device('cpu')"})
+    [('loss::_target_', 'torch.nn.L1Loss'), ('device', "$torch.device('cpu')")]
+    """
+    return [place for place in _places(content) if place is not None and _runs(*place)]
+
+
+def check_trusted(bundle: Path, overlays: Sequence[Path] = (), *, trusted: bool) -> None:
+    """Refuse to run configurations that came from elsewhere, unless the user said that they are trusted.
+
+    The bundle of this installation and its overlays run; an overlay from elsewhere may set plain values by their
+    names (numbers, words, lists of them), as a preset of sizes does.
+
+    Args:
+        bundle: folder with `configs`; what is no bundle is left to whoever reads it.
+        overlays: further configurations.
+        trusted: what the user said of them all.
+
+    Raises:
+        ValueError: naming the file, what it would run and what to type.
+    """
+    if trusted:
+        return
+    if bundle.resolve() != OWN:
+        for path in sorted(path for path in (bundle / "configs").rglob("*") if path.suffix in SUFFIXES):
+            _refuse(path, code_in(read_configuration(path)), f"the bundle of this installation ({OWN})", bundle)
+    for path in overlays:
+        if path.is_file() and not path.resolve().is_relative_to(OWN / "configs"):
+            content = read_configuration(path)
+            odd = [(key, value) for key, value in content.items() if not _is_plain(key, value)]
+            _refuse(path, code_in(content) or odd, "plain values by their names", path)
+
+
+def _refuse(path: Path, code: Sequence[tuple[str, Any]], expected: str, looked_at: Path) -> None:
+    if code:
+        key, value = code[0]
+        raise ValueError(
+            f"{path}: expected {expected}, or --trust beside it: a configuration is code, and {shown(key)} here is "
+            f"{shown(value)} (1 of {len(code)} places); `qfae inspect {looked_at}` shows all and runs none"
+        )
+
+
+def _is_plain(key: Any, value: Any) -> bool:
+    if key in DOCUMENTS:
+        return not code_in({key: value})
+    if not isinstance(key, str) or not PLAIN_KEY.fullmatch(key) or key in CALLS:
+        return False
+    values = value if isinstance(value, list) else [value]
+    return all(
+        one is None or isinstance(one, bool | int | float) or (isinstance(one, str) and not one.startswith(MARKS))
+        for one in values
+    )
+
+
+def _runs(key: str, value: Any) -> bool:
+    parts = re.split(r"::|#", key)
+    evaluated = isinstance(value, str) and value.startswith(("$", "%"))
+    return evaluated or any(part.lstrip("+~") in CALLS for part in parts)
+
+
+def _places(content: Any) -> Iterator[tuple[str, Any] | None]:
+    """Key and value of everything that holds nothing else, in order; None where YAML's anchors make it endless."""
+    waiting: list[tuple[str, Any]] = [("", content)]
+    seen = 0
+    while waiting:
+        key, value = waiting.pop()
+        seen += 1
+        if seen > MOST_PLACES:
+            yield None
+            return
+        if isinstance(value, dict | list):
+            below = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(f"{key}::{name}" if key else str(name), one) for name, one in reversed(list(below))]
+        else:
+            yield key, value

@@ -1,0 +1,64 @@
+"""Slices from NPY files: numbers alone, and a refusal that does not say how to run what else a file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from os import PathLike
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import NumpyReader
+from monai.transforms import LoadImage, MapTransform, Transform
+
+__all__ = ["LoadArray", "LoadArrayD", "LoadArrayDict", "LoadArrayd"]
+
+
+class LoadArray(Transform):
+    """Load an .npy file with MONAI's reader, a channel first."""
+
+    def __init__(self) -> None:
+        reader = NumpyReader()
+        self.loader = LoadImage(reader=reader, ensure_channel_first=True)
+        self.loader.readers = [reader]  # the default ones behind it would try what it refuses
+
+    def __call__(self, path: str | PathLike) -> torch.Tensor:
+        """
+        Args:
+            path: file of one array (H, W).
+
+        Returns:
+            (1, H, W), float32.
+
+        Raises:
+            ValueError: when the file is damaged or holds objects; they are never unpickled.
+        """
+        try:
+            return self.loader(path)
+        except Exception as error:  # numpy's own text says how to unpickle it nevertheless
+            cause = type(error.__cause__ or error).__name__
+            raise ValueError(
+                f"{path}: expected an array of numbers, got a file that is damaged or holds something else ({cause})"
+            ) from None
+
+
+class LoadArrayd(MapTransform):
+    """Dictionary twin of :class:`LoadArray`.
+
+    Args:
+        keys: of the image and of masks.
+        allow_missing_keys: whether they may be absent.
+    """
+
+    def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.loader = LoadArray()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.loader(d[key])
+        return d
+
+
+LoadArrayD = LoadArrayDict = LoadArrayd

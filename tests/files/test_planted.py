@@ -1,0 +1,239 @@
+"""No file's value, key, cell or metadata field is evaluated, wherever an expression is planted: point by point."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from safetensors.torch import save_file
+
+from qfae_monai.data import volume_datalist
+from qfae_monai.data.prepare.records import begin, read_record, write_record
+from qfae_monai.data.slice_store import StoredSlices
+from qfae_monai.engines.tuning import _recall
+from qfae_monai.experiments.files import read_json, read_scores
+from qfae_monai.experiments.frozen import parse_network
+from qfae_monai.experiments.rows import load_rows
+from qfae_monai.files.configurations import check_trusted
+from qfae_monai.predict.model import Model
+from qfae_monai.predict.result import read_scores as read_study
+from qfae_monai.pretraining import load_trunk
+from qfae_monai.report.comparison import compare
+from qfae_monai.report.evaluation import summarise
+from qfae_monai.report.inspection import inspect_file
+from qfae_monai.report.prediction_page import write_prediction_page
+from qfae_monai.report.pretraining_report import write_pretraining_page
+from qfae_monai.report.seeds import across_seeds
+from qfae_monai.report.sprites import Picture
+from qfae_monai.scoring import Calibration, fingerprint
+from qfae_monai.scoring.graph_record import GraphRecord
+from qfae_monai.viewer.output_folder import OutputFolder
+from tests.experiments.own_weights import write_own
+from tests.export.checkpoints import BUNDLE, make_checkpoint
+from tests.files.planting import MARK, Entrance, plant
+from tests.report.run_folder_factory import make_run_folder
+from tests.report.test_pretraining_report import _folder as pretraining_folder
+
+SETTINGS = {
+    "image_size": 64, "perceptual_network": "vit", "score_blocks": [0], "score_patch_sizes": [8, 16],
+    "score_consensus": "product", "metric": "l2", "score_over_pixels": "max", "score_over_layers": "mean",
+    "map_over_layers": "mean", "volume_score_over_slices": "max", "volume_score_k": 3, "slice_axis": 2,
+    "slice_range": [0, 9], "min_foreground": 0.01,
+}  # fmt: skip
+SCORES = {
+    "study": "a", "kind": "NIfTI", "input_sha256": "0", "score": 1.5, "p_value": 0.1, "threshold": None,
+    "pixel_threshold": 0.5, "above_threshold": False, "risks": ["noted"], "notice": "Research use only",
+    "slices": [{"slice": 1, "score": 1.5, "p_value": None}], "skipped": {"empty": 0, "outside": 1},
+    "settings": SETTINGS, "model": {"preset": "tiny"},
+}  # fmt: skip
+SUMMARY = {
+    "version": 1, "model": {"checkpoint_sha256": "0" * 64, "preset": "tiny", "version": "1"},
+    "settings": {"false_positive_rate": 0.05}, "counts": {"done": 1, "kept": 0, "failed": 1},
+    "studies": [{"study": "a", "status": "done", "reason": ""}, {"study": "b", "status": "failed", "reason": "no"}],
+}  # fmt: skip
+
+
+def calibration(folder: Path) -> Entrance:
+    checkpoint, scores = make_checkpoint(folder / "model.pt", {}), np.array([1.0, 2.0])
+    made = Calibration(scores, scores, scores, np.array([9, 1]), 2, fingerprint(checkpoint), SETTINGS)
+    made.save(folder / "calibration.json")
+    return Entrance(folder / "calibration.json", lambda: Model(BUNDLE, checkpoint=checkpoint, preset="tiny"))
+
+
+def _build(weights: Path) -> None:
+    """As `qfae encoders compare` does: the overlay that a card makes is parsed, and its network built."""
+    overlay = parse_network(f"own={weights}", "encoder").settings("fold") | {"image_size": 64}
+    ConfigParser(overlay).get_parsed_content("encoder_trunk")
+
+
+def card_beside(folder: Path) -> Entrance:
+    weights = write_own(folder / "own.safetensors", seed=1)
+    return Entrance(weights.with_suffix(".json"), lambda: _build(weights))
+
+
+def card_inside(folder: Path) -> Entrance:
+    weights = write_own(folder / "own.safetensors", seed=1, inside=True)
+    return Entrance(weights, lambda: (load_trunk(weights), _build(weights)))
+
+
+def graph_record(folder: Path) -> Entrance:
+    path = folder / "record.json"
+    path.write_text(GraphRecord("detector", 64, "0" * 64, "1", SETTINGS).to_json())
+    return Entrance(path, lambda: GraphRecord.from_json(path.read_text()))
+
+
+def run_folder(name: str) -> Callable[[Path], Entrance]:
+    def made(folder: Path) -> Entrance:
+        runs = [make_run_folder(folder / run, cases=2, model=place) for place, run in enumerate("ab")]
+        for run in runs:
+            summarise(run, samples=1)
+        return Entrance(runs[0] / name, lambda: (compare(*runs, samples=1), across_seeds(runs)))
+
+    return made
+
+
+def prediction(name: str) -> Callable[[Path], Entrance]:
+    def made(folder: Path) -> Entrance:
+        (folder / "a").mkdir()
+        for file in ("overlay.png", "image.nii.gz", "anomaly_map.nii.gz"):
+            (folder / "a" / file).write_bytes(b"picture")
+        (folder / "a" / "scores.json").write_text(json.dumps(SCORES))
+        (folder / "summary.json").write_text(json.dumps(SUMMARY))
+
+        def use() -> None:
+            read_study(folder / "a")
+            OutputFolder(folder).listing()
+            write_prediction_page(folder)
+
+        return Entrance(folder / name, use)
+
+    return made
+
+
+def pretraining(name: str) -> Callable[[Path], Entrance]:
+    def made(folder: Path) -> Entrance:
+        pretraining_folder(folder)
+        return Entrance(folder / name, lambda: write_pretraining_page(folder, folder / "mae.safetensors"))
+
+    return made
+
+
+def sprite(folder: Path) -> Entrance:
+    path = folder / "case.json"
+    path.write_text(json.dumps({"slices": [1], "scores": [0.5], "tile": 8, "rows": ["input"], "map_limit": 1.0}))
+    return Entrance(path, lambda: Picture.of(folder, "case"))
+
+
+def tuned(folder: Path) -> Entrance:
+    path = folder / "tuned.json"
+    path.write_text(json.dumps({"inference; cpu": 4}))
+    return Entrance(path, lambda: _recall("inference; cpu", path))
+
+
+def marker(folder: Path) -> Entrance:
+    path = folder / "evaluated.json"
+    path.write_text(json.dumps({"seed": 1, "images": 2, "image_auroc": 50.0}))
+    return Entrance(path, lambda: read_json(path))
+
+
+def score_table(folder: Path) -> Entrance:
+    path = folder / "slices.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("case", "slice", "label", "score"), ("a", 1, 0, 0.5), ("b", 1, 1, 0.7)])
+    return Entrance(path, lambda: read_scores(path))
+
+
+def experiment_row(folder: Path) -> Entrance:
+    path = folder / "configs" / "experiments" / "row.json"
+    path.parent.mkdir(parents=True)
+    row = {"table": ["5"], "row": "a", "dataset": "rsna", "published": None}
+    path.write_text(json.dumps({"_row_": row, "metric": "l1"}))
+    return Entrance(path, lambda: load_rows(folder))
+
+
+def overlay(folder: Path) -> Entrance:
+    path = folder / "overlay.json"
+    path.write_text(json.dumps({"image_size": 64, "score_blocks": [1, 2], "metric": "l1"}))
+    return Entrance(path, lambda: check_trusted(BUNDLE, [path], trusted=False))
+
+
+def slice_store(folder: Path) -> Entrance:
+    path = folder / "stored.safetensors"
+    tensors = {"image": torch.zeros(1, 2, 2), "slice_index": torch.zeros(1, dtype=torch.int64)}
+    save_file(tensors, path, metadata={"skipped": json.dumps({"empty": 1})})
+    return Entrance(path, lambda: StoredSlices.open(path))
+
+
+def prepared(name: str) -> Callable[[Path], Entrance]:
+    def made(folder: Path) -> Entrance:
+        begin(folder / "out", {"seed": 1, "format": "png8"})
+        write_record(folder / "out", {"patient": "p1", "series": "s1", "sha256": "0", "sizes": {}, "rows": [1]})
+
+        def use() -> None:
+            begin(folder / "out", {"seed": 1, "format": "png8"})
+            read_record(folder / "out", "p1", "s1", {"sha256": "0"})
+
+        return Entrance(folder / "out" / ".records" / name, use)
+
+    return made
+
+
+def data_list(folder: Path) -> Entrance:
+    (folder / "a.nii").touch()
+    path = folder / "dataset.json"
+    path.write_text(json.dumps({"test": [{"image": "a.nii", "case": "a", "patient": "p", "image_label": 0}]}))
+    return Entrance(path, lambda: volume_datalist(path, "test"))
+
+
+ENTRANCES: dict[str, Callable[[Path], Entrance]] = {
+    "calibration.json": calibration,
+    "model card beside its weights": card_beside,
+    "model card inside its weights": card_inside,
+    "record of an exported graph": graph_record,
+    **{name: run_folder(name) for name in ("run.json", "evaluation.json", "slices.csv", "volumes.csv", "lesions.csv")},
+    **{name: prediction(name) for name in ("summary.json", "a/scores.json")},
+    **{f"pretraining {name}": pretraining(name) for name in ("mae.json", "curves.csv", "flagged.csv")},
+    "picture of a case": sprite,
+    "tuned.json": tuned,
+    "evaluated.json": marker,
+    "scores of an experiment": score_table,
+    "row of a table": experiment_row,
+    "overlay": overlay,
+    "stored slices": slice_store,
+    **{f"preparation {name}": prepared(name) for name in ("settings.json", "p1_s1.json")},
+    "data list": data_list,
+}
+
+
+@pytest.mark.parametrize("name", ENTRANCES)
+def test_nothing_planted_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is planted is refused in one sentence, or is text that harms nothing."""
+    monkeypatch.chdir(tmp_path)
+    entrance = ENTRANCES[name](tmp_path)
+    entrance.use()
+    places = 0
+    for where in plant(entrance):
+        places += 1
+        _refused_in_a_sentence(entrance.use, f"{name}: {where}")
+        assert list(inspect_file(entrance.path))
+        assert not Path(MARK).exists(), where
+    assert places >= 4
+
+
+def _refused_in_a_sentence(use: Callable[[], Any], where: str) -> None:
+    said = "harmless"
+    try:
+        use()
+    except (ValueError, OSError) as error:
+        said = str(error)
+    except Exception as error:
+        raise AssertionError(f"{where}: {error!r} ends a command with a traceback") from error
+    assert len(said) < 1000, where
+    assert "\n" not in said, where
