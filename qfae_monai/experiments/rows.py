@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qfae_monai.files.configurations import read_configuration
+from qfae_monai.files.printable import shown
 
 FOLDER = "experiments"
 """Below the bundle's `configs`."""
@@ -101,6 +102,8 @@ def _read(path: Path) -> ExperimentRow:
     try:
         about = content[METADATA]
         published = Published(**about["published"]) if about["published"] else None
+        if not all(isinstance(number, str) and number.isdigit() for number in about["table"]):
+            raise TypeError(f"table: expected numbers as text, got {shown(about['table'])}")
         return ExperimentRow(
             path.stem,
             tuple(about["table"]),

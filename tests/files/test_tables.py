@@ -87,7 +87,7 @@ def test_what_is_no_table_is_refused_with_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.csv, line 3: expected 2 cells, got 1"):
         read_rows(path)
     path.write_bytes(b"a,b\n\xff,1\n")
-    with pytest.raises(ValueError, match=r"a\.csv: expected CSV in UTF-8"):
+    with pytest.raises(ValueError, match=r"a\.csv: expected a table \(CSV\)"):
         read_rows(path)
     path.write_bytes(b"")
     assert read_rows(path) == []
