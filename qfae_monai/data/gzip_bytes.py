@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qfae_monai.data.series_files import SourceFile
 
 __all__ = ["first_bytes", "is_gzip", "whole_bytes"]
 
@@ -18,25 +19,25 @@ MAX_RATIO = 1040  # no deflate stream grows by more than 1032
 MAX_TAIL = 1 << 20  # bytes that may follow those that were asked for
 
 
-def is_gzip(path: Path) -> bool:
+def is_gzip(file: SourceFile) -> bool:
     """Whether a file is compressed, by its content."""
-    with path.open("rb") as stream:
+    with file.open() as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def first_bytes(path: Path, count: int) -> bytes:
+def first_bytes(file: SourceFile, count: int) -> bytes:
     """The first ``count`` bytes, inflated where they are compressed; fewer where the file ends before."""
-    with path.open("rb") as stream:
-        if not is_gzip(path):
+    with file.open() as stream:
+        if not is_gzip(file):
             return stream.read(count)
         return b"".join(_pieces(stream, count, to_end=False))
 
 
-def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
+def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
     """The first ``count`` bytes, inflated where they are compressed, and the archive read to its checksums.
 
     Args:
-        path: the file.
+        file: the file.
         count: bytes that are expected; memory is taken for no more than the file can hold.
 
     Returns:
@@ -47,12 +48,12 @@ def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
         ValueError: when far more bytes follow.
         zlib.error: when it is damaged.
     """
-    size = path.stat().st_size
-    packed = is_gzip(path)
+    size = file.size
+    packed = is_gzip(file)
     data = np.empty(min(count, size * MAX_RATIO if packed else size), np.uint8)
-    with path.open("rb") as stream:
+    with file.open() as stream:
         if not packed:
-            return data[: stream.readinto(data.data)]
+            return data[: _filled(stream, data)]
         filled = extra = 0
         for piece in _pieces(stream, count, to_end=True):
             if filled < count:
@@ -61,6 +62,14 @@ def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
             elif (extra := extra + len(piece)) > count + MAX_TAIL:
                 raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
     return data[:filled]
+
+
+def _filled(stream: IO[bytes], data: NDArray[np.uint8]) -> int:
+    """Bytes that were read into an array; a member of an archive gives them piece by piece."""
+    at = 0
+    while at < len(data) and (count := stream.readinto(data.data[at:])):  # type: ignore[attr-defined]
+        at += count
+    return at
 
 
 def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -76,7 +77,7 @@ def _guarded(source: SourceFile, function: Any) -> Any:
 
 
 def _nifti_header(source: SourceFile) -> VolumeHeader:
-    return _parse_nifti(first_bytes(source.path, HEADER_BYTES))[1]
+    return _parse_nifti(first_bytes(source, HEADER_BYTES))[1]
 
 
 def _parse_nifti(start: bytes) -> tuple[Any, VolumeHeader, int]:
@@ -124,8 +125,8 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
-    nifti, header, declared = _parse_nifti(first_bytes(source.path, HEADER_BYTES))
-    data = whole_bytes(source.path, declared)
+    nifti, header, declared = _parse_nifti(first_bytes(source, HEADER_BYTES))
+    data = whole_bytes(source, declared)
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
     offset = int(nifti.get_data_offset())
@@ -151,7 +152,7 @@ def _luminance(source: SourceFile, values: np.ndarray) -> np.ndarray:
 
 def _check_text(source: SourceFile) -> None:
     """Refuse text headers that ITK dies of: too many axes, and voxels in a pattern of files."""
-    with source.path.open("rb") as stream:
+    with source.open() as stream:
         text = stream.read(TEXT_BYTES)
     if source.name.suffix.lower() == ".nrrd":
         text, axes, other = re.split(rb"\r?\n\r?\n", text, maxsplit=1)[0], "dimension", rb"^data ?file:[ \t]*(.*)"
@@ -164,21 +165,22 @@ def _check_text(source: SourceFile) -> None:
         raise ValueError(f"{axes} 2 to 4 expected once in its header, got {got}")
     for value in re.findall(other, text, re.MULTILINE | re.IGNORECASE):
         name = value.decode("utf-8", "replace").strip()
-        if name.upper() != "LOCAL" and ("%" in name or "\0" in name or not (source.path.parent / name).is_file()):
+        if name.upper() != "LOCAL" and (source.member or "%" in name or "\0" in name or not (source.path.parent / name).is_file()):
             raise ValueError(f"its voxels or one file with them expected, got {name[:80]!r}")
 
 
-def _itk_reader(source: SourceFile) -> sitk.ImageFileReader:
+def _itk_reader(source: SourceFile, path: Path) -> sitk.ImageFileReader:
     _check_text(source)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
-    reader.SetFileName(str(source.path))
+    reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader
 
 
 def _itk_header(source: SourceFile) -> VolumeHeader:
-    return _describe_itk(source, _itk_reader(source))
+    with source.on_disk() as path:
+        return _describe_itk(source, _itk_reader(source, path))
 
 
 def _describe_itk(source: SourceFile, reader: sitk.ImageFileReader) -> VolumeHeader:
@@ -204,10 +206,10 @@ def _describe_itk(source: SourceFile, reader: sitk.ImageFileReader) -> VolumeHea
 
 def _check_declared(source: SourceFile, declared: int) -> None:
     """Refuse a header that declares more than its file, and a file that it names beside it, can hold."""
-    with source.path.open("rb") as stream:
+    with source.open() as stream:
         text = stream.read(4096).decode("latin1").lower()
-    size = source.path.stat().st_size
-    if source.name.suffix.lower() == ".mhd" or "data file:" in text or "datafile:" in text:
+    size = source.size
+    if source.member is None and (source.name.suffix.lower() == ".mhd" or "data file:" in text or "datafile:" in text):
         size = sum(entry.stat().st_size for entry in source.path.parent.iterdir() if entry.is_file())
     packed = "encoding: gz" in text or "encoding: bz" in text or "compresseddata = true" in text
     limit = min(MAX_BYTES, size * 1100 if packed else size * (2 if "encoding: hex" in text else 1))
@@ -216,9 +218,10 @@ def _check_declared(source: SourceFile, declared: int) -> None:
 
 
 def _itk(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
-    reader = _itk_reader(source)
-    header = _describe_itk(source, reader)
-    image = reader.Execute()
+    with source.on_disk() as path:
+        reader = _itk_reader(source, path)
+        header = _describe_itk(source, reader)
+        image = reader.Execute()
     values = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         values = _luminance(source, values[..., :3])
