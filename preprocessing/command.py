@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from qfae_monai.data.prepare import Recipe, prepare, read_or_create_key, task_backend
+from qfae_monai.data.prepare.privacy import printable
 
 __all__ = [
     "Allow",
@@ -109,7 +110,7 @@ def run_recipe(
                 key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in,
             )  # fmt: skip
     for source, reason in outcome.refused:
-        typer.echo(f"refused: {source}: {' '.join(reason.split())}", err=True)
+        typer.echo(f"refused: {printable(source)}: {reason}", err=True)
     for series in outcome.burned_in:
         typer.echo(f"burned-in annotation: series {series}", err=True)
     for (split, label), count in outcome.counts.items():

@@ -165,7 +165,9 @@ def _check_text(source: SourceFile) -> None:
         raise ValueError(f"{axes} 2 to 4 expected once in its header, got {got}")
     for value in re.findall(other, text, re.MULTILINE | re.IGNORECASE):
         name = value.decode("utf-8", "replace").strip()
-        if name.upper() != "LOCAL" and (source.member or "%" in name or "\0" in name or not (source.path.parent / name).is_file()):
+        if name.upper() != "LOCAL" and (
+            source.member or "%" in name or "\0" in name or not (source.path.parent / name).is_file()
+        ):
             raise ValueError(f"its voxels or one file with them expected, got {name[:80]!r}")
 
 

@@ -38,7 +38,9 @@ def test_all_bytes_come_out(tmp_path: Path, name: str, data: bytes) -> None:
 def test_fewer_bytes_than_declared_come_out_as_they_are(tmp_path: Path) -> None:
     for name, data in (("plain", CONTENT), ("packed", PACKED)):
         (tmp_path / name).write_bytes(data)
-        assert whole_bytes(SourceFile(tmp_path / name, Path(name)), 1 << 40).tobytes() == CONTENT  # and no terabyte is taken
+        assert (
+            whole_bytes(SourceFile(tmp_path / name, Path(name)), 1 << 40).tobytes() == CONTENT
+        )  # and no terabyte is taken
         assert first_bytes(SourceFile(tmp_path / name, Path(name)), 4 << 20) == CONTENT
 
 

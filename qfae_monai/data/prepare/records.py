@@ -56,7 +56,7 @@ def write_record(output: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(output: Path, patient: str, series: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Record of a source that is done; None where it is not, where it has changed or where an output is missing.
+    """Record of a source that is done; None where it is not, has changed or is damaged, or an output is missing.
 
     Args:
         output: folder of the outputs.
@@ -65,16 +65,14 @@ def read_record(output: Path, patient: str, series: str, expected: Mapping[str, 
         expected: values that the record must have: the source's hash and its plan.
     """
     path = record_path(output, patient, series)
-    if not path.exists():
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        whole = all(record.get(key) == value for key, value in expected.items()) and all(
+            (output / name).stat().st_size == size for name, size in record["sizes"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # none, or a damaged one
         return None
-    record: dict[str, Any] = json.loads(path.read_text())
-    if any(record.get(key) != value for key, value in expected.items()):
-        return None
-    for name, size in record["sizes"].items():
-        file = output / name
-        if not file.is_file() or file.stat().st_size != size:
-            return None
-    return record
+    return record if whole else None
 
 
 def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tuple[str, str]]) -> None:

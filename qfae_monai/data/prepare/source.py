@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.series_files import files_below
+
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
 
 SPLITS = ("train", "valid", "test")
@@ -45,13 +47,14 @@ class Source:
     refusal: str = ""
 
     @property
+    def paths(self) -> list[Path]:
+        """Files and folders of image and mask."""
+        return [Path(name) for name in (*self.image, *self.label)]
+
+    @property
     def files(self) -> list[Path]:
         """All files of image and mask, folders walked, sorted within each."""
-        found: list[Path] = []
-        for name in (*self.image, *self.label):
-            path = Path(name)
-            found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        return found
+        return [file for path in self.paths for file in (files_below(path) if path.is_dir() else [path])]
 
 
 @dataclass(frozen=True, eq=False)
