@@ -160,7 +160,14 @@ def score_study(
 def write_summary(
     output: Path, outcomes: Iterable[Outcome], model: Model, pseudonyms: Pseudonyms | None = None
 ) -> dict[str, int]:
-    """`summary.json` and `summary.csv` (pseudonyms: of the results); returns how many studies there are of each status."""
+    """`summary.json` and `summary.csv`; returns how many studies there are of each status.
+
+    Args:
+        output: folder of the results.
+        outcomes: of all studies.
+        model: what scored them.
+        pseudonyms: what they are named by; None where by their own names.
+    """
     rows = [{column: getattr(outcome, column) for column in COLUMNS} for outcome in outcomes]
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "kept", "failed")}
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}

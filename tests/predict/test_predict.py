@@ -15,24 +15,12 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
-from qfae_monai.cli import app
 from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.predict import cohort
 from tests.data.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
-
-
-@pytest.fixture
-def run(bundle: Path, checkpoint: Path) -> Any:
-    def predict(source: Path, output: Path, *options: str) -> Result:
-        command = ["predict", "-i", str(source), "-o", str(output), "--checkpoint", str(checkpoint), "--preset", "tiny",
-                   "--bundle", str(bundle), *options]  # fmt: skip
-        return CliRunner().invoke(app, command)
-
-    return predict
 
 
 @pytest.fixture
