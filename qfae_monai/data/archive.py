@@ -41,17 +41,21 @@ class Member:
             ValueError: when the index contradicts the archive's size, or it grows more than an image does.
         """
         packed = self.info.compress_size
-        if self._outside():
+        if self.is_outside:
             raise ValueError(f"its index names {packed} compressed bytes, the archive ends before them")
-        if self._bursting():
+        if self.is_bursting:
             raise ValueError(f"it would grow from {packed} to {self.size} bytes, more than an image does")
         return self.archive.open(self.info)
 
-    def _outside(self) -> bool:
+    @property
+    def is_outside(self) -> bool:
+        """Whether the index puts it where the archive has no room for it."""
         end: int = self.archive.start_dir  # type: ignore[attr-defined]  # where the index starts
         return not 0 <= self.info.header_offset <= end - self.info.compress_size
 
-    def _bursting(self) -> bool:
+    @property
+    def is_bursting(self) -> bool:
+        """Whether it would grow beyond what an image does."""
         return self.size > min(MAX_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * self.info.compress_size))
 
 
@@ -69,16 +73,15 @@ def open_archive(archive: Path) -> Iterator[dict[Path, Member]]:
     except Exception as error:  # of the index: zipfile raises whatever its parsing stumbles over
         raise ValueError(f"{refused} one that cannot be read ({error}).") from error
     with opened:
-        found = [info for info in opened.infolist() if not info.is_dir()]
-        shown = [info for info in found if not is_hidden(Path("/") / info.filename, Path("/"))]
-        members = [Member(opened, info) for info in sorted(shown, key=lambda info: info.filename)]
+        infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
+        members = _named(archive, [Member(opened, info) for info in infos])
         try:
-            _check(archive, [member for member in members if not member._outside()])
+            _check(archive, [member for member in members.values() if not member.is_outside])
         except ValueError as error:
             raise ValueError(f"{refused} one that cannot be read ({error}).") from error
         if not members:
             raise ValueError(f"{refused} an empty one.")
-        yield _named(archive, members)
+        yield members
 
 
 def archive_of(path: Path) -> Path | None:
@@ -101,17 +104,18 @@ def _check(archive: Path, members: list[Member]) -> None:
     if packed > archive.stat().st_size:
         raise ValueError(f"its index names {packed} compressed bytes, the file has {archive.stat().st_size}")
     # one that grows beyond measure is refused alone, unless there is nothing else
-    sound = [member for member in members if not member._bursting()] or members
+    sound = [member for member in members if not member.is_bursting] or members
     size = sum(member.size for member in sound)
     if size > MAX_BYTES or size > max(RATIO_FREE_BYTES, MAX_RATIO * packed):
         raise ValueError(f"it would grow from {packed} to {size} bytes, more than an archive of images does")
 
 
 def _named(archive: Path, members: list[Member]) -> dict[Path, Member]:
-    """Names below the archive: without roots and steps upwards, and numbered where they occur again."""
+    """Names below the archive: without roots and steps upwards, and numbered where they occur again; no hidden ones."""
     named: dict[Path, Member] = {}
     for number, member in enumerate(members):
         parts = [part for part in Path(member.info.filename).parts if part not in ("..", Path(part).anchor)]
         name = archive.joinpath(*(parts or ["unnamed"]))
-        named[archive / str(number) / name.relative_to(archive) if name in named else name] = member
+        if not is_hidden(name, archive):
+            named[archive / str(number) / name.relative_to(archive) if name in named else name] = member
     return named

@@ -227,4 +227,6 @@ def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with:
 
 
 def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome:
-    return Outcome(scores["study"], status, scores["score"], scores["p_value"], scores["above_threshold"])
+    p_value = scores["p_value"]
+    known = None if p_value is None else float(p_value)  # of an earlier run they are a file's, which may hold anything
+    return Outcome(scores["study"], status, float(scores["score"]), known, scores["above_threshold"])

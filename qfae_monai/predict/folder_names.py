@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
@@ -56,4 +55,4 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
 def short_hash(text: str) -> str:
     """A few digits that tell one text from another."""
-    return sha256(os.fsencode(text)).hexdigest()[:SHORT]
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:SHORT]

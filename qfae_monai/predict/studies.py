@@ -71,7 +71,7 @@ class Study:
         if self.series is not None:
             stat = self.source.stat()
             archive = _sha256_of_archive(self.source, stat.st_size, stat.st_mtime_ns)
-            return sha256(f"{archive} {self.series}".encode("utf-8", "surrogateescape")).hexdigest()
+            return sha256(f"{archive} {self.series}".encode("utf-8", "surrogatepass")).hexdigest()
         if len(self.files) == 1:
             return sha256_of_files(self.files)
         sums = sorted(sha256_of_files([file]) for file in self.files)

@@ -84,8 +84,7 @@ def root_message(error: BaseException) -> str:
 
 def printable(name: str) -> str:
     """A file's name as text that every output takes: no bytes of another encoding, no control characters."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -60,8 +59,7 @@ class _Unprintable(ValueError):
 KINDS: list[BaseException] = [
     BytesLengthException("Doe"), zlib.error("Error -3 Doe"), RecursionError("Doe"), MemoryError(), struct.error("Doe"),
     OverflowError("Doe"), UnicodeDecodeError("utf-8", b"Doe", 0, 1, "Doe"), SystemError("Doe"), UserWarning("Doe"),
-    _Unprintable(), KeyError("Doe"), BaseException("Doe"), ExceptionGroup("Doe", [ValueError("Doe")])
-    if sys.version_info >= (3, 11) else ValueError("Doe"),
+    _Unprintable(), KeyError("Doe"), BaseException("Doe"),
 ]  # fmt: skip
 
 
