@@ -26,7 +26,7 @@ def folder_name(text: str) -> str:
 
     Example:
         >>> folder_name("anna T1"), folder_name("Summary.JSON"), folder_name("aux.v2. ")
-        ('anna T1', 'Summary.JSON-study', 'aux.v2-study')
+        ('anna T1', 'Summary.JSON-study', 'study-aux.v2')
     """
     name = unicodedata.normalize("NFC", printable(text))
     name = "".join("_" if letter in FORBIDDEN else letter for letter in name).strip(". ")
@@ -35,8 +35,9 @@ def folder_name(text: str) -> str:
     if len(name.encode()) > LONGEST:
         name = f"{name.encode()[:LONGEST].decode(errors='ignore').strip('. ')}-{short_hash(text)}"
     lower = name.casefold()
-    taken = lower.endswith(OURS) or lower in WORDS or lower.split(".")[0].strip() in DEVICES
-    return f"{name}-study" if taken else name
+    if lower.split(".")[0].strip() in DEVICES:
+        return f"study-{name}"
+    return f"{name}-study" if lower.endswith(OURS) or lower in WORDS else name
 
 
 def told_apart(names: Iterable[str]) -> list[str]:

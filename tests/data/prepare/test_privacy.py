@@ -23,7 +23,7 @@ def test_paths_names_and_uids_go_and_numbers_stay(tmp_path: Path) -> None:
         f"of MRN-77, see /home/anna/list.csv [missing-slice]"
     )
     assert without_identifiers(reason, files) == (
-        "file 2: expected a gap of 5.00 mm … file 1, got 10.00 mm in series … of …, … [missing-slice]"
+        "file 2: expected a gap of 5.00 mm behind file 1, got 10.00 mm in series … of …, see /… [missing-slice]"
     )
 
 
