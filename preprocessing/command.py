@@ -112,7 +112,7 @@ def run_recipe(
                 key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in,
             )  # fmt: skip
     for source, reason in outcome.refused:
-        echo(f"refused: {source}: {' '.join(reason.split())}", err=True)
+        echo(f"refused: {source}: {reason}", err=True)
     for series in outcome.burned_in:
         echo(f"burned-in annotation: series {series}", err=True)
     for (split, label), count in outcome.counts.items():

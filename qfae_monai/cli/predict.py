@@ -19,6 +19,7 @@ from qfae_monai.files.configurations import check_trusted, path_text
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
+    from qfae_monai.data.prepare.pseudonyms import Pseudonyms
     from qfae_monai.predict.cohort import Outcome
     from qfae_monai.predict.dicom_results import DicomResults
     from qfae_monai.predict.model import Model
@@ -57,9 +58,12 @@ def predict(
     ),
     report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
     dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
-    anonymous: bool = typer.Option(False, "--anonymous", help="DICOM objects without the patient's identity."),
+    anonymous: bool = typer.Option(
+        False, "--anonymous", help="Results under pseudonyms, without any name or identity."
+    ),
     key: Path | None = typer.Option(
-        None, help="With --anonymous: key file, so that pseudonyms are the same each time."
+        None,
+        help="With --anonymous: key file of the pseudonyms; made if absent. Default: OUTPUT.key beside the output.",
     ),
     region: str | None = typer.Option(None, help="Body region that DICOM objects state: head, chest, abdomen ..."),
     runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`)."),
@@ -75,14 +79,20 @@ def predict(
     """
     check_trusted(bundle, [bundle / "configs" / "presets" / f"{preset}.json", *(config or [])], trusted=trust)
     with quick_imports():
+        from qfae_monai.data.prepare.privacy import quiet_libraries
         from qfae_monai.predict.cohort import write_summary
-        from qfae_monai.predict.result import remove_unfinished
+        from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import find_studies
 
     if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
         raise ValueError(f"{output}: expected an output outside of the input {input_}, got one within it")
+    pseudonyms = _pseudonyms(output, anonymous=anonymous, key=key)
+    check_pseudonyms(output, pseudonyms)
     context.with_resource(one_writer(output))  # until the command ends
-    studies = find_studies(input_, series=series, allow=allow or ())
+    with quiet_libraries():
+        studies = find_studies(input_, series=series, allow=allow or ())
+    if pseudonyms is not None:
+        studies = [study.under(pseudonyms) for study in studies]
     settings: dict[str, Any] = {
         "false_positive_rate": false_positive_rate,
         "pixel_false_positive_rate": pixel_false_positive_rate,
@@ -93,7 +103,7 @@ def predict(
     graph = (onnx or checkpoint.with_name("detector.onnx")) if runtime is Runtime.onnx else None
     made_of = {"checkpoint": checkpoint, "preset": preset, "overlays": config or [], "onnx": graph}
     models = _models(studies, bundle, {**made_of, "settings": settings})
-    extras = _extras(studies, output, dicom=dicom, anonymous=anonymous, key=key, region=region)
+    extras = _extras(studies, pseudonyms, dicom=dicom, region=region)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
@@ -101,7 +111,7 @@ def predict(
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        counts = write_summary(output, outcomes, next(iter(models.values())))
+        counts = write_summary(output, outcomes, next(iter(models.values())), pseudonyms)
     if report:
         from qfae_monai.report.prediction_page import write_prediction_page
 
@@ -126,21 +136,31 @@ def _models(studies: list[Study], bundle: Path, made_of: dict[str, Any]) -> dict
     return models
 
 
+def _pseudonyms(output: Path, *, anonymous: bool, key: Path | None) -> Pseudonyms | None:
+    """What results are named by; None for their own names. The key lies beside the output, never in it."""
+    from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
+
+    if not anonymous:
+        if key is not None:
+            raise ValueError("--key makes pseudonyms: expected --anonymous beside it")
+        return None
+    beside = output.resolve()
+    return Pseudonyms(read_or_create_key(key or beside.with_name(f"{beside.name}.key"), output))
+
+
 def _extras(
-    studies: list[Study], output: Path, *, dicom: bool, anonymous: bool, key: Path | None, region: str | None
+    studies: list[Study], pseudonyms: Pseudonyms | None, *, dicom: bool, region: str | None
 ) -> list[DicomResults]:
     """Outputs that were asked for beside those that each study has."""
     if not dicom:
-        for name, value in (("--anonymous", anonymous), ("--key", key), ("--region", region)):
-            if value:
-                raise ValueError(f"{name} says how DICOM objects are written: expected --dicom beside it")
+        if region:
+            raise ValueError("--region says how DICOM objects are written: expected --dicom beside it")
         return []
     if not any(study.kind == "DICOM" for study in studies):
         raise ValueError("--dicom writes beside a DICOM series: expected one in the input, got none")
-    from qfae_monai.data.prepare.pseudonyms import read_or_create_key
     from qfae_monai.predict.dicom_results import DicomResults
 
-    return [DicomResults(anonymous, None if key is None else read_or_create_key(key, output), region)]
+    return [DicomResults(pseudonyms, region)]
 
 
 def _predict_all(
@@ -160,13 +180,19 @@ def _predict_all(
 
                 outcome = predict_study(study, models[study.kind == "image"], output, progress=progress, **how)
             outcomes.append(outcome)
-            bar.write(printable(_line(study, outcome)))
+            bar.write(_encodable(printable(_line(study, outcome))))
             bar.update()
+
+
+def _encodable(text: str) -> str:
+    """Text that the screen takes, whatever letters names have: a line that cannot be shown must not end a cohort."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def _line(study: Study, outcome: Outcome) -> str:
     if outcome.status == "failed":
-        return f"failed  {study.name}: {outcome.message}"
+        return f"failed  {study.name}: {outcome.reason}"
     p_value = "" if outcome.p_value is None else f"  p {outcome.p_value:.3g}"
     words = WORDS[outcome.above_threshold]
     return f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}"

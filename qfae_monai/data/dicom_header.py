@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal
 
 import pydicom
@@ -117,18 +118,23 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
         NotAnImage: when it is DICOM without an image.
         ValueError: when the header is damaged, or contradicts itself about its pixels.
     """
-    with source.path.open("rb") as stream:
-        start = stream.read(START)
-    _check_prefix(source, start[:132], named)
     head = None
     try:
-        with source.path.open("rb") as stream:
-            deflated = DEFLATED.encode() in start and _is_deflated(source)
+        with source.open() as stream:
+            start = stream.read(START)
+    except Exception as error:  # a member of an archive is inflated by whatever packed it
+        raise _damaged(source, error) from error
+    _check_prefix(source, start[:132], named)
+    try:
+        with source.open() as stream:
+            deflated = DEFLATED.encode() in start and _is_deflated(source, start)
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
             syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
             offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
             if deflated:
-                tag = next((int(t) for t in PIXEL_TAGS if t in pydicom.dcmread(source.path, force=True)), 0)
+                stream.seek(0)
+                whole = pydicom.dcmread(stream, force=True)
+                tag = next((int(t) for t in PIXEL_TAGS if t in whole), 0)
             elif tag and offset is not None:
                 stream.seek(offset)
                 head = stream.read(12)
@@ -136,14 +142,21 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
     except TooLarge:
         raise
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
-        raise ValueError(
-            f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error})."
-        ) from error
+        raise _damaged(source, error) from error
     file = DicomFile(source, dataset, syntax, offset, tag in PIXEL_TAGS[:2])
-    _check_image(file, tag)
-    if offset is not None and head is not None and str(syntax) in NATIVE:
-        _check_length(file, offset, head)
+    try:
+        _check_image(file, tag)
+        if offset is not None and head is not None and str(syntax) in NATIVE:
+            _check_length(file, offset, head)
+    except ValueError:
+        raise
+    except Exception as error:  # an element of another kind than its tag's
+        raise _damaged(source, error) from error
     return file
+
+
+def _damaged(source: SourceFile, error: Exception) -> ValueError:
+    return ValueError(f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error}).")
 
 
 def _check_prefix(source: SourceFile, start: bytes, named: bool) -> None:
@@ -155,18 +168,20 @@ def _check_prefix(source: SourceFile, start: bytes, named: bool) -> None:
         raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them.")
 
 
-def _is_deflated(source: SourceFile) -> bool:
+def _is_deflated(source: SourceFile, start: bytes) -> bool:
     """Whether the data set is deflated; refuses one that would not fit into memory."""
-    meta = pydicom.filereader.read_file_meta_info(source.path) if _has_prefix(source) else Dataset()
+    if start[128:132] != b"DICM":
+        return False
+    # the meta information is not deflated: preamble, prefix, its group length element, then as long as that says
+    if start[132:136] != b"\x02\0\0\0":
+        raise ValueError("deflated data set without the length of its file meta information")
+    end = 144 + int.from_bytes(start[140:144], "little")
+    meta = pydicom.filereader.read_dataset(BytesIO(start[144:end]), is_implicit_VR=False, is_little_endian=True)
     if str(meta.get("TransferSyntaxUID", "")) != DEFLATED:
         return False
-    limit, size = max(64 << 20, 200 * source.path.stat().st_size), 0
-    with source.path.open("rb") as stream:
-        # the meta information is not deflated: preamble, prefix, its group length element, then as long as that says
-        head = stream.read(144)
-        if head[132:136] != b"\x02\0\0\0":
-            raise ValueError("deflated data set without the length of its file meta information")
-        stream.seek(int.from_bytes(head[140:], "little"), 1)
+    limit, size = max(64 << 20, 200 * source.size), 0
+    with source.open() as stream:
+        stream.seek(end)
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         while chunk := stream.read(1 << 16):
             while chunk and size <= limit:
@@ -176,11 +191,6 @@ def _is_deflated(source: SourceFile) -> bool:
                 raise ValueError(f"deflated data set grows beyond {limit} bytes")
     check_memory(source.name, size, f"a deflated data set of {size} bytes")
     return True
-
-
-def _has_prefix(source: SourceFile) -> bool:
-    with source.path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
 
 
 def _guess_syntax(dataset: Dataset) -> str:
@@ -259,7 +269,7 @@ def _check_length(file: DicomFile, offset: int, head: bytes) -> None:
     """Compare the length that the pixel element's head declares with the header and with the file."""
     head = head[: file.element_head]
     length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
-    available = file.source.path.stat().st_size - offset - len(head)
+    available = file.source.size - offset - len(head)
     if length == 0xFFFFFFFF:
         raise ValueError(f"{file.source.name}: expected uncompressed pixels, got an element of undefined length.")
     if length > available:

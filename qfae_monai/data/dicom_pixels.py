@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from qfae_monai.data.dicom_header import (
     native_size,
     syntax_name,
 )
+from qfae_monai.data.scratch_file import scratch_file
 
 __all__ = ["PIXELS", "stored_values"]
 
@@ -74,15 +73,16 @@ def stored_values(file: DicomFile) -> np.ndarray:
 def _pixel_element(file: DicomFile) -> bytes:
     """The value of the pixel element as it lies in the file."""
     if file.pixel_offset is None:
-        dataset = pydicom.dcmread(file.source.path, force=True)
+        with file.source.open() as stream:
+            dataset = pydicom.dcmread(stream, force=True)
         return bytes(next(dataset[tag].value for tag in PIXEL_TAGS if tag in dataset))
     little = str(file.syntax) != BIG_ENDIAN
-    with file.source.path.open("rb") as stream:
+    with file.source.open() as stream:
         stream.seek(file.pixel_offset)
         head = stream.read(file.element_head)
         length = int.from_bytes(head[-4:], "little" if little else "big")
         if length != 0xFFFFFFFF:
-            data = stream.read(min(length, file.source.path.stat().st_size))
+            data = stream.read(min(length, file.source.size))
             if len(data) < length:
                 raise EOFError(f"truncated, expected {length} bytes of pixels, got {len(data)}")
             if not little and head[4:6] == b"OW" and int(file.dataset.BitsAllocated) <= 8:
@@ -214,9 +214,9 @@ def _bare(file: DicomFile, data: bytes) -> pydicom.FileDataset:
 
 
 def _by_gdcm(file: DicomFile, data: bytes) -> np.ndarray:
-    with TemporaryDirectory(prefix="qfae-") as folder:
-        path = Path(folder) / "pixels.dcm"
-        _bare(file, data).save_as(path)
+    with scratch_file() as (stream, path):
+        _bare(file, data).save_as(stream)
+        stream.flush()
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(path))

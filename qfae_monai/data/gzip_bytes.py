@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["first_bytes", "inflate", "is_gzip", "whole_bytes"]
+from qfae_monai.data.series_files import SourceFile
 
+__all__ = ["fill", "first_bytes", "inflate", "is_gzip", "whole_bytes"]
+
+MAX_RATIO = 1040  # no deflate stream grows by more than 1032
 PACKED = 1 << 18  # compressed bytes read at a time
 PIECE = 1 << 20  # bytes inflated at a time: they are copied while they are still in the processor's cache
-MAX_RATIO = 1040  # no deflate stream grows by more than 1032
 EITHER = 47  # header and checksum of gzip or of zlib, whichever is there
 MAX_TAIL = 1 << 20  # bytes that may follow those that were asked for
 
 
-def is_gzip(path: Path) -> bool:
+def is_gzip(file: SourceFile) -> bool:
     """Whether a file is compressed, by its content."""
-    with path.open("rb") as stream:
+    with file.open() as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def first_bytes(path: Path, count: int) -> bytes:
+def first_bytes(file: SourceFile, count: int) -> bytes:
     """The first ``count`` bytes, inflated where they are compressed; fewer where the file ends before."""
-    with path.open("rb") as stream:
-        if not is_gzip(path):
+    with file.open() as stream:
+        if not is_gzip(file):
             return stream.read(count)
         return b"".join(_pieces(stream, count, to_end=False))
 
 
-def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
+def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
     """The first ``count`` bytes, inflated where they are compressed, and the archive read to its checksums.
 
     Args:
-        path: the file.
+        file: the file.
         count: bytes that are expected; memory is taken for no more than the file can hold.
 
     Returns:
@@ -48,13 +49,13 @@ def whole_bytes(path: Path, count: int) -> NDArray[np.uint8]:
         ValueError: when far more bytes follow.
         zlib.error: when it is damaged.
     """
-    size = path.stat().st_size
-    packed = is_gzip(path)
-    with path.open("rb") as stream:
+    size = file.size
+    packed = is_gzip(file)
+    with file.open() as stream:
         if packed:
             return inflate(stream, min(count, size * MAX_RATIO))
         data = np.empty(min(count, size), np.uint8)
-        return data[: stream.readinto(data.data)]
+        return data[: fill(stream, data)]
 
 
 def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
@@ -81,6 +82,18 @@ def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
         elif (extra := extra + len(piece)) > count + MAX_TAIL:
             raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
     return data[:filled]
+
+
+def fill(stream: IO[bytes], data: NDArray[np.uint8]) -> int:
+    """Read into an array until it is full or the stream ends, as a member of an archive gives bytes piece by piece.
+
+    Returns:
+        How many bytes were read.
+    """
+    at = 0
+    while at < len(data) and (count := stream.readinto(data.data[at:])):  # type: ignore[attr-defined]
+        at += count
+    return at
 
 
 def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:

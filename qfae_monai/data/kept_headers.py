@@ -36,7 +36,7 @@ def header_of(source: SourceFile, named: bool) -> DicomFile:
     if kept is None:
         return read_header(source, named)
     stat = source.path.stat()
-    key = (source.path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    key = (source.name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     file = kept.pop(key, None)
     if file is None:
         file = read_header(source, named)

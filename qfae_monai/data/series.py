@@ -103,6 +103,13 @@ class _Group:
     problem: ValueError | None = None
     source: SourceFile | None = None
 
+    @property
+    def name(self) -> Path:
+        """Of its first file."""
+        file = self.dicom[0].source if self.dicom else self.volume or self.source
+        assert file is not None
+        return file.name
+
 
 def read_series(
     source: Source,
@@ -131,7 +138,7 @@ def read_series(
     allowed = check_allow(allow)
     with open_source(source) as (files, named):
         group = _choose(_groups(files, named, "mixed-series" in allowed), series, source)
-        with _named_errors(group):
+        with _named_errors(group.name):
             if group.volume is not None:
                 return _read_volume(group.volume, time_point)
             return _read_dicom(group, time_point, allowed, _mixture(group))
@@ -156,15 +163,15 @@ def find_series(source: Source, *, time_point: int | None = None, allow: Collect
 
 
 @contextmanager
-def _named_errors(group: _Group) -> Iterator[None]:
-    """Whatever a damaged header leads to becomes a ValueError with the file's name."""
+def _named_errors(name: Path) -> Iterator[None]:
+    """Whatever a damaged file leads to, in reading its header too, becomes a ValueError with its name."""
     try:
         yield
-    except (ValueError, OSError):
+    except ValueError:
         raise
-    except Exception as error:
-        file = group.dicom[0].source if group.dicom else group.volume or group.source
-        name = file.name if file is not None else "series"
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # errors of decoders written in Rust are no Exception
         raise ValueError(
             f"{name}: expected a readable series, got a damaged one ({type(error).__name__}: {error})."
         ) from error
@@ -178,7 +185,9 @@ def _groups(files: list[SourceFile], named: bool, mixed: bool, collect: bool = F
             groups[str(file.name)] = _Group(str(file.name), volume=file)
             continue
         try:
-            header = header_of(file, named)
+            with _named_errors(file.name):
+                header = header_of(file, named)
+                uid = str(header.dataset.get("SeriesInstanceUID") or f"files in {file.name.parent}")
         except (NotDicom, NotAnImage) as error:
             if collect and (named or isinstance(error, NotAnImage)):
                 groups[str(file.name)] = _Group(str(file.name), problem=error, source=file)
@@ -190,7 +199,6 @@ def _groups(files: list[SourceFile], named: bool, mixed: bool, collect: bool = F
                 raise
             groups[str(file.name)] = _Group(str(file.name), problem=error, source=file)
             continue
-        uid = str(header.dataset.get("SeriesInstanceUID") or f"files in {file.name.parent}")
         key = "mixed" if mixed else uid
         groups.setdefault(key, _Group(key)).dicom.append(header)
     return list(groups.values())
@@ -230,17 +238,16 @@ def _description(group: _Group) -> SeriesSummary:
             number=whole_number(dataset, "SeriesNumber"),
             description=str(dataset.get("SeriesDescription") or ""),
         )
-    file = group.volume or group.source
-    assert file is not None
-    return SeriesSummary("unreadable", (file.name,), description=file.name.name)
+    return SeriesSummary("unreadable", (group.name,), description=group.name.name)
 
 
 def _summary(group: _Group, time_point: int | None, allow: frozenset[str]) -> SeriesSummary:
-    summary = _description(group)
     if group.problem is not None:
-        return _with(summary, refusal=str(group.problem))
+        return _with(_description(group), refusal=str(group.problem))
+    summary = SeriesSummary("unreadable", tuple(file.source.name for file in group.dicom) or (group.name,))
     try:
-        with _named_errors(group):
+        with _named_errors(group.name):
+            summary = _description(group)
             if group.volume is not None:
                 header = read_volume_header(group.volume)
                 summary = _with(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))

@@ -19,7 +19,7 @@ def whole_number(dataset: Dataset, keyword: str) -> int | None:
     """An element's value; None where it is missing or no single number."""
     try:
         return int(dataset.get(keyword))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

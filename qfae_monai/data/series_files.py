@@ -1,24 +1,22 @@
-"""From what a user points at (folder, file, list, zip archive) to files to read, guarded against hostile archives."""
+"""From what a user points at (folder, file, list, zip archive) to files to read."""
 
 from __future__ import annotations
 
-import zipfile
+import os
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 
-__all__ = ["MAX_BYTES", "MAX_RATIO", "VOLUME_SUFFIXES", "SourceFile", "is_hidden", "open_source"]
+from qfae_monai.data.archive import MAX_BYTES, MAX_RATIO, Member, archive_of, is_hidden, open_archive
+from qfae_monai.data.scratch_file import scratch_file
+
+__all__ = ["MAX_BYTES", "MAX_RATIO", "VOLUME_SUFFIXES", "SourceFile", "files_below", "is_hidden", "open_source"]
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-MAX_BYTES = 16 << 30  # what an archive may hold or a header may declare, in bytes
-MAX_RATIO = 1000  # uncompressed over compressed bytes; deflate ends at 1032, scans stay below 10, masks below 700
-RATIO_FREE_BYTES = 64 << 20  # small contents may be compressed as far as they like
-MAX_MEMBERS = 100_000
-CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -26,17 +24,40 @@ class SourceFile:
     """A file to read.
 
     Args:
-        path: where its bytes are.
+        path: of the file, or of the archive that holds it.
         name: what it is called in messages and results; differs from ``path`` inside of an archive.
+        member: what it is within the archive; None outside of one.
     """
 
     path: Path
     name: Path
+    member: Member | None = None
 
     @property
     def is_volume(self) -> bool:
         """Whether it is a NIfTI, NRRD or MetaImage by its name; anything else may be DICOM."""
         return self.name.name.lower().endswith(VOLUME_SUFFIXES)
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they are read."""
+        return self.path.stat().st_size if self.member is None else self.member.size
+
+    def open(self) -> IO[bytes]:
+        """Its bytes, of a member as they are inflated."""
+        return self.path.open("rb") if self.member is None else self.member.open()
+
+    @contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """A path for libraries that open files by name; of a member, a copy that does not outlive the process."""
+        if self.member is None:
+            yield self.path
+            return
+        with scratch_file(self.name.suffix.lower()) as (copy, path):
+            with self.open() as stream:
+                shutil.copyfileobj(stream, copy)
+            copy.flush()
+            yield path
 
 
 @contextmanager
@@ -44,89 +65,63 @@ def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[t
     """Files of a source, which stay readable within the context.
 
     Args:
-        source: a folder (read with its sub-folders), a file, a list of files, or a .zip archive.
+        source: a folder (read with its sub-folders), a file, a list of files, or a .zip archive. A path that leads into
+            an archive (``study.zip/a/1.dcm``) is a file, too.
 
     Yields:
         The files in the order of their names, and whether the user named them one by one: then each has to be an image.
 
     Raises:
         FileNotFoundError: when a file or folder is missing, or there is none in it.
-        ValueError: when an archive is damaged, encrypted or too large.
+        ValueError: when an archive is damaged or too large.
     """
-    if not isinstance(source, str | PathLike):
-        files = [SourceFile(path, path) for path in map(Path, source)]
-        for file in files:
-            if not file.path.is_file():
-                raise FileNotFoundError(f"{file.name}: expected a file, got no such file.")
-        if not files:
-            raise FileNotFoundError("expected a list of files, got an empty one.")
-        yield files, True
-        return
-    path = Path(source)
-    if path.is_dir():
-        found = sorted(entry for entry in path.rglob("*") if entry.is_file() and not is_hidden(entry, path))
-        if not found:
-            raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one.")
-        yield [SourceFile(entry, entry) for entry in found], False
-    elif not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a file or folder, got no such path.")
-    elif path.suffix.lower() == ".zip":
-        with TemporaryDirectory(prefix="qfae-") as folder:
-            yield _extract(path, Path(folder)), False
-    else:
-        yield [SourceFile(path, path)], True
+    with ExitStack() as stack:
+        if not isinstance(source, str | PathLike):
+            yield _listed([Path(path) for path in source], stack), True
+            return
+        path = Path(source)
+        if path.is_dir():
+            found = [entry for entry in files_below(path) if not is_hidden(entry, path)]
+            if not found:
+                raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one.")
+            yield [SourceFile(entry, entry) for entry in found], False
+        elif path.is_file() and path.suffix.lower() == ".zip":
+            members = stack.enter_context(open_archive(path))
+            yield [SourceFile(path, name, member) for name, member in members.items()], False
+        elif path.is_file() or archive_of(path):
+            yield _listed([path], stack), True
+        else:
+            raise FileNotFoundError(f"{path}: expected a file or folder, got no such path.")
 
 
-def is_hidden(entry: Path, folder: Path) -> bool:
-    """Whether a file, or a folder that it lies in below `folder`, is hidden or an archiver's own."""
-    return entry != folder and any(
-        (part.startswith(".") and part != "..") or part == "__MACOSX" for part in entry.relative_to(folder).parts
-    )
+def files_below(folder: Path) -> list[Path]:
+    """Files of a folder and its sub-folders, sorted; folders behind links, or closed to this user, are not entered."""
+    found, folders = [], [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif os.path.isfile(entry.path):
+                        found.append(Path(entry.path))
+        except OSError:
+            continue
+    return sorted(found)
 
 
-def _extract(archive: Path, folder: Path) -> list[SourceFile]:
-    """Files of an archive, written under names of our own: a member's name never becomes a path."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if not member.is_dir()]
-            members = [member for member in members if not is_hidden(Path("/") / member.filename, Path("/"))]
-            _check_members(archive, members)
-            files = []
-            for number, member in enumerate(sorted(members, key=lambda member: member.filename)):
-                inner = Path(member.filename)
-                target = folder / f"{number:06d}{''.join(inner.suffixes[-2:])}".replace("/", "_")
-                with opened.open(member) as stream, target.open("wb") as output:
-                    _copy(stream, output, member.file_size)
-                files.append(SourceFile(target, archive / inner))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{archive}: expected a zip archive of images, got one that cannot be read ({error})."
-        ) from error
-    except Exception as error:  # zlib, lzma and bz2 have errors of their own
-        raise ValueError(f"{archive}: expected a zip archive of images, got a damaged one ({error}).") from error
-    if not files:
-        raise ValueError(f"{archive}: expected a zip archive of images, got an empty one.")
+def _listed(paths: list[Path], stack: ExitStack) -> list[SourceFile]:
+    """Files that were named one by one; each archive among them is opened once."""
+    if not paths:
+        raise FileNotFoundError("expected a list of files, got an empty one.")
+    archives: dict[Path, dict[Path, Member]] = {}
+    files = []
+    for path in paths:
+        archive = None if path.is_file() else archive_of(path)
+        if archive is not None and archive not in archives:
+            archives[archive] = stack.enter_context(open_archive(archive))
+        member = None if archive is None else archives[archive].get(path)
+        if member is None and not path.is_file():
+            raise FileNotFoundError(f"{path}: expected a file, got no such file.")
+        files.append(SourceFile(path if archive is None else archive, path, member))
     return files
-
-
-def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_MEMBERS:
-        raise ValueError(f"expected at most {MAX_MEMBERS} files, got {len(members)}")
-    size, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
-    if packed > archive.stat().st_size:
-        raise ValueError(f"its index names {packed} compressed bytes, the file has {archive.stat().st_size}")
-    if size > MAX_BYTES or size > max(RATIO_FREE_BYTES, MAX_RATIO * packed):
-        raise ValueError(f"it would grow from {packed} to {size} bytes, more than an archive of images does")
-    for member in members:
-        if member.flag_bits & 1:
-            raise ValueError(f"{member.filename} is encrypted")
-
-
-def _copy(stream: IO[bytes], output: IO[bytes], size: int) -> None:
-    """Copy no more than the archive's index declared."""
-    written = 0
-    while chunk := stream.read(CHUNK):
-        written += len(chunk)
-        if written > size:
-            raise ValueError(f"a member is longer than the {size} bytes of the index")
-        output.write(chunk)

@@ -95,7 +95,7 @@ def _guarded(source: SourceFile, function: Callable[[], Result]) -> Result:
 
 def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     """Image class's header, ours, and the size in bytes that it declares for the whole file."""
-    start = first_bytes(source.path, HEADER_BYTES)
+    start = first_bytes(source, HEADER_BYTES)
     size = int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")
     classes = {348: (nib.Nifti1Header, 352), 540: (nib.Nifti2Header, 544)}
     found = next((classes[value] for value in size if value in classes), None)
@@ -138,7 +138,7 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
     nifti, header, declared = _parse_nifti(source)
-    data = whole_bytes(source.path, declared)
+    data = whole_bytes(source, declared)
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
     offset = int(nifti.get_data_offset())
@@ -175,8 +175,9 @@ def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, 
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
-    reader.SetFileName(str(source.path))
-    reader.ReadImageInformation()
+    with source.on_disk() as path:
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
     size, colours = tuple(int(length) for length in reader.GetSize()), int(reader.GetNumberOfComponents())
     if not 2 <= len(size) <= 4 or colours not in (1, 3, 4):
         raise ValueError(f"2 to 4 axes of numbers or colours expected, got {size} x {colours}")

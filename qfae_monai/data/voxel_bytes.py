@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.gzip_bytes import MAX_RATIO, inflate
+from qfae_monai.data.gzip_bytes import MAX_RATIO, fill, inflate
 from qfae_monai.data.voxel_files import VoxelPlace
 
 __all__ = ["check_stored_size", "stored_voxels"]
@@ -24,7 +25,7 @@ def check_stored_size(place: VoxelPlace, dtype: np.dtype, count: int) -> None:
     Raises:
         ValueError: with both numbers of bytes.
     """
-    with place.path.open("rb") as stream:
+    with _opened(place) as stream:
         left = _seek(stream, place, count * dtype.itemsize)
     most = {
         "raw": left - place.skip,
@@ -51,7 +52,7 @@ def stored_voxels(place: VoxelPlace, dtype: np.dtype, count: int) -> NDArray:
         zlib.error: when they are compressed and damaged.
     """
     size = count * dtype.itemsize
-    with place.path.open("rb") as stream:
+    with _opened(place) as stream:
         _seek(stream, place, size)
         if place.encoding == "text":
             return _from_text(stream.read(), dtype, count)
@@ -61,12 +62,21 @@ def stored_voxels(place: VoxelPlace, dtype: np.dtype, count: int) -> NDArray:
             data = np.frombuffer(bytearray.fromhex(stream.read().decode("ascii")), np.uint8)[place.skip :]
         else:
             stream.seek(place.skip, 1)
-            data = np.fromfile(stream, np.uint8, size)
+            data = np.empty(size, np.uint8)
+            data = data[: fill(stream, data)]
     _check_size(len(data), size)
     if dtype.itemsize > 1 and not place.order:
         raise ValueError(f"endian expected in its header for numbers of {dtype.itemsize} bytes, got none")
     stored = data[:size].view(dtype.newbyteorder(place.order or "="))
     return stored.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _opened(place: VoxelPlace) -> IO[bytes]:
+    """The file that holds them; a member of an archive is inflated first, as it cannot be read from its end."""
+    if place.file.member is None:
+        return place.file.open()
+    with place.file.open() as stream:
+        return io.BytesIO(stream.read())
 
 
 def _seek(stream: IO[bytes], place: VoxelPlace, size: int) -> int:

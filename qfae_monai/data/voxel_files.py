@@ -33,7 +33,7 @@ class VoxelPlace:
     """Voxels as they lie in a file.
 
     Attributes:
-        path: of the file that holds them.
+        file: that holds them.
         start: bytes in front of them; None when they are the last bytes of the file.
         lines: text lines behind `start` that are left out.
         skip: bytes that are left out in front of the voxels, counted behind decompression.
@@ -42,7 +42,7 @@ class VoxelPlace:
         colours_last: whether the colours of a voxel are the slowest axis.
     """
 
-    path: Path
+    file: SourceFile
     start: int | None
     lines: int = 0
     skip: int = 0
@@ -62,7 +62,7 @@ def voxel_files(path: Path) -> tuple[Path, ...]:
     """
     if path.suffix.lower() not in DETACHING_SUFFIXES:
         return (path,)
-    voxels = voxel_place(SourceFile(path, path)).path
+    voxels = voxel_place(SourceFile(path, path)).file.path
     return (path,) if voxels == path else (path, voxels)
 
 
@@ -73,7 +73,7 @@ def voxel_place(source: SourceFile) -> VoxelPlace:
         ValueError: when the header has no end, not 2 to 4 axes (ITK dies of some others), or names as its voxels'
             place anything but one file of its own folder or of a folder in it, also by way of a symbolic link.
     """
-    with source.path.open("rb") as stream:
+    with source.open() as stream:
         text = stream.read(HEADER_BYTES + 1)
     return _nrrd(source, text) if source.name.suffix.lower() == ".nrrd" else _metaimage(source, text)
 
@@ -94,7 +94,7 @@ def _nrrd(source: SourceFile, text: bytes) -> VoxelPlace:
         )
     inside = "datafile" not in fields
     return VoxelPlace(
-        source.path if inside else _beside(source, fields["datafile"], "data file"),
+        source if inside else _beside(source, fields["datafile"], "data file"),
         None if skip < 0 else end if inside else 0,
         lines=_number(source, fields, "lineskip"),
         skip=max(skip, 0),
@@ -116,7 +116,7 @@ def _metaimage(source: SourceFile, text: bytes) -> VoxelPlace:
     encoding = "raw" if fields.get("binarydata", "True")[:1] in "tT1" else "text"
     most_first = fields.get("elementbyteordermsb", fields.get("binarydatabyteordermsb", "False"))[:1] in "tT1"
     return VoxelPlace(
-        source.path if inside else _beside(source, name, "ElementDataFile"),
+        source if inside else _beside(source, name, "ElementDataFile"),
         None if skip < 0 else skip or (end if inside else 0),
         encoding="gzip" if fields.get("compresseddata", "False")[:1] in "tT1" else encoding,
         order=">" if most_first else "<",
@@ -154,7 +154,7 @@ def _number(source: SourceFile, fields: dict[str, str], key: str) -> int:
     return int(text)
 
 
-def _beside(source: SourceFile, name: str, key: str) -> Path:
+def _beside(source: SourceFile, name: str, key: str) -> SourceFile:
     """The one file that a header names, within its folder. Messages do not repeat the name: it is text of a header."""
     parts = name.removeprefix("./").split("/")
     if name.upper().startswith("LIST") or "%" in name:  # as ITK takes them
@@ -164,9 +164,11 @@ def _beside(source: SourceFile, name: str, key: str) -> Path:
             f"{source.name}: {key}: expected the name of a file in the header's own folder, got an absolute path, "
             "one that leads out of it, or no name"
         )
+    if source.member is not None:
+        raise ValueError(f"{source.name}: {key}: expected its voxels behind the header in an archive, got another file")
     path = source.path.parent.joinpath(*parts)
     if not path.is_file():
         raise ValueError(f"{source.name}: {key}: expected a file with its voxels beside the header, found none")
     if not path.resolve().is_relative_to(source.path.parent.resolve()):
         raise ValueError(f"{source.name}: {key}: expected a file in the header's own folder, got a link out of it")
-    return path
+    return SourceFile(path, path)

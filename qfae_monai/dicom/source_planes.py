@@ -112,7 +112,8 @@ def source_planes(
                 f"{len(chosen)} of its {len(wanted)} files."
             )
         headers = [read_header(file) for file in chosen]
-        first = pydicom.dcmread(chosen[0].path, stop_before_pixels=True, force=True)
+        with chosen[0].open() as stream:
+            first = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     _check_headers(headers)
     stack = _stack(headers, series, time_point)
     planes = _described(stack, first, str(series.files[0]))

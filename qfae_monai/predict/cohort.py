@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,26 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
-from qfae_monai.data.prepare.privacy import without_identifiers
-from qfae_monai.data.prepare.source import Source
+from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
-from qfae_monai.predict.result import IMAGE_AFFINE, SCORES, check_own, read_scores, save_volume, scores_of, whole_folder
+from qfae_monai.predict.result import (
+    IMAGE_AFFINE,
+    SCORES,
+    SUMMARY,
+    check_own,
+    read_scores,
+    save_volume,
+    scores_of,
+    whole_folder,
+)
 from qfae_monai.predict.studies import Study
 from qfae_monai.transforms import LoadGreyImage
 
 FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")
-NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # others may be named after a patient
-
-logger = logging.getLogger(__name__)
+NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # files of others keep their number alone
 
 Progress = Callable[[int, int], None]
 Scores = dict[str, Any]
@@ -54,8 +60,7 @@ class Extra(Protocol):
 class Outcome:
     """A row of the summary.
 
-    status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers;
-    message: the same for the user's eyes, which is not written.
+    status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers.
     """
 
     study: str
@@ -64,7 +69,6 @@ class Outcome:
     p_value: float | None = None
     above_threshold: bool | None = None
     reason: str = ""
-    message: str = ""
 
 
 COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason")
@@ -90,33 +94,45 @@ def predict_study(
         progress: as in `Model.__call__`.
     """
     try:
-        target = output / study.name
-        check_own(target)
-        input_sha256 = study.hash()
-        earlier = read_scores(target)
-        wanted = [extra for extra in extras if extra.applies(study)]
-        made_with = {"allow": sorted(allow), "extras": {extra.name: extra.made_with for extra in wanted}}
-        if earlier is not None and _same(earlier, model, input_sha256, target, made_with):
-            return _outcome("kept", earlier)
-        if earlier is not None and earlier["input_sha256"] != input_sha256:
-            shutil.rmtree(target)  # of another input: not to be taken for this one's, should it fail
-        read, found, scores = score_study(study, model, input_sha256, allow=allow, progress=progress)
-        scores |= made_with
-        with whole_folder(target) as folder:
-            _write(folder, read, model, found, scores)
-            for extra in wanted:
-                extra.write(folder, study, read, found, scores)
-        return _outcome("done", scores)
-    except Exception as error:  # whatever is wrong with one study does not stop the others
-        logger.debug("%s failed", study.name, exc_info=True)
-        message = message_of(error)
-        return Outcome(study.name, "failed", reason=written(message, study), message=message)
+        with quiet_libraries():
+            return _predict(study, model, output, allow=allow, extras=extras, progress=progress)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # whatever is wrong with one study, memory or a codec, does not stop the others
+        return Outcome(study.name, "failed", reason=reason_of(error, study.files, names=_names_stand(study)))
+
+
+def _predict(
+    study: Study,
+    model: Model,
+    output: Path,
+    *,
+    allow: Collection[str],
+    extras: Sequence[Extra],
+    progress: Progress,
+) -> Outcome:
+    target, identity = output / study.name, study.identity()
+    check_own(target)
+    earlier = read_scores(target)
+    wanted = [extra for extra in extras if extra.applies(study)]
+    made_with = {"allow": sorted(allow), "extras": {extra.name: extra.made_with for extra in wanted}}
+    if earlier is not None and _same(earlier, model, identity, target, made_with):
+        return _outcome("kept", earlier)
+    if earlier is not None and earlier["input_sha256"] != identity:
+        shutil.rmtree(target)  # of another input: not to be taken for this one's, should it fail
+    read, found, scores = score_study(study, model, identity, allow=allow, progress=progress)
+    scores |= made_with
+    with whole_folder(target) as folder:
+        _write(folder, read, model, found, scores)
+        for extra in wanted:
+            extra.write(folder, study, read, found, scores)
+    return _outcome("done", scores)
 
 
 def score_study(
     study: Study,
     model: Model,
-    input_sha256: str,
+    identity: str,
     *,
     allow: Collection[str] = (),
     progress: Progress = lambda done, total: None,
@@ -126,7 +142,7 @@ def score_study(
     Args:
         study: what to read.
         model: what scores it.
-        input_sha256: the study's hash.
+        identity: of the study's input, as it is to be told again.
         allow: risks that may pass.
         progress: as in `Model.__call__`.
 
@@ -136,31 +152,41 @@ def score_study(
     read = study.files[0] if study.kind == "image" else study.read(allow)
     found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
-    return read, found, scores_of(study, model, found, input_sha256, risks)
+    return read, found, scores_of(study, model, found, identity, risks)
 
 
-def write_summary(output: Path, outcomes: Iterable[Outcome], model: Model) -> dict[str, int]:
-    """`summary.json` and `summary.csv`; returns how many studies there are of each status."""
+def write_summary(
+    output: Path, outcomes: Iterable[Outcome], model: Model, pseudonyms: Pseudonyms | None = None
+) -> dict[str, int]:
+    """`summary.json` and `summary.csv`; returns how many studies there are of each status.
+
+    Args:
+        output: folder of the results.
+        outcomes: of all studies.
+        model: what scored them.
+        pseudonyms: what they are named by; None where by their own names.
+    """
     rows = [{column: getattr(outcome, column) for column in COLUMNS} for outcome in outcomes]
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "kept", "failed")}
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
-    write_whole(output / "summary.json", json.dumps(content, indent=1) + "\n")
-    write_whole(output / "summary.csv", csv_text([COLUMNS, *(row.values() for row in rows)]))
+    content["pseudonyms"] = None if pseudonyms is None else pseudonyms.fingerprint
+    write_whole(output / SUMMARY, json.dumps(content, indent=1) + "\n")
+    write_whole(output / "summary.csv", csv_text([COLUMNS, *(list(row.values()) for row in rows)]))
     return counts
 
 
 def written(text: str, study: Study) -> str:
-    """What may be written of a message: names of volumes and images stand, nothing of a DICOM header or its path."""
-    if study.kind in NAMED_BY_USER:
-        return text.replace(str(study.files[0]), study.files[0].name)
-    return without_identifiers(text, Source("", "", tuple(map(str, study.files))))
+    """What may be passed on of a message: file names of volumes and images may stand, nothing of a header or path."""
+    return without_identifiers(text, study.files, names=_names_stand(study))
 
 
 def message_of(error: BaseException) -> str:
-    """What went wrong first: MONAI says of an error in a transform only which transform it was."""
-    while error.__cause__ is not None and str(error).startswith("applying transform"):
-        error = error.__cause__
-    return " ".join(str(error).split())
+    """What went wrong first, as it was said: for who may see the source."""
+    return root_message(error)
+
+
+def _names_stand(study: Study) -> bool:
+    return study.kind in NAMED_BY_USER and study.pseudonyms is None
 
 
 def _tensor(study: Study, series: Series) -> MetaTensor:
@@ -185,9 +211,9 @@ def _plain_image(path: Path) -> NDArray:
     return np.asarray(LoadGreyImage()(path)[0])
 
 
-def _same(earlier: Scores, model: Model, input_sha256: str, folder: Path, made_with: dict[str, Any]) -> bool:
+def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with: dict[str, Any]) -> bool:
     """Whether an earlier result is complete and was made of the same input, by the same model, as it is asked for."""
-    now = {"input_sha256": input_sha256, "model": model.identity, "settings": model.settings, **made_with}
+    now = {"input_sha256": identity, "model": model.identity, "settings": model.settings, **made_with}
     names = [*FILES, *(["mask.nii.gz"] if model.pixel_threshold is not None else []), *made_with["extras"]]
     return all(earlier.get(key) == value for key, value in json.loads(json.dumps(now)).items()) and all(
         (folder / name).exists() for name in names
@@ -195,4 +221,6 @@ def _same(earlier: Scores, model: Model, input_sha256: str, folder: Path, made_w
 
 
 def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome:
-    return Outcome(scores["study"], status, scores["score"], scores["p_value"], scores["above_threshold"])
+    p_value = scores["p_value"]
+    known = None if p_value is None else float(p_value)  # of an earlier run they are a file's, which may hold anything
+    return Outcome(scores["study"], status, float(scores["score"]), known, scores["above_threshold"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
-from qfae_monai.data.prepare.pseudonyms import KEY_BYTES, Pseudonyms
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.dicom import ModelIdentity, write_dicom_results
 from qfae_monai.dicom.model_identity import import_highdicom
 from qfae_monai.dicom.regions import check_region
@@ -24,8 +23,7 @@ class DicomResults:
     """Segmentation, Parametric Map and key images of each DICOM study.
 
     Args:
-        anonymous: without the patient's identity.
-        key: secret bytes that pseudonyms are made with; None draws some for this run and forgets them.
+        pseudonyms: what stands for the patient's identity; None keeps that.
         region: body region that they state.
 
     Raises:
@@ -34,18 +32,15 @@ class DicomResults:
 
     name = "dicom"
 
-    def __init__(self, anonymous: bool = False, key: bytes | None = None, region: str | None = None) -> None:
+    def __init__(self, pseudonyms: Pseudonyms | None = None, region: str | None = None) -> None:
         import_highdicom()
         check_region(region)
-        self.anonymous, self.region = anonymous, region
-        self.forgotten = key is None
-        self.key = secrets.token_bytes(KEY_BYTES) if anonymous and key is None else key
+        self.pseudonyms, self.region = pseudonyms, region
 
     @property
     def made_with(self) -> dict[str, Any]:
-        """Identity, region and, where pseudonyms are to be the same each time, which key."""
-        key = Pseudonyms(self.key).fingerprint if self.key is not None and not self.forgotten else None
-        return {"anonymous": self.anonymous, "region": self.region, "key": key}
+        """Region; whose pseudonyms they are, the study says."""
+        return {"region": self.region}
 
     def applies(self, study: Study) -> bool:
         """True of a DICOM series."""
@@ -56,14 +51,14 @@ class DicomResults:
         assert isinstance(read, Series)
         write_dicom_results(
             read,
-            study.source if study.series is not None else list(study.files),
+            list(study.files),
             found.anomaly_map,
             found.mask,
             scores_in_file_order(found, read.affine),
             folder / self.name,
             model=ModelIdentity(scores["model"]["checkpoint_sha256"]),
-            anonymous=self.anonymous,
-            key=self.key,
+            anonymous=self.pseudonyms is not None,
+            key=None if self.pseudonyms is None else self.pseudonyms.key,
             region=self.region,
             pixel_threshold=scores["pixel_threshold"],
         )

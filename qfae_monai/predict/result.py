@@ -13,11 +13,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import read_object, whole_file
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 
-SCORES = "scores.json"
+SCORES, SUMMARY = "scores.json", "summary.json"
 UNFINISHED = ".unfinished"
 NOTICE = "Research use only; not a medical device, not for diagnosis."
 IMAGE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a 2D image: columns run to the patient's left, rows down
@@ -45,11 +46,8 @@ def remove_unfinished(output: Path) -> None:
 
 def read_scores(folder: Path) -> dict[str, Any] | None:
     """Content of a study's `scores.json`; None where there is none of ours."""
-    try:
-        found = read_object(folder / SCORES)
-    except (OSError, ValueError):
-        return None
-    return found if "input_sha256" in found else None
+    found = read_json(folder / SCORES)
+    return found if found is not None and "input_sha256" in found else None
 
 
 def check_own(folder: Path) -> None:
@@ -64,7 +62,29 @@ def check_own(folder: Path) -> None:
         )
 
 
-def scores_of(study: Study, model: Model, found: Prediction, input_sha256: str, risks: list[str]) -> dict[str, Any]:
+def check_pseudonyms(output: Path, pseudonyms: Pseudonyms | None) -> None:
+    """Refuse an output with results under names, or under another key's pseudonyms: side by side they tell who is who.
+
+    Raises:
+        ValueError: if there are such results.
+    """
+    wanted = None if pseudonyms is None else pseudonyms.fingerprint
+    earlier = [read_scores(path.parent) for path in output.glob(f"*/{SCORES}")]
+    summary = read_json(output / SUMMARY)
+    if any(found.get("pseudonyms") != wanted for found in (*earlier, summary) if found is not None):
+        kind = "under their names" if pseudonyms is None else "anonymous and of the same key"
+        raise ValueError(f"{output}: expected an output without results, or with results {kind}, got others in it")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A mapping of our own; None where there is none, or another file."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError):
+        return None
+
+
+def scores_of(study: Study, model: Model, found: Prediction, identity: str, risks: list[str]) -> dict[str, Any]:
     """Content of `scores.json`. Slices are numbered along `slice_axis` of the volume in RAS orientation."""
     calibration, settings = model.calibration, model.settings
     rate = float(settings["false_positive_rate"])
@@ -77,7 +97,8 @@ def scores_of(study: Study, model: Model, found: Prediction, input_sha256: str, 
     return {
         "study": study.name,
         "kind": study.kind,
-        "input_sha256": input_sha256,
+        "input_sha256": identity,
+        "pseudonyms": None if study.pseudonyms is None else study.pseudonyms.fingerprint,
         "model": model.identity,
         "settings": settings,
         "score": found.score,

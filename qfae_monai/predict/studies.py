@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from qfae_monai.data import Series, SeriesSummary, find_series, read_series
-from qfae_monai.data.series_files import VOLUME_SUFFIXES, is_hidden
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
+from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
 from qfae_monai.data.voxel_files import voxel_files
-from qfae_monai.file_names import is_file_name
 from qfae_monai.files import sha256_of_files
+from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-SHORT = 8  # hexadecimal digits of a hash in a name
+# what a header may say of itself in a name: anything else may be a name, too
+MODALITIES = frozenset(
+    [
+        "BI",
+        "CR",
+        "CT",
+        "DX",
+        "ES",
+        "GM",
+        "IO",
+        "IVOCT",
+        "IVUS",
+        "MG",
+        "MR",
+        "NM",
+        "OCT",
+        "OP",
+        "OPT",
+        "OT",
+        "PT",
+        "PX",
+        "RF",
+        "RG",
+        "RTDOSE",
+        "RTIMAGE",
+        "SC",
+        "SEG",
+        "SM",
+        "TG",
+        "US",
+        "XA",
+        "XC",
+    ]
+)
+MAX_NUMBER = 9999  # of a series in a name
 
 
 @dataclass(frozen=True)
@@ -27,6 +62,7 @@ class Study:
     source: what the user pointed at; `files`: what it is read from, within it.
     series: which one within an archive; None where the files alone say it.
     refusal: why it cannot be read, where the headers say so already.
+    pseudonyms: what its results are named by where they are anonymous.
     """
 
     name: str
@@ -35,6 +71,11 @@ class Study:
     files: tuple[Path, ...]
     series: str | None = None
     refusal: str | None = None
+    pseudonyms: Pseudonyms | None = None
+
+    def under(self, pseudonyms: Pseudonyms) -> Study:
+        """The same study under a pseudonym: its results say nothing of its source to who has not the key."""
+        return replace(self, name=pseudonyms.study(self.name), pseudonyms=pseudonyms)
 
     def read(self, allow: Collection[str] = ()) -> Series:
         """The volume, behind the geometry guard.
@@ -44,16 +85,17 @@ class Study:
         """
         if self.refusal is not None:
             raise ValueError(self.refusal)
-        if self.series is None:
-            found = read_series(list(self.files), allow=allow)
-        else:
-            found = read_series(self.source, series=self.series, allow=allow)
+        found = read_series(list(self.files), allow=allow)
         if found.array.shape[2] == 1:
             raise ValueError(
                 f"{self.files[0]}: expected a volume of several slices, got one slice; a single image is scored as "
                 f"{' or '.join(IMAGE_SUFFIXES[:2])} by a model that was trained on images"
             )
         return found
+
+    def identity(self) -> str:
+        """What tells the input again: its hash, or the keyed hash of that where results are anonymous."""
+        return self.hash() if self.pseudonyms is None else self.pseudonyms.content(self.hash())
 
     def hash(self) -> str:
         """SHA-256 of the input: of the sums, in ascending order, of all files that its voxels come from.
@@ -64,7 +106,9 @@ class Study:
             ValueError: if a header names a file that it must not.
         """
         if self.series is not None:
-            return sha256(f"{sha256_of_files([self.source])} {self.series}".encode()).hexdigest()
+            stat = self.source.stat()
+            archive = _sha256_of_archive(self.source, stat.st_size, stat.st_mtime_ns)
+            return sha256(f"{archive} {self.series}".encode("utf-8", "surrogatepass")).hexdigest()
         files = [file for named in self.files for file in voxel_files(named)]
         if len(files) == 1:
             return sha256_of_files(files)
@@ -93,8 +137,11 @@ def find_studies(source: Path, *, series: str | None = None, allow: Collection[s
     wanted = [summary for summary in volumes if series is None or summary.matches(series)]
     found = [*images, *(_study(summary, source) for summary in wanted)]
     if not found:
-        raise ValueError(f"{source}: expected {_expected(series)}, got {_listed(volumes)}")
-    return _distinct(sorted(found, key=lambda study: study.name))
+        others = f"{len(volumes)} others: `qfae check` lists them" if volumes else "none"
+        raise ValueError(f"{source}: expected {_expected(series)}, got {others}")
+    found.sort(key=lambda study: study.name)
+    names = told_apart(study.name for study in found)
+    return [replace(study, name=name) for study, name in zip(found, names, strict=True)]
 
 
 def _summaries(source: Path, allow: Collection[str], *, lenient: bool) -> list[SeriesSummary]:
@@ -107,7 +154,7 @@ def _summaries(source: Path, allow: Collection[str], *, lenient: bool) -> list[S
 
 
 def _image_files(source: Path) -> list[Path]:
-    paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    paths = [source] if source.is_file() else files_below(source)
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path, source)]
 
 
@@ -118,13 +165,13 @@ def _image(path: Path, source: Path) -> Study:
 def _study(summary: SeriesSummary, source: Path) -> Study:
     first = summary.files[0]
     if summary.kind == "DICOM":
-        modality, number = summary.attributes.get("modality"), summary.number
-        parts = [str(modality or "DICOM"), *([] if number is None else [str(number)]), _short(summary.uid)]
-        name = "-".join("".join(letter for letter in part if letter.isalnum()) for part in parts)
+        modality, number = str(summary.attributes.get("modality")), summary.number
+        numbered = [str(number)] if number is not None and 0 <= number <= MAX_NUMBER else []
+        name = "-".join([modality if modality in MODALITIES else "DICOM", *numbered, short_hash(summary.uid)])
     elif first.name.lower().endswith(VOLUME_SUFFIXES):
         name = _path_name(first, source)
     else:
-        name = f"unreadable-{_short(str(first))}"
+        name = f"unreadable-{short_hash(str(first))}"
     inside = source.suffix.lower() == ".zip"
     return Study(
         name, summary.kind, source, summary.files, (summary.uid or str(first)) if inside else None, summary.refusal
@@ -135,32 +182,14 @@ def _path_name(path: Path, source: Path) -> str:
     """Path below the source without suffix, in one word."""
     folder = path.parent.relative_to(source) if path != source and path.is_relative_to(source) else Path()
     suffix = next((end for end in VOLUME_SUFFIXES if path.name.lower().endswith(end)), path.suffix)
-    name = "_".join((*folder.parts, path.name[: len(path.name) - len(suffix)]))
-    readable = os.fsencode(name).decode("utf-8", "replace")  # of another encoding than the system's
-    return readable if is_file_name(readable) else f"unnamed-{_short(str(path))}"
+    return folder_name("_".join((*folder.parts, path.name[: len(path.name) - len(suffix)])))
 
 
-def _short(text: str) -> str:
-    return sha256(os.fsencode(text)).hexdigest()[:SHORT]
-
-
-def _distinct(studies: Iterable[Study]) -> list[Study]:
-    """Names that occur again (a.png beside a.jpg, or beside A.png) get a number."""
-    taken: set[str] = set()
-    kept = []
-    for study in studies:
-        name, count = study.name, 1
-        while name.casefold() in taken:
-            count += 1
-            name = f"{study.name}-{count}"
-        taken.add(name.casefold())
-        kept.append(replace(study, name=name))
-    return kept
+@lru_cache(maxsize=1)
+def _sha256_of_archive(path: Path, size: int, changed: int) -> str:
+    """Of an archive as it is now: its series come one after another, and it is read once for all of them."""
+    return sha256_of_files([path])
 
 
 def _expected(series: str | None) -> str:
     return "DICOM, NIfTI, NRRD, MetaImage or image files" if series is None else f"a series named {series!r}"
-
-
-def _listed(volumes: list[SeriesSummary]) -> str:
-    return "none" if not volumes else "; ".join(str(summary) for summary in volumes[:20])

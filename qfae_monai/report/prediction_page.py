@@ -90,7 +90,7 @@ def write_prediction_page(output: Path) -> Path:
 def _view(folder: Path, place: int) -> dict[str, Any]:
     scores = read_object(folder / "scores.json", SCORES)
     picture = "data:image/png;base64," + b64encode((folder / "overlay.png").read_bytes()).decode()
-    highest = max(scores["slices"], key=lambda row: row["score"])["slice"]
+    highest = max(scores["slices"], key=lambda row: row["score"], default={"slice": ""})["slice"]
     return {**scores, "picture": picture, "highest": highest, "trace": _trace(scores), "anchor": f"study-{place}"}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from qfae_monai.data import gzip_bytes
 from qfae_monai.data.gzip_bytes import first_bytes, whole_bytes
+from qfae_monai.data.series_files import SourceFile
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 3 << 20, dtype=np.uint8).tobytes()  # several pieces
 PACKED = gzip.compress(CONTENT, 1)
@@ -30,15 +31,17 @@ WHOLE: list[list[Any]] = [
 @pytest.mark.parametrize(("name", "data"), WHOLE)
 def test_all_bytes_come_out(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    assert whole_bytes(tmp_path / name, len(CONTENT)).tobytes() == CONTENT
-    assert first_bytes(tmp_path / name, 544) == CONTENT[:544]
+    assert whole_bytes(SourceFile(tmp_path / name, Path(name)), len(CONTENT)).tobytes() == CONTENT
+    assert first_bytes(SourceFile(tmp_path / name, Path(name)), 544) == CONTENT[:544]
 
 
 def test_fewer_bytes_than_declared_come_out_as_they_are(tmp_path: Path) -> None:
     for name, data in (("plain", CONTENT), ("packed", PACKED)):
         (tmp_path / name).write_bytes(data)
-        assert whole_bytes(tmp_path / name, 1 << 40).tobytes() == CONTENT  # and no terabyte is taken
-        assert first_bytes(tmp_path / name, 4 << 20) == CONTENT
+        assert (
+            whole_bytes(SourceFile(tmp_path / name, Path(name)), 1 << 40).tobytes() == CONTENT
+        )  # and no terabyte is taken
+        assert first_bytes(SourceFile(tmp_path / name, Path(name)), 4 << 20) == CONTENT
 
 
 DAMAGED: list[list[Any]] = [
@@ -55,11 +58,11 @@ DAMAGED: list[list[Any]] = [
 def test_damage_shows_though_all_bytes_were_there(tmp_path: Path, data: bytes, error: Any, message: str) -> None:
     (tmp_path / "a.gz").write_bytes(data)
     with pytest.raises(error, match=message):
-        whole_bytes(tmp_path / "a.gz", len(CONTENT))
+        whole_bytes(SourceFile(tmp_path / "a.gz", Path("a.gz")), len(CONTENT))
 
 
 def test_what_follows_without_measure_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(1 << 24)))
     monkeypatch.setattr(gzip_bytes, "MAX_TAIL", 1 << 20)
     with pytest.raises(ValueError, match="more than 100 bytes follow the 100"):
-        whole_bytes(tmp_path / "a.gz", 100)
+        whole_bytes(SourceFile(tmp_path / "a.gz", Path("a.gz")), 100)

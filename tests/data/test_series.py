@@ -106,7 +106,7 @@ def test_archive_reads_as_its_folder_does(tmp_path: Path) -> None:
             archive.write(path, f"../escape/{path.name}")
     found = read_series(tmp_path / "a.zip")
     assert np.array_equal(found.array, factory.volume().T)
-    assert found.files[0] == tmp_path / "a.zip" / "../escape" / paths[0].name
+    assert found.files[0] == tmp_path / "a.zip" / "escape" / paths[0].name  # below the archive, whatever it says
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "series"]
 
 

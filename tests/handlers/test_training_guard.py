@@ -82,6 +82,11 @@ def test_a_tenfold_rise_is_told_once(
 def test_losses_are_read_at_intervals_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     tolist = torch.Tensor.tolist
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: read.append(len(self)) or tolist(self))
+
+    def counted(losses: torch.Tensor) -> Any:
+        read.append(len(losses))
+        return tolist(losses)
+
+    monkeypatch.setattr(torch.Tensor, "tolist", counted)
     run(tmp_path, [1.0] * 10, interval=4)
     assert read == [4, 4, 2]

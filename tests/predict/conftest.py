@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from qfae_monai.cli import app
 from qfae_monai.data.phantoms import write_phantom_cohort
 from tests.bundles.conftest import BUNDLE, run_bundle
 
@@ -34,3 +37,15 @@ def checkpoint(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle() -> Path:
     """The bundle's folder."""
     return BUNDLE
+
+
+@pytest.fixture
+def run(bundle: Path, checkpoint: Path) -> Any:
+    """`qfae predict` in this process: run(source, output, *options)."""
+
+    def predict(source: Path, output: Path, *options: str) -> Result:
+        command = ["predict", "-i", str(source), "-o", str(output), "--checkpoint", str(checkpoint), "--preset", "tiny",
+                   "--bundle", str(bundle), *options]  # fmt: skip
+        return CliRunner().invoke(app, command)
+
+    return predict

@@ -18,26 +18,14 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from qfae_monai import cli, machine_memory
-from qfae_monai.cli import app
 from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.predict import cohort
 from tests.bundles.conftest import BUNDLE
 from tests.data.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
-
-
-@pytest.fixture
-def run(bundle: Path, checkpoint: Path) -> Any:
-    def predict(source: Path, output: Path, *options: str) -> Result:
-        command = ["predict", "-i", str(source), "-o", str(output), "--checkpoint", str(checkpoint), "--preset", "tiny",
-                   "--bundle", str(bundle), *options]  # fmt: skip
-        return CliRunner().invoke(app, command)
-
-    return predict
 
 
 @pytest.fixture
@@ -165,7 +153,8 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
 
 def test_options_of_dicom_objects_need_a_dicom_series(run: Any, inputs: Path, tmp_path: Path) -> None:
     for options, expected in (
-        (("--anonymous",), "expected --dicom beside it"),
+        (("--key", str(tmp_path / "k")), "expected --anonymous beside it"),
+        (("--region", "head"), "expected --dicom beside it"),
         (("--dicom",), "expected one in the input, got none"),
     ):
         result = run(inputs / "a.nii.gz", tmp_path / "out", *options)
@@ -204,15 +193,17 @@ def test_results_do_not_become_studies(run: Any, inputs: Path) -> None:
     assert not (inputs / "out").exists()
 
 
-def test_identified_objects_do_not_outlive_an_anonymous_run(run: Any, inputs: Path, tmp_path: Path) -> None:
-    pytest.importorskip("highdicom")
-    run(inputs / "dicom", tmp_path / "out", "--dicom")
-    assert "1 done, 0 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--anonymous").output
-    for path in (tmp_path / "out").rglob("*.dcm"):
-        assert not [word for word in NEVER if word.encode() in path.read_bytes()]
-    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--anonymous").output
-    assert "1 done, 0 kept" in run(inputs / "dicom", tmp_path / "out").output
-    assert not list((tmp_path / "out").rglob("*.dcm"))
+def test_named_and_anonymous_results_do_not_share_an_output(run: Any, inputs: Path, tmp_path: Path) -> None:
+    source, named, hidden = inputs / "a.nii.gz", tmp_path / "named", tmp_path / "hidden"
+    run(source, named)
+    assert "1 done, 0 kept" in run(source, hidden, "--anonymous").output
+    assert "0 done, 1 kept" in run(source, hidden, "--anonymous").output
+    for output, options in (
+        (named, ("--anonymous",)), (hidden, ()), (hidden, ("--anonymous", "--key", str(tmp_path / "other.key")))
+    ):  # fmt: skip
+        result = run(source, output, *options)
+        assert "got others in it" in str(result.exception)
+    assert (tmp_path / "hidden.key").is_file()
 
 
 def test_a_calibration_that_comes_later_counts(

@@ -103,7 +103,7 @@ def test_nothing_to_score_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected DICOM, NIfTI"):
         find_studies(tmp_path)
     _nifti(tmp_path / "scan.nii.gz")
-    with pytest.raises(ValueError, match=r"a series named 'FLAIR', got .*scan"):
+    with pytest.raises(ValueError, match=r"a series named 'FLAIR', got 1 others: `qfae check`"):
         find_studies(tmp_path, series="FLAIR")
 
 

@@ -26,6 +26,7 @@ class _Found:
     summary: SeriesSummary
     patient: str
     folder: Path
+    refusal: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,14 +61,16 @@ def tree_sources(
 
     Raises:
         FileNotFoundError: when the tree holds no image.
-        ValueError: when the patient's expression is none, or fits nothing in a path.
+        ValueError: when the patient's expression is none, or fits no path at all.
     """
     expression = _compiled(patient)
     found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow)]
+    if found and all(item.refusal for item in found):
+        raise ValueError(f"{folder}: {found[0].refusal}")
     masks = [item for item in found if label is not None and _fits(item, label)]
     images = [item for item in found if item not in masks and _fits(item, image)]
     if not images:
-        seen = sorted({name for item in found for name in item.names})
+        seen = sorted({item.names[-1] for item in found})  # descriptions are of headers, and stay there
         raise FileNotFoundError(f"{folder}: expected images named {image!r}, found {', '.join(seen[:10]) or 'none'}.")
     sources = [_source(item, masks, folder, normal=normal) for item in images]
     return sorted(sources, key=lambda source: (source.patient, source.name))
@@ -125,15 +128,16 @@ def _compiled(patient: str | None) -> re.Pattern[str] | None:
 def _found(summary: SeriesSummary, folder: Path, expression: re.Pattern[str] | None) -> _Found:
     file = summary.files[0]
     below = file.relative_to(folder)
-    if expression is not None:
-        hit = expression.search(below.as_posix())
-        if hit is None:
-            raise ValueError(f"{file}: expected the patient's expression {expression.pattern!r} in its path.")
-        patient = hit[1] if expression.groups else hit[0]
-    else:
-        own = below.parent.as_posix() if len(below.parts) > 1 else file.name
-        patient = str(summary.attributes.get("patient_id") or "") or own
-    return _Found(summary, patient, file.parent)
+    own = below.parent.as_posix() if len(below.parts) > 1 else file.name
+    if expression is None:
+        return _Found(summary, str(summary.attributes.get("patient_id") or "") or own, file.parent)
+    hit = expression.search(below.as_posix())
+    if hit is None or not (hit[1] if expression.groups else hit[0]):
+        refusal = (
+            f"expected the patient's expression {expression.pattern!r} in the path of each image, got another one."
+        )
+        return _Found(summary, own, file.parent, refusal)
+    return _Found(summary, hit[1] if expression.groups else hit[0], file.parent)
 
 
 def _fits(item: _Found, pattern: str) -> bool:
@@ -145,7 +149,7 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
     fitting = [mask for mask in own if _on_grid(mask.summary, item.summary)]
     near = [mask for mask in fitting if mask.folder == item.folder]
     chosen = near or fitting
-    refusal = item.summary.refusal or ""
+    refusal = item.refusal or item.summary.refusal or ""
     title = item.summary.files[0]
     if not refusal and len(chosen) > 1:
         refusal = (

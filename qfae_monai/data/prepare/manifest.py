@@ -12,13 +12,12 @@ __all__ = ["COLUMNS", "REFUSED_COLUMNS", "datalist_text", "table_text"]
 
 COLUMNS = (
     "output", "mask", "split", "label", "lesion_pixels", "patient", "series", "slice_index", "rows", "columns",
-    "spacing_mm", "affine", "scaling", "source_sha256", "burned_in_annotation", "allowed_risks", "recipe", "software",
+    "spacing_mm", "affine", "scaling", "source_hmac", "burned_in_annotation", "allowed_risks", "recipe", "software",
 )  # fmt: skip
 """label: 1 abnormal, 0 normal. spacing_mm: between rows, columns, slices. affine: (row, column, 0, 1) to RAS+ mm, row
-after row. scaling: JSON. source_sha256: of all files that voxels come from,
-see :func:`qfae_monai.files.sha256_of_files`."""
+after row. scaling: JSON. source_hmac: keyed hash of all files that voxels come from, see :meth:`Pseudonyms.content`."""
 
-REFUSED_COLUMNS = ("patient", "series", "source_sha256", "burned_in_annotation", "reason")
+REFUSED_COLUMNS = ("patient", "series", "source_hmac", "burned_in_annotation", "reason")
 SECTIONS = {"train": "training", "valid": "validation", "test": "test"}
 
 

@@ -1,86 +1,160 @@
-"""Reasons without identifiers: what an error says of a source, less names, UIDs and paths."""
+"""Reasons without identifiers: of an error's text only what cannot come from a file may be passed on.
+
+Not what is known to identify is taken out, but what is known to be our own is left in: words that stand in the
+package's messages, short numbers, and files by their number. So nothing has to be read again to tell what identifies.
+"""
 
 from __future__ import annotations
 
+import ast
+import builtins
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
+from qfae_monai.data.series_files import files_below
 
-from qfae_monai.data.prepare.source import Source
+__all__ = ["plain_name", "quiet_libraries", "reason_of", "root_message", "without_identifiers"]
 
-__all__ = ["without_identifiers"]
+PACKAGE = Path(__file__).parents[2]
+ROOMS = (*(PACKAGE / room for room in ("data", "transforms", "inferers", "predict", "dicom")),
+         PACKAGE.parent / "preprocessing")  # fmt: skip  # whose messages are about files
+KINDS = frozenset(name for name in dir(builtins) if name.endswith(("Error", "Exception", "Warning")))
+TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "highdicom")  # loggers that quote headers
+CORE = re.compile(r"\w(?:\S*\w)?")  # of a word between blanks, without the punctuation around it
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+SHORT = 4  # digits of a number that stands as it is; of a longer one, which may be an ID or a date, two are left
+HIDDEN = "…"
+MARK = "\ue000"  # private use: stands for a file while the text is searched
 
-IDENTIFYING = ("PN", "UI", "LO", "SH", "DA", "DT", "TM", "ST", "LT", "UT", "AE")  # value representations
-UID = re.compile(r"\b[0-2](?:\.\d+){4,}\b")
-PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\][^\s:;,'\"()\[\]]*")
-LEAST = 3  # characters: shorter values are words of the message by chance
 
-
-def without_identifiers(reason: str, source: Source) -> str:
-    """A reason that may be passed on: files become "file 3" by their number in sorted order, UIDs and values of the
-    source's DICOM headers "…".
+def without_identifiers(text: str, files: Sequence[Path] = (), *, names: bool = False) -> str:
+    """Text that may be passed on: words of the package's own messages, and short numbers; all else is "…".
 
     Args:
-        reason: an error's message.
-        source: the source that it is about.
+        text: a message about files; it may quote their headers.
+        files: those that it is about, folders among them walked: they become "file 3" by their place.
+        names: whether they keep their names instead, without their folders.
     """
-    for text, stand_in in sorted(_replacements(source), key=lambda pair: -len(pair[0])):
-        reason = reason.replace(text, stand_in)
-    return " ".join(PATH.sub("…", UID.sub("…", reason)).split())
+    shown: list[str] = []
+    text = text.replace(MARK, "")
+    for place, known in _known(files):
+        label = plain_name(known.name) if names and place else f"file {place}" if place else "folder"
+        for spelling in _spellings(known, alone=bool(place)):
+            if spelling not in text:
+                continue
+            pattern = rf"(?<![\w./\\-]){re.escape(spelling)}(?![\w-]|\.\w)"
+            text, count = re.subn(pattern, MARK + str(len(shown)) + MARK, text)
+            if count:
+                shown.append(label)
+    own = _own_words()
+    words = " ".join(_allowed(word, own) for word in text.split())
+    words = re.sub(rf"{HIDDEN}(?:[\s,]*{HIDDEN})+", HIDDEN, words)
+    return re.sub(rf"{MARK}(\d+){MARK}", lambda found: shown[int(found[1])], words)
 
 
-def _replacements(source: Source) -> Iterator[tuple[str, str]]:
-    files = source.files
-    for number, file in enumerate(files, 1):
-        for text in (str(file), str(file.absolute()), str(file.resolve())):
-            yield text, f"file {number}"
-        # names such as 1.dcm may be in many folders: the number tells which
-        yield file.name, f"file {number}"
-        if len(file.stem) >= LEAST:
-            yield file.stem, f"file {number}"
-    for name in (*source.image, *source.label):
-        for folder in (Path(name), *Path(name).parents):
-            for text in (str(folder), str(folder.absolute())):
-                if len(text) >= LEAST:
-                    yield text, "the source"
-            if len(folder.name) >= LEAST:
-                yield folder.name, "…"
-    for text in (source.patient, source.name, source.series or "", source.label_series or ""):
-        if len(text) >= LEAST:
-            yield text, "…"
-    for file in files:
-        yield from ((value, "…") for value in _header_values(file))
+def reason_of(error: BaseException, files: Sequence[Path] = (), *, names: bool = False) -> str:
+    """What went wrong, without identifiers; never raises: what cannot be told is the error's kind.
 
-
-def _header_values(file: Path) -> Iterator[str]:
-    """Texts of a DICOM header that may tell who or where it was; none of another file."""
+    Args:
+        error: whatever was raised.
+        files: as in :func:`without_identifiers`.
+        names: as there.
+    """
+    kind = type(error).__name__
     try:
-        with _quiet():
-            dataset = pydicom.dcmread(file, stop_before_pixels=True)
-            elements = [element for element in dataset.iterall() if element.VR in IDENTIFYING]
-    except (InvalidDicomError, OSError, ValueError, AttributeError, KeyError, TypeError, NotImplementedError):
-        return
-    for element in elements:
-        values = element.value if isinstance(element.value, MultiValue) else [element.value]
-        yield from (str(value) for value in values if value is not None and len(str(value)) >= LEAST)
+        text = without_identifiers(root_message(error), files, names=names)
+    except Exception:  # such as an error that cannot be printed
+        return kind
+    ours = isinstance(error, ValueError | OSError) and text.strip(f"{HIDDEN} .:")
+    return text if ours else f"{kind}: {text}" if text.strip(f"{HIDDEN} .:") else kind
+
+
+def root_message(error: BaseException) -> str:
+    """What went wrong first: MONAI says of an error in a transform only which transform it was."""
+    seen = 0
+    while error.__cause__ is not None and str(error).startswith("applying transform") and seen < 100:
+        error, seen = error.__cause__, seen + 1
+    return " ".join(str(error).split())
+
+
+def plain_name(name: str) -> str:
+    """A file's name as text that every output takes: no bytes of another encoding, no control characters."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without pydicom's remarks on a header that is only searched."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet_libraries() -> Iterator[None]:
+    """Within it, libraries say nothing of the headers that they read, which they would quote on the screen."""
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
+    """(number from 1, file), longest paths first; then (0, folder)."""
+    walked = [entry for file in files for entry in (files_below(file) if file.is_dir() else [file])]
+    yield from sorted(enumerate(walked, 1), key=lambda pair: -len(str(pair[1])))
+    folders = {folder for file in (*walked, *files) for folder in file.parents if folder.name}
+    yield from ((0, folder) for folder in sorted(folders, key=lambda folder: -len(str(folder))))
+
+
+def _spellings(path: Path, *, alone: bool) -> list[str]:
+    """How messages name a file: by its path or, as folders are not, by its name or stem alone."""
+    whole = dict.fromkeys([str(path), str(path.absolute())])
+    return [*whole, *(dict.fromkeys([path.name, path.stem]) if alone else ())]
+
+
+def _allowed(word: str, own: frozenset[str]) -> str:
+    """The word, or what is left of it."""
+    found = CORE.search(word)
+    if found is None:
+        return word if word.isascii() and word.isprintable() else HIDDEN
+    before, core, after = word[: found.start()], found[0], word[found.end() :]
+    if MARK in word:
+        return word if re.fullmatch(rf"[^\w]*(?:{MARK}\d+{MARK}[^\w]*)+", word) else HIDDEN
+    outside = before + after
+    kept = core if core in KINDS or core in own else _short(core)
+    return before + kept + after if outside.isascii() and outside.isprintable() else HIDDEN
+
+
+def _short(core: str) -> str:
+    """A number, shortened where it is long; several of them between commas or brackets; else nothing."""
+    if NUMBER.fullmatch(core) is None:
+        return HIDDEN
+    digits = sum(letter.isdigit() for letter in core)
+    return core if digits <= SHORT else f"{float(core):.{4 if '.' in core else 2}g}"
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    """Words of the package's messages; none where it was installed without its source."""
+    sources = [file for room in ROOMS for file in files_below(room) if file.suffix == ".py"]
+    return frozenset().union(*map(_words_of, sources))
+
+
+def _words_of(file: Path) -> frozenset[str]:
+    """Words of the texts that stand in a source file, docstrings left out."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in said
+    ]
+    return frozenset(found[0] for text in texts for word in text.split() if (found := CORE.search(word)))

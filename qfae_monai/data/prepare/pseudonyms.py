@@ -42,11 +42,24 @@ class Pseudonyms:
         """Pseudonym of a patient's series: "s" and 16 digits."""
         return "s" + self._digest("series", patient, series)
 
+    def study(self, study: str) -> str:
+        """Pseudonym of a study's results: "study-" and 16 digits."""
+        return "study-" + self._digest("study", study)
+
+    def content(self, sha256: str) -> str:
+        """What stands for a hash of the input, which whoever has the input could make again."""
+        return self._hash("content", sha256).hex()
+
     def uid(self, uid: str) -> str:
         """DICOM UID that stands for another one: 2.25 and 122 bits of the keyed hash (a UUID of version 8)."""
         digest = bytearray(self._hash("uid", uid)[:16])
         digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
         return f"2.25.{UUID(bytes=bytes(digest)).int}"
+
+    @property
+    def key(self) -> bytes:
+        """What they are made with."""
+        return self._key
 
     @property
     def fingerprint(self) -> str:
@@ -57,7 +70,7 @@ class Pseudonyms:
         return self._hash(*words).hex()[:SHOWN]
 
     def _hash(self, *words: str) -> bytes:
-        return hmac.new(self._key, "\0".join(words).encode(), sha256).digest()
+        return hmac.new(self._key, "\0".join(words).encode("utf-8", "surrogatepass"), sha256).digest()
 
 
 def read_or_create_key(path: Path, output: Path) -> bytes:

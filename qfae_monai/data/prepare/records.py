@@ -56,28 +56,23 @@ def write_record(output: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(output: Path, patient: str, series: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Record of a source that is done; None where it is not, where it has changed or where an output is missing.
+    """Record of a source that is done; None where it is not, has changed or is damaged, or an output is missing.
 
     Args:
         output: folder of the outputs.
         patient: pseudonym.
         series: pseudonym.
         expected: values that the record must have: the source's hash and its plan.
-
-    Raises:
-        ValueError: if the file is no record.
     """
     path = record_path(output, patient, series)
-    if not path.exists():
+    try:
+        record = read_object(path, RECORD, what="the record of a source")
+        whole = all(record.get(key) == value for key, value in expected.items()) and all(
+            (output / name).stat().st_size == size for name, size in record["sizes"].items()
+        )
+    except (OSError, ValueError):  # none, or a damaged one: the source is done again
         return None
-    record = read_object(path, RECORD, what="the record of a source")
-    if any(record.get(key) != value for key, value in expected.items()):
-        return None
-    for name, size in record["sizes"].items():
-        file = output / name
-        if not file.is_file() or file.stat().st_size != size:
-            return None
-    return record
+    return record if whole else None
 
 
 def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from qfae_monai.data.kept_headers import kept_headers
 from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
+from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.qc_page import qc_page
 from qfae_monai.data.prepare.records import begin, remove_strays
@@ -80,7 +81,7 @@ def prepare(
         "software": SOFTWARE,
     }
     worker = Worker(recipe, output, format, key, refuse_burned_in)
-    with kept_headers():
+    with kept_headers(), quiet_libraries():
         found = recipe.find(folder)
         begin(output, settings)
         planned = _plan(recipe, found, seed)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.series_files import files_below
 from qfae_monai.data.voxel_files import voxel_files
 
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
@@ -47,13 +48,14 @@ class Source:
     refusal: str = ""
 
     @property
+    def paths(self) -> list[Path]:
+        """Files and folders of image and mask."""
+        return [Path(name) for name in (*self.image, *self.label)]
+
+    @property
     def files(self) -> list[Path]:
         """All files of image and mask, folders walked, sorted within each."""
-        found: list[Path] = []
-        for name in (*self.image, *self.label):
-            path = Path(name)
-            found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        return found
+        return [file for path in self.paths for file in (files_below(path) if path.is_dir() else [path])]
 
     @property
     def voxel_files(self) -> list[Path]:

@@ -10,16 +10,13 @@ from typing import Any
 from qfae_monai import __version__
 from qfae_monai.data.prepare.histograms import PixelSample
 from qfae_monai.data.prepare.images import FORMATS, encode, encode_mask, output_folder
-from qfae_monai.data.prepare.privacy import without_identifiers
+from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.records import read_record, write_record
 from qfae_monai.data.prepare.source import Cut, Recipe, Source
 from qfae_monai.files import sha256_of_files, write_whole
 
-__all__ = ["REFUSALS", "SOFTWARE", "Surveyor", "Worker"]
-
-REFUSALS = (ValueError, OSError, RuntimeError, EOFError)
-"""Errors of a bad source; SimpleITK raises RuntimeError. Anything else is a fault of the program and stops the run."""
+__all__ = ["SOFTWARE", "Surveyor", "Worker"]
 
 SOFTWARE = f"qfae-monai {__version__}"
 
@@ -33,9 +30,12 @@ class Surveyor:
     def __call__(self, item: tuple[int, Source]) -> tuple[int, Any, str]:
         number, source = item
         try:
-            return number, self.recipe.survey(source), ""
-        except REFUSALS as error:
-            return number, None, str(error) or type(error).__name__
+            with quiet_libraries():
+                return number, self.recipe.survey(source), ""
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever is wrong with one source does not stop the others
+            return number, None, reason_of(error, source.paths, names=True)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Worker:
     def __call__(self, source: Source) -> tuple[dict[str, Any], str]:
         """
         Returns:
-            The source's record (patient, series, source_sha256, plan, rows of the manifest, sizes of the outputs,
-            histograms, burned_in_annotation, reason), and the reason with all its names where it was refused: for the
+            The source's record (patient, series, source_hmac, plan, rows of the manifest, sizes of the outputs,
+            histograms, burned_in_annotation, reason), and the reason with names of files where it was refused: for the
             user's screen, not for the record.
         """
         names = Pseudonyms(self.key)
@@ -68,7 +68,7 @@ class Worker:
             "patient": names.patient(source.patient),
             "series": names.series(source.patient, source.name),
             "plan": _plan_of(source),
-            "source_sha256": "",
+            "source_hmac": "",
             "burned_in_annotation": "",
             "rows": [],
             "sizes": {},
@@ -76,15 +76,17 @@ class Worker:
             "reason": "",
         }
         try:
-            record["source_sha256"] = sha256_of_files(source.voxel_files)
-            expected = {key: record[key] for key in ("source_sha256", "plan")}
+            record["source_hmac"] = names.content(sha256_of_files(source.voxel_files))
+            expected = {key: record[key] for key in ("source_hmac", "plan")}
             if done := read_record(self.output, record["patient"], record["series"], {**expected, "reason": ""}):
                 return done, ""
-            self._write(source, record)
-        except REFUSALS as error:
-            reason = str(error) or type(error).__name__
-            record.update(rows=[], sizes={}, histograms={}, reason=without_identifiers(reason, source))
-            return record, reason
+            with quiet_libraries():
+                self._write(source, record)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever is wrong with one source does not stop the others
+            record.update(rows=[], sizes={}, histograms={}, reason=reason_of(error, source.paths))
+            return record, reason_of(error, source.paths, names=True)
         write_record(self.output, record)
         return record, ""
 
@@ -101,7 +103,7 @@ class Worker:
                 raise ValueError("expected no burned-in annotation, got BurnedInAnnotation YES.")
             for risk in cut.risks:
                 if risk not in risks:
-                    risks[risk] = without_identifiers(risk, source)
+                    risks[risk] = without_identifiers(risk, source.paths)
             sample.add(cut.split, cut.raw, cut.image)
             row = self._row(cut, record, "; ".join(risks[risk] for risk in cut.risks))
             record["sizes"][row["output"]] = self._save(row["output"], encode(cut.image, self.format))
@@ -134,7 +136,7 @@ class Worker:
             "spacing_mm": " ".join(f"{value:.6g}" for value in cut.spacing or ()),
             "affine": "" if cut.affine is None else " ".join(f"{value:.9g}" for value in cut.affine.ravel()),
             "scaling": json.dumps(cut.scaling),
-            "source_sha256": record["source_sha256"],
+            "source_hmac": record["source_hmac"],
             "burned_in_annotation": record["burned_in_annotation"],
             "allowed_risks": risks,
             "recipe": self.recipe.title,

@@ -1,0 +1,112 @@
+"""Archives read where they lie: a damaged member fails alone, names stay below the archive, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from qfae_monai.data import archive as archives
+from qfae_monai.data import find_series, read_series
+from tests.data import dicom_factory as factory
+
+PIXELS = np.random.default_rng(0).integers(0, 99, (4, 5, 6)).astype(np.int16)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder of temporary files."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert not list(folder.iterdir())
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Three series, a NIfTI, an NRRD and a MetaImage."""
+    folder = tmp_path / "in"
+    for number in range(3):
+        factory.series(folder / f"s{number}", SeriesInstanceUID=f"1.2.3.{number}", SeriesNumber=number)
+    nib.save(nib.Nifti1Image(PIXELS, np.diag([1.0, 2, 3, 1])), folder / "a.nii.gz")
+    for suffix in ("nrrd", "mha"):
+        sitk.WriteImage(sitk.GetImageFromArray(PIXELS), str(folder / f"a.{suffix}"))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.write(path, path.relative_to(folder))
+    return tmp_path / "a.zip"
+
+
+def _spoil(archive: Path, name: str) -> None:
+    """Overwrite the compressed bytes of a member."""
+    with zipfile.ZipFile(archive) as opened:
+        info = opened.getinfo(name)
+    content = bytearray(archive.read_bytes())
+    start = info.header_offset + 30 + len(name)
+    content[start : start + info.compress_size] = b"\xff" * info.compress_size
+    archive.write_bytes(content)
+
+
+def test_each_member_reads_as_its_file(archive: Path, scratch: Path) -> None:
+    found = find_series(archive)
+    assert sorted(summary.kind for summary in found) == ["DICOM", "DICOM", "DICOM", "MetaImage", "NIfTI", "NRRD"]
+    for summary in found:
+        alone = read_series(list(summary.files))
+        outside = [archive.parent / "in" / file.relative_to(archive) for file in summary.files]
+        assert np.array_equal(alone.array, read_series(outside).array)
+        assert not list(scratch.glob("*"))
+
+
+@pytest.mark.parametrize("name", ["s1/000.dcm", "a.nii.gz", "a.nrrd", "a.mha"])
+def test_a_damaged_member_fails_alone(archive: Path, scratch: Path, name: str) -> None:
+    _spoil(archive, name)
+    found = find_series(archive)
+    good = [summary for summary in found if summary.refusal is None and archive / name not in summary.files]
+    assert len(good) >= 5
+    for summary in good:
+        if not (name.startswith("s1/") and summary.uid == "1.2.3.1"):
+            read_series(list(summary.files))
+    (bad,) = (summary for summary in found if archive / name in summary.files)
+    with pytest.raises(ValueError, match=name.rsplit("/", maxsplit=1)[-1]):
+        read_series(list(bad.files))
+
+
+def test_a_member_that_bursts_or_is_encrypted_fails_alone(archive: Path) -> None:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_BZIP2) as packed:
+        packed.writestr("zeros.dcm", bytes(80 << 20))
+    content = bytearray(archive.read_bytes())
+    entry = content.rindex(b"a.mha") - 46  # of the index
+    content[entry + 8] |= 1  # says that it is encrypted
+    archive.write_bytes(content)
+    refused = {summary.files[0].name: summary.refusal for summary in find_series(archive) if summary.refusal}
+    assert set(refused) == {"zeros.dcm", "a.mha"}
+    assert "would grow from" in str(refused["zeros.dcm"])
+    assert "encrypted" in str(refused["a.mha"])
+
+
+@pytest.mark.parametrize("name", ["/etc/{}", "../../{}", "//x/{}"])
+def test_names_stay_below_the_archive(tmp_path: Path, name: str) -> None:
+    inside, outside = factory.series(tmp_path / "one", factory.volume() + 7), factory.series(tmp_path / "two")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        for path, target in zip(inside, outside, strict=True):
+            packed.write(path, name.format(path.name) if name != "//x/{}" else str(target))
+    (summary,) = find_series(tmp_path / "a.zip")
+    assert all(file.is_relative_to(tmp_path / "a.zip") and ".." not in file.parts for file in summary.files)
+    assert np.array_equal(read_series(list(summary.files)).array, (factory.volume() + 7).T)
+
+
+def test_only_the_members_of_a_series_are_read(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = next(summary for summary in find_series(archive) if summary.uid == "1.2.3.1")
+    opened: list[str] = []
+    inflate = archives.Member.open
+    monkeypatch.setattr(archives.Member, "open", lambda self: opened.append(self.info.filename) or inflate(self))
+    read_series(list(summary.files))
+    assert {os.path.dirname(name) for name in opened} == {"s1"}
