@@ -82,9 +82,9 @@ def part_in(kinds: tuple[type[nn.Module], ...], dtype: torch.dtype) -> Iterator[
 
     before = [kind.forward for kind in kinds]
     for kind in kinds:
-        kind.forward = wrapped(kind.forward)  # type: ignore[method-assign]
+        kind.forward = wrapped(kind.forward)
     try:
         yield
     finally:
         for kind, forward in zip(kinds, before, strict=True):
-            kind.forward = forward  # type: ignore[method-assign]
+            kind.forward = forward

@@ -50,11 +50,11 @@ def write_identifiable(folder: Path) -> Path:
         dataset[tag] = pydicom.DataElement(tag, kind, text)
         dataset.save_as(damaged[number])
     _write_volumes(folder / "zqfolder")
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Comment", "zqpng")
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("Comment", "zqpng")
     exif = Image.Exif()
     exif[0x010E] = "zqexif"
-    Image.fromarray((PIXELS[0] // 4).astype(np.uint8)).save(folder / "zqfile.png", pnginfo=text, exif=exif)
+    Image.fromarray((PIXELS[0] // 4).astype(np.uint8)).save(folder / "zqfile.png", pnginfo=chunks, exif=exif)
     (folder / "zqfile-damaged.png").write_bytes((folder / "zqfile.png").read_bytes()[:300])
     return folder
 

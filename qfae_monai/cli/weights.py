@@ -27,8 +27,9 @@ def list_weights(
     for entry in CATALOGUE:
         path = (find_in_folder(entry, folder) if folder else None) or cached_file(entry)
         size = f"{path.stat().st_size / 1e6:.1f} MB" if path else "-"
-        pins = (one[:12] if one else "not recorded" for one in (entry.revision, entry.sha256))
-        rows.append((entry.name, ", ".join(entry.roles), entry.licence, *pins, size, str(path) if path else "-"))
+        revision, sha256 = (one[:12] if one else "not recorded" for one in (entry.revision, entry.sha256))
+        place = str(path) if path else "-"
+        rows.append((entry.name, ", ".join(entry.roles), entry.licence, revision, sha256, size, place))
     _print_table(rows)
 
 

@@ -50,7 +50,7 @@ class Member:
     @property
     def is_outside(self) -> bool:
         """Whether the index puts it where the archive has no room for it."""
-        end: int = self.archive.start_dir  # type: ignore[attr-defined]  # where the index starts
+        end: int = self.archive.start_dir  # where the index starts
         return not 0 <= self.info.header_offset <= end - self.info.compress_size
 
     @property

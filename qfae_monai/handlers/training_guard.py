@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -53,7 +54,8 @@ class TrainingGuard:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._check_weights)
 
     def _keep(self, engine: Engine) -> None:
-        self._losses.append(torch.as_tensor(engine.state.output["loss"]).detach().float())  # type: ignore[index, call-overload]
+        output: Any = engine.state.output
+        self._losses.append(torch.as_tensor(output["loss"]).detach().float())
 
     def _read(self, engine: Engine) -> None:
         if not self._losses:

@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import nibabel as nib
 import numpy as np
@@ -107,6 +108,11 @@ def test_only_the_members_of_a_series_are_read(archive: Path, monkeypatch: pytes
     summary = next(summary for summary in find_series(archive) if summary.uid == "1.2.3.1")
     opened: list[str] = []
     inflate = archives.Member.open
-    monkeypatch.setattr(archives.Member, "open", lambda self: opened.append(self.info.filename) or inflate(self))
+
+    def counted(member: archives.Member) -> IO[bytes]:
+        opened.append(member.info.filename)
+        return inflate(member)
+
+    monkeypatch.setattr(archives.Member, "open", counted)
     read_series(list(summary.files))
     assert {os.path.dirname(name) for name in opened} == {"s1"}

@@ -32,7 +32,7 @@ class Answer:
         return detail
 
 
-def ask(app: Any, method: str, path: str, query: Any = b"", body: bytes = b"", **headers: str) -> Answer:
+def ask(app: Any, method: str, path: str, query: Any = b"", body: bytes = b"", **headers: Any) -> Answer:
     """One request; `query` as bytes or as keys with values, header names with `_` for `-`."""
     sent = {"host": "127.0.0.1:8000", **{key.replace("_", "-"): value for key, value in headers.items()}}
     scope = {
