@@ -6,14 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qfae_monai.files import checked
 from qfae_monai.files.configurations import read_configuration
-from qfae_monai.files.printable import shown
+from qfae_monai.files.schema import choice, items, number, optional, record, text
 
 FOLDER = "experiments"
 """Below the bundle's `configs`."""
 METADATA = "_row_"
 """Key of an overlay under which a row describes itself; MONAI's parser leaves it alone."""
 DATASETS = ("brats2021", "resc", "rsna", "liverct")
+ROW = record(
+    {
+        "table": items(text(r"[0-9]{1,3}", "the number of a table")),
+        "row": text(),
+        "dataset": choice(*DATASETS),
+        "published": optional(
+            record(
+                {
+                    "image_auroc": number(0, 100),
+                    "std": number(0, 100),
+                    "checkpoint": optional(number(0, 100)),
+                    "source": text(),
+                }
+            )
+        ),
+    },
+    {"trained_by": text(), "note": text()},
+)
+"""Schema of what a row says of itself."""
 LAYOUT = "datasets/bmad"
 """Overlay of the folders in which all four data sets are published (BMAD)."""
 
@@ -98,25 +118,12 @@ def find_row(bundle: Path, name: str) -> ExperimentRow:
 
 
 def _read(path: Path) -> ExperimentRow:
-    content = read_configuration(path)
-    try:
-        about = content[METADATA]
-        published = Published(**about["published"]) if about["published"] else None
-        if not all(isinstance(number, str) and number.isdigit() for number in about["table"]):
-            raise TypeError(f"table: expected numbers as text, got {shown(about['table'])}")
-        return ExperimentRow(
-            path.stem,
-            tuple(about["table"]),
-            about["row"],
-            about["dataset"],
-            published,
-            trained_by=about.get("trained_by"),
-            note=about.get("note", ""),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: expected {METADATA!r} with table, row, dataset and published, found something else: {error!r}"
-        ) from error
+    if METADATA not in (content := read_configuration(path)):
+        raise ValueError(f"{path}: expected {METADATA!r} with table, row, dataset and published, got none")
+    about = checked(content[METADATA], ROW, path, what=f"{METADATA!r} of an experiment")
+    published = about["published"] and Published(**about["published"])
+    rest = {key: about[key] for key in ("trained_by", "note") if key in about}
+    return ExperimentRow(path.stem, tuple(about["table"]), about["row"], about["dataset"], published, **rest)
 
 
 def _table_number(tables: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from math import isfinite
@@ -36,14 +37,6 @@ def write_page(path: Path, template: str, script: str | None = None, **context: 
     Raises:
         ValueError: if the context lacks what the template shows.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(PACKAGE, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, percent=percent, interval=interval, bar=bar)
     code = _static(script) if script else ""
     digest = b64encode(sha256(code.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if script else "'none'"
@@ -52,13 +45,29 @@ def write_page(path: Path, template: str, script: str | None = None, **context: 
         "base-uri 'none'; form-action 'none'"
     )
     try:
-        content = environment.get_template(template).render(
-            policy=policy, style=Markup(_static("report.css")), script=Markup(code), **context
+        content = (
+            _environment()
+            .get_template(template)
+            .render(policy=policy, style=Markup(_static("report.css")), script=Markup(code), **context)
         )
     except jinja2.UndefinedError as error:
         raise ValueError(f"{path}: expected what the page shows, got something else: {error}") from error
     write_whole(path, content)
     return path
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Templates, each compiled once a process."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(PACKAGE, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, interval=interval, bar=bar)
+    return environment
 
 
 def number(value: float | None, digits: int = 3) -> str:
