@@ -8,7 +8,17 @@ import pytest
 
 from qfae_monai.predict.folder_names import folder_name, told_apart
 
-OURS = ("summary.json", "summary.csv", "report.html", "report", "Summary.JSON", "out.key", ".lock", "x.lock", "a.unfinished")
+OURS = (
+    "summary.json",
+    "summary.csv",
+    "report.html",
+    "report",
+    "Summary.JSON",
+    "out.key",
+    ".lock",
+    "x.lock",
+    "a.unfinished",
+)
 ODD = ("", ".", "..", " . ", "aux", "NUL.txt", "com1", "a.", "a ", "a/b", "a:b", "a\x1b[31m", "a\nb", "x" * 400,
        "\u00e9" * 200, os.fsdecode(b"M\xfcller"))  # fmt: skip
 
