@@ -28,8 +28,8 @@ DICOM: dict[str, Any] = {
     "PatientTelephoneNumbers": "0049555777", "SeriesNumber": 555777,
 }  # fmt: skip
 IN_HEADERS = [*(str(value) for value in DICOM.values() if value != 555777), "555777", "ZQMODALITY", "zqprivate",
-              "zqoverlay", "zqdescrip", "zqaux", "zqdb", "zqintent", "zqnrrd", "zqmeta", "zqdimension", "zqmagic",
-              "zqpng", "zqexif", "zqsyntax", "zqrows", "zqzipcomment"]  # fmt: skip
+              "zqoverlay", "zqdescrip", "zqauxfile", "zqdatabase", "zqintent", "zqnrrd", "zqmeta", "zqdimension",
+              "zqmagic", "zqpngtext", "zqexif", "zqsyntax", "zqrows", "zqzipcomment"]  # fmt: skip
 IN_NAMES = ["zqfile", "zqfolder", "zqmember"]
 PIXELS = np.random.default_rng(0).integers(0, 900, (4, 32, 32)).astype(np.int16)
 
@@ -51,7 +51,7 @@ def write_identifiable(folder: Path) -> Path:
         dataset.save_as(damaged[number])
     _write_volumes(folder / "zqfolder")
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text("Comment", "zqpng")
+    chunks.add_text("Comment", "zqpngtext")
     exif = Image.Exif()
     exif[0x010E] = "zqexif"
     Image.fromarray((PIXELS[0] // 4).astype(np.uint8)).save(folder / "zqfile.png", pnginfo=chunks, exif=exif)
@@ -61,12 +61,8 @@ def write_identifiable(folder: Path) -> Path:
 
 def _write_volumes(folder: Path) -> None:
     nifti = nib.Nifti1Image(PIXELS.T, np.diag([1.0, 1.0, 3.0, 1.0]))
-    for field, word in (
-        ("descrip", "zqdescrip"),
-        ("aux_file", "zqaux"),
-        ("db_name", "zqdb"),
-        ("intent_name", "zqintent"),
-    ):
+    words = {"descrip": "zqdescrip", "aux_file": "zqauxfile", "db_name": "zqdatabase", "intent_name": "zqintent"}
+    for field, word in words.items():
         nifti.header[field] = word.encode()
     nib.save(nifti, folder / "zqfile.nii.gz")
     content = bytearray(gzip.decompress((folder / "zqfile.nii.gz").read_bytes()))
@@ -106,7 +102,8 @@ def found_in(folder: Path, words: Iterable[str], *, screen: str = "") -> set[tup
 
 def _everything(path: Path) -> bytes:
     content = path.read_bytes()
-    parts = [content, *_pictures(content)]
+    pictures = re.compile(rb"base64,([A-Za-z0-9+/=]+)")
+    parts = [pictures.sub(b"", content), *(base64.b64decode(data) for data in pictures.findall(content))]
     if content.startswith(b"\x1f\x8b"):
         parts.append(gzip.decompress(content))
     for picture in parts[:]:
@@ -115,10 +112,6 @@ def _everything(path: Path) -> bytes:
                 _inflated(picture[place.end() :]) for place in re.finditer(b"IDAT|zTXt[^\\0]*\\0\\0|iCCP", picture)
             ]
     return b"".join(parts).lower()
-
-
-def _pictures(content: bytes) -> list[bytes]:
-    return [base64.b64decode(data) for data in re.findall(rb"base64,([A-Za-z0-9+/=]+)", content)]
 
 
 def _inflated(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 __all__ = ["MAX_BYTES", "MAX_RATIO", "Member", "archive_of", "is_hidden", "open_archive"]
 
@@ -34,7 +34,7 @@ class Member:
         """Bytes that the index declares."""
         return self.info.file_size
 
-    def open(self) -> IO[bytes]:
+    def open(self) -> BinaryIO:
         """Its content as a stream, which ends with an error where the checksum is another.
 
         Raises:
@@ -45,7 +45,7 @@ class Member:
             raise ValueError(f"its index names {packed} compressed bytes, the archive ends before them")
         if self.is_bursting:
             raise ValueError(f"it would grow from {packed} to {self.size} bytes, more than an image does")
-        return self.archive.open(self.info)
+        return cast(BinaryIO, self.archive.open(self.info))
 
     @property
     def is_outside(self) -> bool:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from qfae_monai.data.archive import MAX_BYTES, MAX_RATIO, Member, archive_of, is_hidden, open_archive
 from qfae_monai.data.scratch_file import scratch_file
@@ -43,7 +43,7 @@ class SourceFile:
         """Bytes, as they are read."""
         return self.path.stat().st_size if self.member is None else self.member.size
 
-    def open(self) -> IO[bytes]:
+    def open(self) -> BinaryIO:
         """Its bytes, of a member as they are inflated."""
         return self.path.open("rb") if self.member is None else self.member.open()
 
