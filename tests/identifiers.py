@@ -28,8 +28,8 @@ DICOM: dict[str, Any] = {
     "PatientTelephoneNumbers": "0049555777", "SeriesNumber": 555777,
 }  # fmt: skip
 IN_HEADERS = [*(str(value) for value in DICOM.values() if value != 555777), "555777", "ZQMODALITY", "zqprivate",
-              "zqoverlay", "zqdescrip", "zqauxfile", "zqdatabase", "zqintent", "zqnrrd", "zqmeta", "zqdimension", "zqmagic",
-              "zqpngtext", "zqexif", "zqsyntax", "zqrows", "zqzipcomment"]  # fmt: skip
+              "zqoverlay", "zqdescrip", "zqauxfile", "zqdatabase", "zqintent", "zqnrrd", "zqmeta", "zqdimension",
+              "zqmagic", "zqpngtext", "zqexif", "zqsyntax", "zqrows", "zqzipcomment"]  # fmt: skip
 IN_NAMES = ["zqfile", "zqfolder", "zqmember"]
 PIXELS = np.random.default_rng(0).integers(0, 900, (4, 32, 32)).astype(np.int16)
 
