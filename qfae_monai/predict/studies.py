@@ -17,10 +17,10 @@ from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # what a header may say of itself in a name: anything else may be a name, too
-MODALITIES = {
-    "BI", "CR", "CT", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT",
-    "PX", "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "TG", "US", "XA", "XC",
-}  # fmt: skip
+MODALITIES = frozenset({
+    "BI", "CR", "CT", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX",
+    "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "TG", "US", "XA", "XC",
+})  # fmt: skip
 MAX_NUMBER = 9999  # of a series in a name
 
 

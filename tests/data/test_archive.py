@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -109,10 +109,10 @@ def test_only_the_members_of_a_series_are_read(archive: Path, monkeypatch: pytes
     opened: list[str] = []
     inflate = archives.Member.open
 
-    def counted(member: archives.Member) -> IO[bytes]:
+    def noted(member: archives.Member) -> BinaryIO:
         opened.append(member.info.filename)
         return inflate(member)
 
-    monkeypatch.setattr(archives.Member, "open", counted)
+    monkeypatch.setattr(archives.Member, "open", noted)
     read_series(list(summary.files))
     assert {os.path.dirname(name) for name in opened} == {"s1"}
