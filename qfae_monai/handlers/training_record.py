@@ -14,14 +14,45 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.files import write_whole
+from qfae_monai.files import read_object, write_whole
+from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer, world_size
 from qfae_monai.handlers.versions import package_versions
-from qfae_monai.networks.precision import Precision, format_name
+from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.scoring import fingerprint
 
 VERSION = 1
+TRAINING = record(
+    {
+        "version": whole(VERSION, VERSION),
+        "checkpoint": record({"file": text(), "sha256": text()}),
+        "precision": choice(*PRECISIONS),
+        "format": choice(*FORMATS),
+        "device": text(),
+        "threads": whole(1),
+        "processes": whole(1),
+        "seed": whole(),
+        "epochs": whole(),
+        "iterations": whole(),
+        "training_images": whole(),
+        "seconds": number(0),
+        "held_out": optional(
+            record(
+                {
+                    "images": whole(1),
+                    "distance": optional(number()),
+                    "mean_image_distance": optional(number()),
+                    "map_spread": optional(number()),
+                    "map_spread_over_images": optional(number()),
+                }
+            )
+        ),
+        "warnings": items(text(longest=1000)),
+        "versions": entries(text()),
+    }
+)
+"""Schema of `training.json`."""
 FILE = "training.json"
 CARD = "model_card.md"
 
@@ -98,10 +129,10 @@ def device_name(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def model_card(record: Mapping[str, Any]) -> str:
-    """The record as a page in Markdown."""
-    held_out = record["held_out"]
-    faults = [f"- **Warning**: {sentence}." for sentence in record["warnings"]] or ["- None."]
+def model_card(training: Mapping[str, Any]) -> str:
+    """The record of a training as a page in Markdown."""
+    held_out = training["held_out"]
+    faults = [f"- **Warning**: {sentence}." for sentence in training["warnings"]] or ["- None."]
     lines = [
         "# Model card",
         "",
@@ -109,10 +140,10 @@ def model_card(record: Mapping[str, Any]) -> str:
         "software, not a medical device.",
         "",
         "## Training",
-        f"- {record['training_images']} training images, {record['epochs']} epochs, {record['iterations']} iterations "
-        f"in {record['processes']} process(es), seed {record['seed']}.",
-        f"- Number format {record['format']} (precision `{record['precision']}`), {record['threads']} thread(s), "
-        f"{record['device']}; {_versions(record['versions'])}.",
+        f"- {training['training_images']} training images, {training['epochs']} epochs, {training['iterations']} "
+        f"iterations in {training['processes']} process(es), seed {training['seed']}.",
+        f"- Number format {training['format']} (precision `{training['precision']}`), {training['threads']} thread(s), "
+        f"{training['device']}; {_versions(training['versions'])}.",
         "",
         "## Held-out normal images",
         *_held_out(held_out),
@@ -120,8 +151,8 @@ def model_card(record: Mapping[str, Any]) -> str:
         "## What went wrong in training",
         *faults,
         "",
-        f"`{record['checkpoint']['file']}`, SHA-256 {record['checkpoint']['sha256']}. Thresholds: `calibration.json`, "
-        "figures: the report of an evaluation.",
+        f"`{training['checkpoint']['file']}`, SHA-256 {training['checkpoint']['sha256']}. Thresholds: "
+        "`calibration.json`, figures: the report of an evaluation.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -149,11 +180,5 @@ def read_training(checkpoint: str | os.PathLike) -> dict[str, Any] | None:
     path = Path(checkpoint).with_name(FILE)
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        of, warnings, version = content["checkpoint"]["sha256"], content["warnings"], content["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected the record of a training, got a file that is not ({error})") from error
-    if version != VERSION or not isinstance(warnings, list) or not all(isinstance(one, str) for one in warnings):
-        raise ValueError(f"{path}: expected the record of a training, version {VERSION}, got version {version!r}")
-    return content if of == fingerprint(checkpoint) else None
+    content = read_object(path, TRAINING, what="the record of a training")
+    return content if content["checkpoint"]["sha256"] == fingerprint(checkpoint) else None

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 Precision = Literal["auto", "float32", "tf32", "bfloat16", "float16"]
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
+FORMATS = ("float32", "tf32", "bfloat16", "float16")
 AMPERE = (8, 0)  # the first CUDA capability with bfloat16 and TF32 matrix products
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from qfae_monai.files import read_object
 from qfae_monai.files.schema import Check, anything, choice, entries, items, number, optional, record, text, whole
+from qfae_monai.handlers.training_record import TRAINING
 from qfae_monai.metrics.histogram_file import PixelHistograms
 from qfae_monai.metrics.tables import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, Table, read_table
+from qfae_monai.networks.precision import FORMATS
 
 KINDS = ("volume", "image")
 RUN = record(
@@ -46,7 +48,8 @@ RUN = record(
             )
         ),
         "published": optional(entries(anything)),
-    }
+    },
+    {"format": choice(*FORMATS), "threads": whole(1), "training": optional(TRAINING)},  # not in older runs
 )
 """Schema of `run.json`."""
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from qfae_monai.report.evaluation import summarise
-from tests.report.run_folder_factory import THRESHOLDS, make_run_folder
+from tests.report.run_folder_factory import THRESHOLDS, make_run_folder, training_record
 
 QUICK = 50
 """Resamples."""
@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_tables(folder: Path, summary: dict[str, Any], 
 def test_what_went_wrong_in_training_is_said_first(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run")
     content = json.loads((folder / "run.json").read_text())
-    record = {"format": "float32", "warnings": ["Anomaly maps are constant"]}
+    record = training_record(["Anomaly maps are constant"])
     (folder / "run.json").write_text(json.dumps({**content, "training": record}))
     assert summarise(folder, samples=QUICK)["warnings"][0] == "Training: Anomaly maps are constant."
 

@@ -21,8 +21,8 @@ from qfae_monai.data.series_files import files_below
 __all__ = ["plain_name", "quiet_libraries", "reason_of", "root_message", "without_identifiers"]
 
 PACKAGE = Path(__file__).parents[2]
-ROOMS = (*(PACKAGE / room for room in ("data", "transforms", "inferers", "predict", "dicom")),
-         PACKAGE.parent / "preprocessing")  # fmt: skip  # whose messages are about files
+ROOMS = ("data", "transforms", "inferers", "predict", "dicom", "files", "file_names.py", "machine_memory.py")
+"""Of the package, whose messages are about files."""
 KINDS = frozenset(name for name in dir(builtins) if name.endswith(("Error", "Exception", "Warning")))
 TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "highdicom")  # loggers that quote headers
 CORE = re.compile(r"\w(?:\S*\w)?")  # of a word between blanks, without the punctuation around it
@@ -141,8 +141,9 @@ def _short(core: str) -> str:
 @cache
 def _own_words() -> frozenset[str]:
     """Words of the package's messages; none where it was installed without its source."""
-    sources = [file for room in ROOMS for file in files_below(room) if file.suffix == ".py"]
-    return frozenset().union(*map(_words_of, sources))
+    places = [*(PACKAGE / room for room in ROOMS), PACKAGE.parent / "preprocessing"]
+    sources = [file for place in places for file in (files_below(place) if place.is_dir() else [place])]
+    return frozenset().union(*(_words_of(file) for file in sources if file.suffix == ".py"))
 
 
 def _words_of(file: Path) -> frozenset[str]:
