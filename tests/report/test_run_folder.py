@@ -60,7 +60,7 @@ BAD_FILES = [
         r"kind: expected one of volume, image, got 'movie'",
     ),
     ("run.json", '"device"', '"machine"', r"run\.json: .*expected the keys .*missing device"),
-    ("run.json", '"device"', "device", r"run\.json: expected a JSON object, got .* line 30"),
+    ("run.json", '"device"', "device", r"run\.json: expected a JSON object, got .*Expecting property name"),
 ]
 
 
