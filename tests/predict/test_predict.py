@@ -306,4 +306,4 @@ def test_a_study_that_asks_for_more_memory_than_there_is_fails_alone(
     monkeypatch.setattr(machine_memory, "available_memory", lambda: 350_000_000)
     ended = run(inputs, tmp_path / "out", "--series", "large.nii.gz")
     assert ended.exit_code != 0
-    assert "large.nii.gz: expected at most the 0.3 GB" in " ".join(ended.output.split())
+    assert "expected at most the 0.3 GB" in " ".join(ended.output.split())
