@@ -171,6 +171,7 @@ class Place:
 @pytest.fixture(scope="session")
 def place(scans: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     from monailabel.config import settings  # noqa: PLC0415  (its environment may be missing)
+    from monailabel.interfaces.utils.app import app_instance  # noqa: PLC0415
     from serve import load  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("place")
@@ -189,6 +190,7 @@ def place(scans: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
             patched.setattr(settings, f"MONAI_LABEL_{name}", str(path))
         conf = {"bundle": str(BUNDLE), "checkpoint": str(checkpoint), "preset": "tiny", "config": str(PHANTOMS)}
         load(place.studies, conf)
+        app_instance().server_mode(True)
         yield place
 
 
