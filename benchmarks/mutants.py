@@ -27,7 +27,7 @@ import pydicom
 import SimpleITK as sitk
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from typer.testing import CliRunner, Result
 
 from benchmarks.fuzz_reader import MUTATIONS, mutate, write_nifti_seeds
@@ -44,7 +44,7 @@ def write_dicom(folder: Path, random: np.random.Generator, number: int) -> list[
     for place in range(SLICES):
         pixels = random.integers(0, 999, (SIDE, SIDE)).astype(np.uint16)
         meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+        meta.MediaStorageSOPClassUID = MRImageStorage
         meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[f"{number} {place}"])
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
@@ -119,7 +119,7 @@ def predictions(checkpoint: Path, preset: str, bundle: Path) -> Callable[[Path, 
     from qfae_monai.cli import predict as command  # noqa: PLC0415
 
     kept: dict[bool, Any] = {}
-    load = sys.modules[command.__module__]._models  # type: ignore[attr-defined]
+    load = sys.modules[command.__module__]._models
 
     def once(studies: list[Any], folder: Path, made_of: dict[str, Any]) -> dict[bool, Any]:
         for images in {study.kind == "image" for study in studies} - set(kept):
@@ -219,7 +219,7 @@ def main() -> None:
     print("| command | runs | all done | mutant refused | dead | good not done | seconds |\n" + "|---" * 7 + "|")
     for name in COMMANDS if arguments.only is None else (arguments.only,):
         begun = time.monotonic()
-        run = preparation
+        run: Callable[[Path, Path], tuple[Any, set[str]]] = preparation
         if name == "predict":
             run = predictions(arguments.checkpoint, arguments.preset, arguments.bundle)
         with tempfile.TemporaryDirectory(prefix="qfae-mutants-") as place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -89,7 +89,7 @@ def _pixel_element(file: DicomFile) -> bytes:
                 data = np.frombuffer(data, ">u2").astype("<u2").tobytes()  # two pixels in each big endian word
             return data
         stream.seek(file.pixel_offset)
-        elements = pydicom.filereader.data_element_generator(cast(BinaryIO, stream), file.element_head == 8, little)
+        elements = pydicom.filereader.data_element_generator(stream, file.element_head == 8, little)
         return bytes(next(iter(elements)).value or b"")
 
 

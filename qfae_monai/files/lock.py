@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
@@ -66,6 +67,7 @@ def take(output: Path) -> None:
     if descriptor is None:
         raise ValueError(f"{output}: expected no other run in this output, got one that is still writing into it")
     _held[folder] = descriptor, made
+    atexit.register(give_back, folder)  # a run that fails leaves neither the lock nor an empty folder
     remove_partials(folder)
 
 

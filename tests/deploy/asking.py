@@ -66,7 +66,7 @@ async def _exchange(app: Any, scope: dict[str, Any], body: bytes) -> list[dict[s
     return sent
 
 
-def form(**fields: str | tuple[str, bytes]) -> tuple[bytes, dict[str, str]]:
+def form(**fields: str | tuple[str, bytes]) -> tuple[bytes, dict[str, Any]]:
     """Body and headers of a form; a file as its name and bytes."""
     body = b""
     for key, value in fields.items():

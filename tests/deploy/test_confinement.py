@@ -25,7 +25,7 @@ from tests.deploy.test_names import WRONG
 
 TOKEN = "t" * 43
 ALL = Options(TOKEN, allow_upload=True, allow_delete=True, upload_bytes=1 << 20)
-BEARER = {"authorization": f"Bearer {TOKEN}"}
+BEARER: dict[str, Any] = {"authorization": f"Bearer {TOKEN}"}
 BY_NAME = [
     ("GET", "/datastore/image", "image"), ("GET", "/datastore/image/info", "image"),
     ("PUT", "/datastore/image/info", "image"), ("PUT", "/datastore/image", "image"), ("PUT", "/datastore/", "image"),
@@ -69,7 +69,7 @@ def test_a_name_that_could_lead_elsewhere_is_refused(
     volume = (place.studies / "test-000.nii.gz").read_bytes()
     for name in filter(None, [*place.escapes(), *WRONG]):
         query = {key: name, "tag": "final"} if "label" in path else {key: name}
-        body, headers = b"", {}
+        body, headers = b"", dict[str, Any]()
         if method == "PUT" and path in FILE_KEY:
             body, headers = form(**{FILE_KEY[path]: ("a.nii.gz", volume)})
         _refused(ask(gate, method, path, query, body, **headers, **BEARER), 400, f"{key}: expected the name of a study")
@@ -264,8 +264,8 @@ def test_links_out_of_the_studies_are_not_followed(place: Place, gate: Gate, vol
         assert ask(gate, "PUT", "/datastore/label", {"image": "test-000"}, body, **headers, **BEARER).status == 200
         assert not inside.is_symlink()
     finally:
-        for path in (*(place.studies / name for name in made), inside):
-            path.unlink(missing_ok=True)
+        for link in (*(place.studies / name for name in made), inside):
+            link.unlink(missing_ok=True)
 
 
 def test_a_list_of_studies_from_a_stranger_leads_nowhere(place: Place, tmp_path: Path) -> None:

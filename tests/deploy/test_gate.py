@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,9 @@ def gate(place: Place) -> Gate:
 
 @pytest.mark.parametrize(("method", "path"), [*CLOSED, ("GET", "/"), ("GET", "/nowhere"), ("POST", "/reload")])
 def test_without_the_token_nothing_is_answered(gate: Gate, method: str, path: str) -> None:
-    for wrong in ({}, {"authorization": "Bearer x"}, {"authorization": f"Basic {TOKEN}"}, {"authorization": TOKEN}):
-        answer = ask(gate, method, path, **wrong)
+    for wrong in (None, "Bearer x", f"Basic {TOKEN}", TOKEN):
+        sent: dict[str, Any] = {} if wrong is None else {"authorization": wrong}
+        answer = ask(gate, method, path, **sent)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "expected the token that the server printed" in answer.detail
 

@@ -8,6 +8,7 @@ import random
 import shutil
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -166,7 +167,7 @@ class Requests:
             [self.volume, self.volume, b"", noise, elsewhere, bytes(300_000)]
         )
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, Any]:
         kind = self.draw.random()
         if kind < 0.03:
             return {}
@@ -186,8 +187,12 @@ def own(place: Place) -> list[Path]:
 def test_nothing_beside_the_studies_and_nothing_runs(
     place: Place, own: list[Path], started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in ("train", "scoring", "batch_infer"):  # which run_sync would have in this process
-        monkeypatch.setattr(app_instance(), kind, lambda request, kind=kind: started.append((kind, request)) or {})
+    def start(task: str, request: Any) -> dict[str, Any]:
+        started.append((task, request))
+        return {}
+
+    for task in ("train", "scoring", "batch_infer"):  # which run_sync would have in this process
+        monkeypatch.setattr(app_instance(), task, partial(start, task))
     gate = application(Options(TOKEN, allow_upload=True, allow_delete=True, upload_bytes=200_000))
     watch, requests, statuses = Watch(), Requests(place), Counter[int]()
     for study in ("test-000", "broken", "nobody"):  # what is read once, whoever asks
