@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ def write_datalist(folder: Path, path: Path, image: str, split: int) -> None:
         raise ValueError(f"{folder}: expected six patients with OTMultiClass.nii.gz, got {len(patients)}")
     entries = [
         {
-            "image": os.path.relpath(mask.parent / f"{image}.nii.gz", path.parent),
-            "label": os.path.relpath(mask, path.parent),
+            "image": str((mask.parent / f"{image}.nii.gz").resolve()),
+            "label": str(mask.resolve()),
             "mask": str((mask.parent / "brainmask.nii.gz").resolve()),
             "case": mask.parent.name,
         }
