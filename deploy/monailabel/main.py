@@ -84,9 +84,16 @@ class QFAEApp(MONAILabelApp):
             return super().next_sample(request)
 
     def async_scoring(self, method: str | None, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """As in MONAI Label, which calls it after each sample and training; no process where nothing is to be done."""
-        pending = without_score(self.datastore(), self.served.sha256)
-        return super().async_scoring(method, params) if pending else {}
+        """As in MONAI Label, which calls it after each sample and training; no process where nothing is to be done.
+
+        A training runs in a process of its own, from which MONAI Label would ask the server, without its token: there
+        studies are scored at once.
+        """
+        if not without_score(self.datastore(), self.served.sha256):
+            return {}
+        if self._server_mode:
+            return super().async_scoring(method, params)
+        return {name: self.scoring({"method": name}) for name in ([method] if method else self._scoring_methods)}
 
     def _task(self, key: str, name: str, tasks: dict[str, Any]) -> Any:
         if name not in tasks:

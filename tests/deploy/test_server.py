@@ -232,7 +232,7 @@ def test_a_complete_training_is_served_with_its_own_thresholds(
     task = finished(f"{server[0]}/train/")
     assert task["status"] == "DONE", task
     written = sorted(path.name for path in (studies / "model" / "0001").iterdir())
-    assert written == ["calibration.json", "dataset.json", "model.pt"]
+    assert written == ["calibration.json", "dataset.json", "model.pt", "model_card.md", "training.json"]
     sections = json.loads((studies / "model" / "0001" / "dataset.json").read_text())
     assert {name: len(entries) for name, entries in sections.items()} == {"training": 3, "validation": 1}
     model = client.info()["models"]["qfae"]
