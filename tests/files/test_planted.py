@@ -80,7 +80,12 @@ def card_beside(folder: Path) -> Entrance:
 
 def card_inside(folder: Path) -> Entrance:
     weights = write_own(folder / "own.safetensors", seed=1, inside=True)
-    return Entrance(weights, lambda: (load_trunk(weights), _build(weights)))
+
+    def use() -> None:
+        load_trunk(weights)
+        _build(weights)
+
+    return Entrance(weights, use)
 
 
 def graph_record(folder: Path) -> Entrance:
