@@ -23,7 +23,7 @@ def list_weights(
     from qfae_monai.weights.hub import cached_file
     from qfae_monai.weights.sources import find_in_folder
 
-    rows = [("NAME", "ROLE", "LICENCE", "REVISION", "SHA-256", "SIZE", "FOUND AT")]
+    rows: list[tuple[str, ...]] = [("NAME", "ROLE", "LICENCE", "REVISION", "SHA-256", "SIZE", "FOUND AT")]
     for entry in CATALOGUE:
         path = (find_in_folder(entry, folder) if folder else None) or cached_file(entry)
         size = f"{path.stat().st_size / 1e6:.1f} MB" if path else "-"
