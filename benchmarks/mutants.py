@@ -33,7 +33,7 @@ from typer.testing import CliRunner, Result
 from benchmarks.fuzz_reader import MUTATIONS, mutate, write_nifti_seeds
 
 GOOD = 49  # studies
-SIDE, SLICES = 32, 3
+SIDE, SLICES = 32, 6  # pixels, and slices, of which the demo's model scores those from number 3 on
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
 COMMANDS = ("predict", "volumes")
 
@@ -175,7 +175,7 @@ def attack(
         write_study(cohort / f"study{number}", np.random.default_rng([seed, 10**6 + number]), number)
     write_seeds(place / "seeds")
     first, good = run(cohort, output)
-    if _died(first) or not good:
+    if _died(first) or len(good) < GOOD // 2:
         raise SystemExit(f"expected good studies to be done, got: {first.output}{first.exception!r}")
     counts: Counter[str] = Counter()
     failures = []
