@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from timm.models.vision_transformer import Attention, VisionTransformer
 from qfae_monai import __version__
 from qfae_monai.files import parse_object, read_object
 from qfae_monai.files.schema import anything, record, text, whole
+from qfae_monai.handlers.versions import package_versions
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import create_vit, find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
@@ -76,7 +76,7 @@ def model_card(
         "epochs": dict(epochs),
         "settings": dict(settings),
         "last": dict(last),
-        "versions": {"qfae-monai": __version__, **_versions()},
+        "versions": {"qfae-monai": __version__, **package_versions(PACKAGES)},
         "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -163,13 +163,3 @@ def _check_network(card: dict[str, Any], source: object) -> dict[str, Any]:
         raise ValueError(f"{source}: create_vit.num_heads: expected a divisor of embed_dim {network['embed_dim']}, got "
                          f"{network['num_heads']}")  # fmt: skip
     return card
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # lightly is optional
-            continue
-    return found
