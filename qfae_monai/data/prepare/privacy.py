@@ -114,7 +114,8 @@ def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
 def _spellings(path: Path, *, alone: bool) -> list[str]:
     """How messages name a file: by its path or, as folders are not, by its name or stem alone."""
     whole = dict.fromkeys([str(path), str(path.absolute())])
-    return [*whole, *(dict.fromkeys([path.name, path.stem]) if alone else ())]
+    names = dict.fromkeys([path.name, path.stem]) if alone else ()
+    return [*whole, *(name for name in names if not (name.isdecimal() and len(name) <= SHORT))]  # 2 slices, not "2"
 
 
 def _allowed(word: str, own: frozenset[str]) -> str:

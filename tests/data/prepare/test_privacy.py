@@ -68,3 +68,9 @@ def test_every_error_has_a_reason_and_none_is_raised(error: BaseException) -> No
     reason = reason_of(error, [Path("Doe.dcm")])
     assert reason
     assert "Doe" not in reason
+
+
+def test_a_short_number_is_no_file_that_is_called_so(tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.dcm" for name in (2, 12345678)]
+    text = "expected 2 slices, got 12345678 in 2.dcm"
+    assert without_identifiers(text, files) == "expected 2 slices, got file 2 in file 1"
