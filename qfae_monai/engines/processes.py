@@ -1,4 +1,4 @@
-"""One process becomes one of many: what torchrun (or SLURM, or Kubernetes) said is checked, then the process joins."""
+"""One process alone, or one of many that torchrun (or SLURM, or Kubernetes) started: joining them, and its share of the work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import torch
+from monai.data import DistributedSampler
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset, RandomSampler, Sampler
+
+from qfae_monai.engines.accumulation import whole_batches
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -43,6 +49,40 @@ def join_processes(backend: str, environment: Mapping[str, str], *, timeout_s: f
             f"rank {rank}: expected {world_size} processes at {address} within {timeout_s:g} s, got fewer "
             f"({str(error).splitlines()[0]}). Do all nodes run, with the same WORLD_SIZE, and can they reach {address}?"
         ) from error
+    if backend == "nccl":
+        torch.cuda.set_device(local_rank)
+
+
+def leave_processes() -> None:
+    """Leave the process group, if this process is part of one."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def replicated(network: nn.Module, device: torch.device) -> nn.Module:
+    """A network whose gradients all processes share; a process alone trains the network itself."""
+    if not torch.distributed.is_initialized():
+        return network
+    devices = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+
+
+def training_sampler(dataset: Dataset, batch_size: int, seed: int) -> Sampler:
+    """A new order in each epoch, of whole batches; of several processes each draws its own share.
+
+    Raises:
+        ValueError: if there are not enough images for one batch.
+    """
+    if torch.distributed.is_initialized():
+        return DistributedSampler(dataset, even_divisible=True, shuffle=True, seed=seed)
+    return RandomSampler(dataset, num_samples=whole_batches(len(dataset), batch_size))  # type: ignore[arg-type]
+
+
+def shared_sampler(dataset: Dataset) -> Sampler | None:
+    """This process's share of a data set in its own order; None for a process alone, which takes all."""
+    if not torch.distributed.is_initialized():
+        return None
+    return DistributedSampler(dataset, even_divisible=False, shuffle=False)
 
 
 def check_shares(items: int, *, each: int = 1) -> None:
@@ -55,6 +95,8 @@ def check_shares(items: int, *, each: int = 1) -> None:
     Raises:
         ValueError: when there are fewer than that for each process.
     """
+    if not torch.distributed.is_initialized():
+        return
     processes = torch.distributed.get_world_size()
     if items < each * processes:
         raise ValueError(

@@ -155,6 +155,14 @@ def truth(value: Any, key: str) -> None:
         raise _unlike("true or false", value, key)
 
 
+def plain_value(value: Any, key: str) -> None:
+    """null, true or false, a finite number, a text, or a list of them."""
+    for one in value if isinstance(value, list) else [value]:
+        finite = not isinstance(one, float) or math.isfinite(one)
+        if not (one is None or isinstance(one, bool | int | float | str)) or not finite or len(str(one)) > 1000:
+            raise _unlike("a number, a text or a list of them", value, key)
+
+
 def anything(value: Any, key: str) -> None:
     """Whatever JSON can hold: for values that are only ever shown."""
 

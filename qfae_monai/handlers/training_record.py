@@ -1,4 +1,4 @@
-"""`training.json` and `model_card.md` beside a checkpoint: how it was trained, in which format, what went wrong."""
+"""`training.json` beside a checkpoint: how it was trained, in which number format, and what went wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ TRAINING = record(
 )
 """Schema of `training.json`."""
 FILE = "training.json"
-CARD = "model_card.md"
 
 
 class Watch(Protocol):
@@ -64,7 +63,7 @@ class Watch(Protocol):
 
 
 class TrainingRecord:
-    """Write both files when a training is complete and its checkpoint saved; attach behind what saves it.
+    """Write the file when a training is complete and its checkpoint saved; attach behind what saves it.
 
     Args:
         checkpoint: file of the trained network; the record lies beside it.
@@ -92,13 +91,15 @@ class TrainingRecord:
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.COMPLETED, self.write)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to measure the time."""
         self._began = time.monotonic()
 
-    def _write(self, engine: Engine) -> None:
+    def write(self, engine: Engine) -> None:
+        """Write what is known of a complete training; the checkpoint's file is there."""
         if not is_writer():
             return
         content = {
@@ -119,7 +120,6 @@ class TrainingRecord:
             "versions": {"qfae-monai": __version__, **package_versions()},
         }
         write_whole(self.checkpoint.with_name(FILE), json.dumps(content, indent=1) + "\n")
-        write_whole(self.checkpoint.with_name(CARD), model_card(content))
 
 
 def device_name(device: torch.device) -> str:
@@ -127,48 +127,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def model_card(training: Mapping[str, Any]) -> str:
-    """The record of a training as a page in Markdown."""
-    held_out = training["held_out"]
-    faults = [f"- **Warning**: {sentence}." for sentence in training["warnings"]] or ["- None."]
-    lines = [
-        "# Model card",
-        "",
-        "Q-Former Autoencoder, trained on normal scans only: what it cannot reconstruct is abnormal. Research "
-        "software, not a medical device.",
-        "",
-        "## Training",
-        f"- {training['training_images']} training images, {training['epochs']} epochs, {training['iterations']} "
-        f"iterations in {training['processes']} process(es), seed {training['seed']}.",
-        f"- Number format {training['format']} (precision `{training['precision']}`), {training['threads']} thread(s), "
-        f"{training['device']}; {_versions(training['versions'])}.",
-        "",
-        "## Held-out normal images",
-        *_held_out(held_out),
-        "",
-        "## What went wrong in training",
-        *faults,
-        "",
-        f"`{training['checkpoint']['file']}`, SHA-256 {training['checkpoint']['sha256']}. Thresholds: "
-        "`calibration.json`, figures: the report of an evaluation.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _held_out(figures: Mapping[str, Any] | None) -> list[str]:
-    if figures is None:
-        return ["- Not looked at."]
-    return [
-        f"- {figures['images']} images: mean distance {figures['distance']:.4g}; of the mean training image in place "
-        f"of the reconstruction {figures['mean_image_distance']:.4g}.",
-        f"- Anomaly maps vary over pixels by {figures['map_spread']:.2g} of their mean.",
-    ]
-
-
-def _versions(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{package} {version}" for package, version in versions.items() if package in ("torch", "monai"))
 
 
 def read_training(checkpoint: str | os.PathLike) -> dict[str, Any] | None:

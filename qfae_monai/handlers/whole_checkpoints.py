@@ -29,7 +29,7 @@ class WholeCheckpoints:
         save_interval: epochs from one checkpoint to the next.
         n_saved: how many of them are kept, those of earlier processes in the folder counted; older ones are removed.
         file_prefix: of `<file_prefix>_checkpoint_epoch=<N>.pt`.
-        final_filename: of the checkpoint of the complete run.
+        final_filename: of the checkpoint of the complete run; None for none.
 
     Raises:
         ValueError: when `save_interval` or `n_saved` is below 1.
@@ -43,7 +43,7 @@ class WholeCheckpoints:
         save_interval: int,
         n_saved: int = 1,
         file_prefix: str = "resume",
-        final_filename: str = "model.pt",
+        final_filename: str | None = "model.pt",
     ) -> None:
         if save_interval < 1 or n_saved < 1:
             raise ValueError(f"expected save_interval and n_saved of at least 1, got {save_interval} and {n_saved}")
@@ -55,7 +55,8 @@ class WholeCheckpoints:
         self.final_filename = final_filename
         name = re.escape(f"{file_prefix}_checkpoint_epoch=")
         self._ours = re.compile(rf"{name}(\d+)\.pt")
-        self._unfinished = re.compile(rf"({name}\d+|{re.escape(Path(final_filename).stem)})\.part")
+        final = "" if final_filename is None else f"|{re.escape(Path(final_filename).stem)}"
+        self._unfinished = re.compile(rf"({name}\d+{final})\.part")
         self._saved: list[Path] = []
 
     def attach(self, engine: Engine) -> None:
@@ -69,7 +70,8 @@ class WholeCheckpoints:
         self._remove_older()
 
     def _finish(self, engine: Engine) -> None:
-        self._write(self.final_filename)
+        if self.final_filename is not None:
+            self._write(self.final_filename)
         self._remove_older()
 
     def _remove_older(self) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.modules.loss import _Loss
 
+from qfae_monai.grey import normalized
 from qfae_monai.networks.compilation import compile_blocks
 from qfae_monai.networks.encoders import as_three_channels, block_index, block_states, embed
 from qfae_monai.networks.patches import check_divisible
@@ -23,7 +24,7 @@ from qfae_monai.networks.precision import Precision, autocast, check_precision, 
 
 COSINE_EPS = 1e-8
 
-FOREGROUND_ABOVE = (0.01 - 0.449) / 0.226
+FOREGROUND_ABOVE = normalized(0.01)
 """A grey of 0.01 in [0, 1], normalised."""
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

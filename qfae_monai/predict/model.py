@@ -1,34 +1,33 @@
-"""The bundle's inference configuration with a checkpoint in it, called on one study at a time."""
+"""A model folder, opened and called on one study at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
-from monai.bundle.utils import merge_kv
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai import __version__
-from qfae_monai.bundle_errors import root_cause
 from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import CALIBRATION, INFERENCE, ModelFolder
+from qfae_monai.model.packing import unpacked
+from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
-from qfae_monai.scoring import Calibration, fingerprint
-from qfae_monai.scoring.calibration import read_calibration
-from qfae_monai.weights import load_checkpoint
+from qfae_monai.scoring import Calibration
+from qfae_monai.weights import find_weights, load_checkpoint
+from qfae_monai.weights.checksums import sha256_of
 
-# what a model's thresholds were made with and a preset does not say: taken from its calibration
-DATA_SETTINGS = (
-    "slice_axis", "slice_range", "min_foreground", "volume_score_over_slices", "volume_score_k", "score_consensus",
-    "score_over_pixels", "score_over_layers", "map_over_layers",
-)  # fmt: skip
+GRAPH = "models/detector.onnx"
 
 VOLUME_BYTES, IMAGE_BYTES = 40, 72
 """Of a voxel and of a pixel at the peak of scoring, all copies of image, map and mask; measured are 26 and 69."""
@@ -56,53 +55,48 @@ class Prediction:
 
 
 class Model:
-    """A checkpoint ready to score.
+    """A model folder ready to score; loaded once, used for many studies.
 
     Args:
-        bundle: the bundle's folder.
-        checkpoint: file that a training wrote; `calibration.json` beside it gives thresholds, and the slices and
-            reductions that they were made with.
-        preset: the one that it was trained with.
-        overlays: further configurations that it was trained with, such as a window in HU.
-        images: whether single images are scored instead of volumes.
-        onnx: the whole graph that `qfae export` made of the checkpoint, to be run by ONNX Runtime; None for PyTorch.
-        settings: keys of the configuration by name.
+        path: model folder, or the .zip that `qfae model pack` made of one.
+        settings: keys of its configuration by name, such as `device`, `forward_batch` or `weights_dir`; none that
+            changes pixels or scores.
+        runtime: `torch`, or `onnx` for the graph that `qfae export` wrote into the folder.
+        trusted: what the user said of configurations that this package did not write.
 
     Raises:
-        FileNotFoundError: if the checkpoint, a configuration or pretrained weights are missing.
-        ValueError: if the checkpoint was made with another preset, or the calibration beside it is of another one or
-            holds anything but what a calibration holds; nothing is built then.
+        FileNotFoundError: if the folder, a file of it or pretrained weights are missing.
+        ValueError: if it is no model or one of a newer version, a file or a number of it has changed, its thresholds
+            are of another model, or its configuration would run code of others; nothing is built then.
     """
 
     def __init__(
         self,
-        bundle: Path,
+        path: Path,
         *,
-        checkpoint: Path,
-        preset: str,
-        overlays: Sequence[Path] = (),
-        images: bool = False,
-        onnx: Path | None = None,
-        settings: dict[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        runtime: Literal["torch", "onnx"] = "torch",
+        trusted: bool = False,
     ) -> None:
-        self.checkpoint, self.preset, self.overlays = checkpoint, preset, tuple(overlays)
-        self.checkpoint_sha256 = fingerprint(checkpoint)
-        names = ["inference", f"presets/{preset}", *(["images"] if images else [])]
-        files = [*(bundle / "configs" / f"{name}.json" for name in names), *overlays]
-        self.config = _configuration(files, _calibrated_settings(checkpoint, self.checkpoint_sha256))
-        given = {"bundle_root": path_text(bundle), "ckpt_path": path_text(checkpoint), **(settings or {})}
-        if not images:
-            given["load_image"] = {"_target_": "monai.transforms.Identityd", "keys": "image"}  # volumes come as read
-        for key, value in given.items():
-            self.config[key] = value
-        self.images = images
-        self.device: torch.device = self._part("device")
-        prepare_precision(self.device, self._part("precision"))
-        self.network = self._trained() if onnx is None else self._exported(onnx)
-        self.calibration: Calibration | None = self._part("calibration")
-        self.inferer = self._part("inferer")
-        self.preprocessing = self._part("preprocessing")
-        self.to_input_grid = self._part("to_input_grid")
+        self.folder = ModelFolder.open(unpacked(Path(path)))
+        check_model_trusted(self.folder.path, trusted=trusted)
+        self.images = self.folder.images
+        given = {"bundle_root": path_text(self.folder.path), **(settings or {})}
+        if not self.images:
+            given["read"] = {"_target_": "monai.transforms.Identityd", "keys": "image"}  # volumes come as read
+        self.bundle = Bundle([self.folder.path / INFERENCE], given)
+        self._signature = self.bundle.signature
+        self.folder.check_signature(self._signature)
+        self._check_frozen()
+        self.checkpoint = self.folder.checkpoint
+        self.checkpoint_sha256 = self.folder.files["models/model.pt"]
+        self.device: torch.device = self.bundle.part("device")
+        prepare_precision(self.device, self.bundle.part("precision"))
+        self.network = self._trained() if runtime == "torch" else self._exported()
+        self.calibration: Calibration | None = self.bundle.part("calibration")
+        self.inferer = self.bundle.part("inferer")
+        self.preprocessing = self.bundle.part("preprocessing")
+        self.to_input_grid = self.bundle.part("to_input_grid")
 
     def __call__(
         self, image: MetaTensor | Path, progress: Callable[[int, int], None] = lambda done, total: None
@@ -120,7 +114,7 @@ class Model:
         data = self.preprocessing({"image": str(image) if isinstance(image, Path) else image})
         if isinstance(image, Path):  # its size is known by now; reading it took less
             _check_memory(data["image"], str(image), IMAGE_BYTES)
-        axis = int(self._part("slice_axis"))
+        axis = int(self.bundle.part("slice_axis"))
         total = 1 if self.images else int(data["image"].shape[1 + axis])
         done = 0
 
@@ -153,82 +147,51 @@ class Model:
         """What a result is traced by."""
         return {
             "checkpoint_sha256": self.checkpoint_sha256,
-            "calibration_sha256": None if self.calibration is None else fingerprint(self._part("calibration_path")),
-            "preset": self.preset,
-            "overlays_sha256": [fingerprint(overlay) for overlay in self.overlays],
+            "calibration_sha256": None if self.calibration is None else self.folder.files.get(CALIBRATION),
+            "configuration_sha256": sha256(json.dumps(self._signature, sort_keys=True).encode()).hexdigest(),
             "version": __version__,
         }
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the scores depend on beside the checkpoint, and the wanted false-positive rates."""
-        rates = {key: self._part(key) for key in ("false_positive_rate", "pixel_false_positive_rate")}
-        return {**self._part("score_settings"), **rates}
+        """What the scores depend on beside the checkpoint, by name, and the wanted false-positive rates."""
+        rates = {key: self.bundle.part(key) for key in ("false_positive_rate", "pixel_false_positive_rate")}
+        return {**self._signature, **rates}
 
     @property
     def pixel_threshold(self) -> float | None:
         """Map value above which a voxel is called abnormal."""
-        return self._part("pixel_threshold")
+        return self.bundle.part("pixel_threshold")
 
     def _trained(self) -> Callable[[torch.Tensor], Any]:
-        """The network first: it needs no pretrained file, so another preset is told from missing weights."""
-        network = self._part("network_def")
-        try:
-            load_checkpoint(network, self.checkpoint)
-        except ValueError as error:
-            raise ValueError(f"{error} (was it trained with another preset than {self.preset!r}?)") from error
-        return self._part("network").eval()
+        load_checkpoint(self.bundle.part("network_def"), self.checkpoint)
+        return self.bundle.part("network").eval()
 
-    def _exported(self, onnx: Path) -> Callable[[torch.Tensor], Any]:
+    def _exported(self) -> Callable[[torch.Tensor], Any]:
         """The whole graph, which scores, too; neither weights nor network are needed then."""
-        self.config["inferer::scorer"] = None
+        self.bundle.config["inferer::scorer"] = None
         return OnnxDetector(
-            onnx, image_size=self._part("image_size"), expected_checkpoint_sha256=self.checkpoint_sha256,
-            settings=self._part("score_settings"),
+            self.folder.path / GRAPH, image_size=self.bundle.part("model")["image_size"],
+            expected_checkpoint_sha256=self.checkpoint_sha256, settings=self._signature,
         )  # fmt: skip
 
-    def _part(self, key: str) -> Any:
-        try:
-            return self.config.get_parsed_content(key)
-        except RuntimeError as error:  # MONAI wraps whatever goes wrong in what it builds
-            cause = root_cause(error)
-            raise cause if isinstance(cause, ValueError | OSError) else ValueError(f"{key}: {cause}") from error
+    def _check_frozen(self) -> None:
+        """Networks that are not in the folder are looked up by name, and must be those that were trained with."""
+        for one in self.folder.content["frozen"]:
+            if one["file"] is not None or one["sha256"] is None:
+                continue
+            file = find_weights(one["name"], self.bundle.part("weights_dir"))
+            found = sha256_of(file)
+            if found != one["sha256"]:
+                raise ValueError(
+                    f"{file}: expected the {one['role']} network {one['name']} that the model was trained with (SHA-256 "
+                    f"{one['sha256'][:12]}), got another ({found[:12]})"
+                )
 
 
 def _check_memory(image: torch.Tensor, name: str, voxel_bytes: int) -> None:
     what = f"{' x '.join(map(str, image.shape[1:]))} voxels to score"
     check_memory(name, image.numel() * voxel_bytes, what)
-
-
-def _configuration(files: Sequence[Path], settings: dict[str, Any]) -> ConfigParser:
-    """Configurations merged in order; settings of a calibration count more than the presets and less than overlays."""
-    config = ConfigParser()
-    config.read_config(str(_existing(files[0])))
-    merged = config.get()
-    for place, file in enumerate(files[1:]):
-        if place == 1:
-            merged.update(settings)
-        for key, value in ConfigParser.load_config_file(str(_existing(file))).items():
-            merge_kv(merged, key, value)
-    if len(files) == 2:
-        merged.update(settings)
-    config.set(merged)
-    return config
-
-
-def _existing(file: Path) -> Path:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: expected a configuration of the bundle, found none")
-    return file
-
-
-def _calibrated_settings(checkpoint: Path, sha256: str) -> dict[str, Any]:
-    """Settings of the calibration beside a checkpoint, if it is one of this checkpoint; none without a file."""
-    path = checkpoint.parent / "calibration.json"
-    if not path.is_file():
-        return {}
-    found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=sha256).settings
-    return {key: found[key] for key in DATA_SETTINGS if key in found}
 
 
 def _plain(image: torch.Tensor) -> NDArray:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from timm.models.vision_transformer import Attention, VisionTransformer
 
-from qfae_monai import __version__
+from qfae_monai import __version__, grey
 from qfae_monai.files import parse_object, read_object
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.handlers.versions import package_versions
@@ -69,7 +69,7 @@ def model_card(
     return {
         "method": method,
         "create_vit": architecture(name, trunk),
-        "normalisation": {"mean": 0.449, "std": 0.226},
+        "normalisation": {"mean": grey.MEAN, "std": grey.STD},
         "data": asdict(data),
         "started_from": start,
         "licence": start["licence"],

@@ -23,10 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai.files import checked, read_object, shown, write_whole
 from qfae_monai.files.schema import MOST, items, number, record, text, whole
-from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file
+from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file, differences
 
 Level = Literal["slice", "volume"]
-VERSION = 1
+VERSION = 2
 CALIBRATION = record(
     {
         "version": whole(),
@@ -52,7 +52,8 @@ class Calibration:
         value and more than the one before.
     patients: how many different ones.
     checkpoint: SHA-256 of the checkpoint file that scored.
-    settings: what else the scores depend on (image size, blocks, reductions).
+    settings: what else the scores depend on, as `qfae_monai.model.signature` gives it: everything that changes
+        pixels or scores, by name.
     """
 
     slice_scores: NDArray[np.float64]
@@ -145,14 +146,12 @@ def load_calibration(
     path = Path(path)
     if not path.is_file():
         if required:
-            raise FileNotFoundError(f"{path}: expected the calibration that `calibrating` writes, got no such file")
+            raise FileNotFoundError(f"{path}: expected the calibration that `qfae calibrate` writes, got no such file")
         return None
     found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=fingerprint(checkpoint))
-    wanted = as_in_a_file(settings)
-    different = sorted(key for key in {*wanted, *found.settings} if wanted.get(key) != found.settings.get(key))
-    if different:
-        changes = ", ".join(f"{key}: {found.settings.get(key)} then, {wanted.get(key)} now" for key in different)
-        raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({changes})")
+    changes = differences(found.settings, settings)
+    if changes:
+        raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({', '.join(changes)})")
     return found
 
 
@@ -170,12 +169,15 @@ def read_calibration(path: Path, *, checkpoint: str | os.PathLike, checkpoint_sh
     """
     content = read_object(path, what="a calibration")
     if content.get("version") != VERSION:
-        raise ValueError(f"{path}: expected a calibration of version {VERSION}, got {shown(content.get('version'))}")
+        raise ValueError(
+            f"{path}: expected a calibration of version {VERSION}, got {shown(content.get('version'))}; "
+            "`qfae calibrate` makes it anew"
+        )
     checked(content, CALIBRATION, path, what="a calibration")
     if content["checkpoint"] != checkpoint_sha256:
         raise ValueError(
             f"{path}: expected thresholds of {checkpoint} (SHA-256 {checkpoint_sha256[:12]}), got those of another "
-            f"checkpoint ({content['checkpoint'][:12]}); run `calibrating` again"
+            f"checkpoint ({content['checkpoint'][:12]}); run `qfae calibrate` again"
         )
     _check_order(content, path)
     numbers = {key: np.array(content[key], dtype=np.float64) for key in SORTED}

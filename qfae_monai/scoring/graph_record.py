@@ -9,15 +9,15 @@ from typing import Any
 
 from qfae_monai.files import parse_object
 from qfae_monai.files.schema import choice, record, text, whole
-from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file
+from qfae_monai.scoring.score_settings import SCORE_SETTINGS, differences
 
 GRAPHS = ("reconstruction", "detector")
 RECORD_KEY = "qfae"
 """Of the record among an ONNX file's metadata properties; `RECORD_KEY + ".json"` among TorchScript's extra files."""
 
-GRAPH_SETTINGS = ("image_size", "perceptual_network", "score_blocks", "score_patch_sizes", "score_consensus", "metric",
-                  "score_over_pixels", "score_over_layers", "map_over_layers")  # fmt: skip
-"""Those of the bundle's `score_settings` that are inside of a detector's graph; the others say how it is used."""
+INSIDE = ("model::", "network_def", "score_distance", "scorer")
+OUTSIDE = ("model::volume_score",)
+"""Beginnings of the names of settings that are inside of a detector's graph, and of those that say how it is used."""
 
 GRAPH_RECORD = record(
     {
@@ -39,7 +39,7 @@ class GraphRecord:
     image_size: side of the square that it takes, pixels.
     checkpoint_sha256: of the file that its network was loaded from.
     version: of this package.
-    settings: what map and score depend on, by the names of GRAPH_SETTINGS; empty for a reconstruction.
+    settings: what map and score depend on, by name; empty for a reconstruction.
     """
 
     graph: str
@@ -57,7 +57,12 @@ class GraphRecord:
         return cls(**parse_object(text, "metadata", GRAPH_RECORD, what="the record of an exported graph"))
 
     def differing_settings(self, wanted: Mapping[str, Any]) -> list[str]:
-        """One sentence for each setting inside the graph that differs from the wanted ones."""
-        wanted = as_in_a_file(wanted)
-        pairs = ((name, wanted.get(name), self.settings.get(name)) for name in GRAPH_SETTINGS)
-        return [f"{name}: expected {asked}, got {found}" for name, asked, found in pairs if asked != found]
+        """One clause for each setting inside the graph that differs from the wanted ones."""
+        return differences(self.settings, inside_of_graph(wanted))
+
+
+def inside_of_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that a detector's graph cannot be used without, by name."""
+    return {
+        name: value for name, value in settings.items() if name.startswith(INSIDE) and not name.startswith(OUTSIDE)
+    }

@@ -1,42 +1,33 @@
-"""What scores depend on beside the checkpoint: the keys of `score_settings`, and what each may be in a file."""
+"""What scores depend on beside the checkpoint: plain values by name, as the file of a calibration or graph holds them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from qfae_monai.files.schema import choice, items, number, optional, record, text, whole
-from qfae_monai.losses.perceptual import METRICS
-from qfae_monai.scoring.anomaly_map import Reduction
-from qfae_monai.scoring.volume_score import SliceReduction
+from qfae_monai.files.schema import entries, plain_value
 
-REDUCTION = choice(*get_args(Reduction))
 
-SCORE_SETTINGS = record(
-    {},
-    {
-        "image_size": whole(1, 8192),  # pixels
-        "perceptual_network": text(called="the name of a network"),
-        "score_blocks": items(whole(-1000, 1000), most=1000),
-        "score_patch_sizes": items(whole(1, 8192), most=1000),  # pixels
-        "score_consensus": choice("product", "none"),
-        "metric": choice(*METRICS),
-        "score_over_pixels": REDUCTION,
-        "score_over_layers": REDUCTION,
-        "map_over_layers": REDUCTION,
-        "volume_score_over_slices": choice(*get_args(SliceReduction)),
-        "volume_score_k": whole(1, 100_000),  # slices
-        "slice_axis": whole(0, 2),
-        "slice_range": optional(items(whole(0, 1_000_000), fewest=2, most=2)),
-        "min_foreground": number(0, 1),  # share of a slice
-    },
-)
-"""Schema of the settings inside of a calibration or an exported graph; a run that changes scores by another key adds it
-here, so that the file can be read again."""
+SCORE_SETTINGS = entries(plain_value)
+"""Schema: values are compared and shown, and never become part of a configuration."""
 
 
 def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they come back from JSON: tuples as lists."""
     found: dict[str, Any] = json.loads(json.dumps(dict(settings)))
     return found
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One clause for each value that differs, with its name.
+
+    >>> differences({"model::dim": 128}, {"model::dim": 192, "slice_axis": 2})
+    ['model::dim: 128 then, 192 now', 'slice_axis: absent then, 2 now']
+    """
+    then, now = as_in_a_file(then), as_in_a_file(now)
+    return [
+        f"{name}: {then.get(name, 'absent')} then, {now.get(name, 'absent')} now"
+        for name in sorted({*then, *now})
+        if (name in then, then.get(name)) != (name in now, now.get(name))
+    ]

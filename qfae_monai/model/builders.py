@@ -1,0 +1,202 @@
+"""Named builders of the method's parts, as `vit_large_patch14` in timm: nobody repeats their sizes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from qfae_monai.grey import normalized
+from qfae_monai.losses import PerceptualLoss
+from qfae_monai.model.presets import model_settings
+from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
+from qfae_monai.networks.checkpointing import Checkpointing
+from qfae_monai.networks.precision import Precision
+from qfae_monai.scoring import AnomalyScorer, VolumeScore
+from qfae_monai.weights import create_vit
+from qfae_monai.weights.vit import CHECKPOINT
+
+Settings = str | Mapping[str, Any]
+"""Name of a preset, or all numbers of a model as `model_settings` gives them."""
+Weights = str | os.PathLike | None
+
+
+def create_qfae(
+    settings: Settings = "paper",
+    *,
+    weights: Weights = None,
+    precision: Precision = "float32",
+    compile: bool = False,
+    checkpointing: Checkpointing = "none",
+    **changes: Any,
+) -> QFAE:
+    """Build a Q-Former Autoencoder.
+
+    Args:
+        settings: `paper`, `small`, `tiny`, or all numbers of a model.
+        weights: of the frozen encoder, as in `create_vit`: a file or folder, `hub`, `checkpoint` for values that come
+            from a checkpoint of the whole network, None for a preset whose encoder is random of a fixed seed.
+        precision, compile: as in `QFAE`.
+        checkpointing: of the decoder, as in `PatchDecoder`.
+        changes: numbers that replace the preset's.
+
+    Raises:
+        ValueError: for an unknown preset or number, or sizes that do not fit together.
+        WeightsNotFoundError: if the encoder's weights are not there.
+
+    >>> import torch
+    >>> network = create_qfae("tiny", dim=64)
+    >>> network(torch.zeros(1, 1, 64, 64)).shape
+    torch.Size([1, 3, 64, 64])
+    """
+    numbers = _numbers(settings, changes)
+    side, grid, dim = numbers["image_size"], numbers["grid"], numbers["dim"]
+    trunks = [numbers["encoder"]] if isinstance(numbers["encoder"], Mapping) else numbers["encoder"]
+    encoders = [
+        FrozenViT(
+            create_frozen(trunk, image_size=side, weights=weights),
+            blocks=numbers["encoder_blocks"],
+            output_dim=dim,
+            additional_block=numbers["additional_block"],
+        )
+        for trunk in trunks
+    ]
+    qformer = QFormer(
+        dim=dim,
+        num_queries=grid**2,
+        query_init_std=numbers["query_init_std"],
+        query_dropout=numbers["query_dropout"],
+    )
+    decoder = _decoder(numbers, dim, checkpointing)
+    return QFAE(
+        encoders, qformer, decoder, precision=precision, compile=compile, token_dropout=numbers["token_dropout"]
+    )
+
+
+def create_frozen(
+    network: Mapping[str, Any], *, image_size: int, weights: Weights = None, frozen: Weights = None
+) -> VisionTransformer:
+    """Build one frozen network.
+
+    Args:
+        network: arguments of `create_vit`; its own `weights` or `seed` count more than `weights` here.
+        image_size: side of the square input in pixels.
+        weights: as in `create_vit`; with `checkpoint`, whatever the network is otherwise filled from is left alone.
+        frozen: file of the values that a trained model was trained with; counts more than all others.
+
+    Raises:
+        ValueError, WeightsNotFoundError: as `create_vit`.
+    """
+    own = {**network, "image_size": image_size}
+    if frozen is not None or weights == CHECKPOINT:
+        own["weights"] = CHECKPOINT if frozen is None else frozen
+    elif "seed" not in own:
+        own.setdefault("weights", weights)
+    return create_vit(**own)
+
+
+def create_autoencoder(settings: Settings = "paper", *, precision: Precision = "float32") -> PlainAutoencoder:
+    """Build the autoencoder without a bottleneck of the paper's Table 1; arguments as in `create_qfae`."""
+    numbers = _numbers(settings, {})
+    trunk = create_frozen(numbers["encoder"], image_size=numbers["image_size"])
+    return PlainAutoencoder(trunk, _decoder(numbers, trunk.embed_dim, "none"), precision=precision)
+
+
+def create_distance(
+    settings: Settings = "paper",
+    role: Literal["loss", "score"] = "loss",
+    *,
+    trunk: VisionTransformer | None = None,
+    weights: Weights = None,
+    precision: Precision = "float32",
+    compile: bool = False,
+    **changes: Any,
+) -> PerceptualLoss:
+    """Build the perceptual distance that is trained with, or the one that maps are made of.
+
+    Args:
+        settings, precision, compile, changes: as in `create_qfae`.
+        role: `loss` gives a scalar from the blocks and patches of training, `score` maps from those of scoring.
+        trunk: the perceptual network where several distances share it; None to build it.
+        weights: of the perceptual network, as in `create_vit`.
+
+    Raises:
+        ValueError, WeightsNotFoundError: as `create_qfae`.
+    """
+    numbers = _numbers(settings, changes)
+    if trunk is None:
+        trunk = create_frozen(numbers["perceptual"], image_size=numbers["image_size"], weights=weights)
+    common: dict[str, Any] = {"metric": numbers["metric"], "precision": precision, "compile": compile}
+    if role == "score":
+        return PerceptualLoss(
+            trunk,
+            blocks=numbers["score_blocks"],
+            patch_sizes=numbers["score_patch_sizes"],
+            consensus=numbers["score_consensus"],
+            reduction="none",
+            **common,
+        )
+    return PerceptualLoss(
+        trunk,
+        blocks=numbers["loss_blocks"],
+        patch_sizes=numbers["loss_patch_sizes"],
+        foreground_weight=numbers["foreground_weight"],
+        foreground_above=normalized(numbers["foreground_level"]),
+        **common,
+    )
+
+
+def create_scorer(
+    settings: Settings = "paper", distance: nn.Module | None = None, *, weights: Weights = None, **changes: Any
+) -> AnomalyScorer:
+    """Build what turns an image and its reconstruction into a map and a score.
+
+    Args:
+        settings, weights, changes: as in `create_distance`.
+        distance: that gives maps; None to build the perceptual one.
+
+    Raises:
+        ValueError, WeightsNotFoundError: as `create_qfae`.
+    """
+    numbers = _numbers(settings, changes)
+    return AnomalyScorer(
+        create_distance(numbers, "score", weights=weights) if distance is None else distance,
+        score_over_pixels=numbers["score_over_pixels"],
+        score_over_layers=numbers["score_over_layers"],
+        map_over_layers=numbers["map_over_layers"],
+    )
+
+
+def create_volume_score(settings: Settings = "paper", **changes: Any) -> VolumeScore:
+    """Build what turns the scores of slices into one of their volume; arguments as in `create_qfae`."""
+    numbers = _numbers(settings, changes)
+    return VolumeScore(over_slices=numbers["volume_score_over_slices"], k=numbers["volume_score_k"])
+
+
+def _decoder(numbers: Mapping[str, Any], input_dim: int, checkpointing: Checkpointing) -> PatchDecoder:
+    side, grid = numbers["image_size"], numbers["grid"]
+    if side % grid:
+        raise ValueError(f"image_size {side} is not divisible by grid {grid}")
+    return PatchDecoder(
+        input_dim=input_dim,
+        grid=grid,
+        patch_size=side // grid,
+        dim=numbers["dim"],
+        depth=numbers["decoder_depth"],
+        heads=numbers["decoder_heads"],
+        num_registers=numbers["decoder_registers"],
+        out_channels=numbers["out_channels"],
+        checkpointing=checkpointing,
+    )
+
+
+def _numbers(settings: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(settings, str):
+        return model_settings(settings, changes)
+    unknown = sorted((set(settings) | set(changes)) ^ set(model_settings("paper")))
+    if unknown:
+        raise ValueError(f"settings: expected every number of a model and no other, got a difference in {unknown}")
+    return {**settings, **changes}

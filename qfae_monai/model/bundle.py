@@ -1,0 +1,126 @@
+"""The bundle's configurations, read, merged, overridden and run: for every command and in one way."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, run
+
+from qfae_monai.bundle_errors import plain_errors
+from qfae_monai.files.configurations import OWN, path_text, read_configuration
+from qfae_monai.model.signature import resolved, signature
+
+SUFFIX = ".yaml"
+
+
+class Bundle:
+    """Configurations merged in order, with values set by name on top.
+
+    Args:
+        names: of configurations of the package's bundle (`train`, `datasets/bmad`), or files of others (as `Path`).
+        settings: values by key, such as `max_epochs` or `changes::dim`; they count more than the files.
+
+    Raises:
+        FileNotFoundError: if there is no such configuration.
+        ValueError: if a file is no configuration.
+
+    Example:
+        >>> bundle = Bundle(["inference"], {"preset": "tiny"})
+        >>> bundle.plain("model")["dim"]
+        128
+    """
+
+    def __init__(self, names: Sequence[str | Path], settings: Mapping[str, Any] | None = None) -> None:
+        self.files = [configuration_file(name) for name in names]
+        self.settings = dict(settings or {})
+        for file in self.files:
+            read_configuration(file)  # says what is wrong with a file, which MONAI's own reader does not
+        self.config = ConfigParser()
+        self.config.read_config([str(file) for file in self.files])
+        self.config.update(self.settings)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.config
+
+    def part(self, key: str) -> Any:
+        """What the configuration builds under a key, once and with everything that it refers to.
+
+        Raises:
+            ValueError, OSError: what was wrong with a value, a file or weights.
+        """
+        with plain_errors():
+            return self.config.get_parsed_content(key)
+
+    def plain(self, key: str) -> Any:
+        """Plain values under a key, without building anything; raises ValueError if there are others."""
+        return resolved(self.config, key)
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Everything that changes pixels or scores, by name."""
+        return signature(self.config)
+
+    def run(self, run_id: str) -> None:
+        """`python -m monai.bundle run RUN_ID` of these configurations, in this process.
+
+        Raises:
+            ValueError, OSError: what was wrong with a setting, a weights file or a scan.
+        """
+        with plain_errors():
+            run(
+                run_id=run_id,
+                config_file=[str(file) for file in self.files],
+                meta_file=str(OWN / "configs" / "metadata.json"),
+                logging_file=str(OWN / "configs" / "logging.conf"),
+                **{"bundle_root": path_text(OWN), **self.settings},
+            )
+
+    def command(self, run_id: str) -> str:
+        """The `python -m monai.bundle run` line that does the same."""
+        files = [str(file) for file in self.files]
+        named = files[0] if len(files) == 1 else json.dumps(files).replace('"', "'")
+        settings = {"bundle_root": str(OWN), **self.settings}
+        words = [f"--{key} {shlex.quote(_text(value))}" for key, value in settings.items() if value is not None]
+        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {shlex.quote(named)}", *words])
+
+
+def configuration_file(name: str | Path) -> Path:
+    """File of a configuration: a path as it is, a name in the package's bundle.
+
+    Raises:
+        FileNotFoundError: if there is no such file; the message lists names like it.
+    """
+    file = name if isinstance(name, Path) else OWN / "configs" / f"{name}{SUFFIX}"
+    if not file.is_file():
+        there = sorted(path.stem for path in file.parent.glob(f"*{SUFFIX}")) if file.parent.is_dir() else []
+        raise FileNotFoundError(f"{file}: expected a configuration{f' of {there}' if there else ''}, found none")
+    return file
+
+
+def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """KEY=VALUE of the command line; a value is JSON where it reads as that, else text.
+
+    Raises:
+        ValueError: naming what is no KEY=VALUE.
+
+    >>> parse_settings(["compile=false", "changes::dim=192", "preset=tiny"])
+    {'compile': False, 'changes::dim': 192, 'preset': 'tiny'}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise ValueError(f"--set: expected KEY=VALUE, got {pair!r}")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

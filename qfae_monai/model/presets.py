@@ -1,0 +1,113 @@
+"""The numbers of the paper's model and of two smaller ones: each stands here, and nowhere else.
+
+What a configuration of the bundle calls `preset` is a name of this table; `changes` replaces single numbers of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+PAPER: dict[str, Any] = {
+    "image_size": 224,  # pixels, of the square that the networks see
+    "encoder": {"name": "vit_large_patch14_reg4_dinov2.lvd142m"},  # arguments of `create_vit`, or a list of such
+    "encoder_blocks": [-2, -4],  # whose states are concatenated
+    "additional_block": None,  # one more trained block behind the encoder: num_heads, mlp_ratio
+    "dim": 768,  # width of queries and decoder
+    "grid": 28,  # patches along a side: grid ** 2 queries
+    "query_init_std": 0.001,
+    "query_dropout": 0.0,
+    "token_dropout": 0.0,
+    "decoder_depth": 6,
+    "decoder_heads": 12,
+    "decoder_registers": 4,
+    "out_channels": 3,
+    "perceptual": {"name": "vit_large_patch16_224.mae"},  # arguments of `create_vit`
+    "metric": "cosine",
+    "loss_blocks": [15, 19],
+    "loss_patch_sizes": [32, 56],  # pixels
+    "foreground_weight": 1.0,  # how often a foreground pixel counts for one of the background
+    "foreground_level": 0.01,  # grey in [0, 1] above which a pixel is foreground
+    "score_blocks": [11, 15, 19],
+    "score_patch_sizes": [16, 32, 56],  # pixels
+    "score_consensus": "product",
+    "score_over_pixels": "max",
+    "score_over_layers": "mean",
+    "map_over_layers": "mean",
+    "volume_score_over_slices": "max",
+    "volume_score_k": 3,  # slices, where the volume's score is the mean of the highest
+}
+"""The published configuration (supplement, Tables 6 and 7)."""
+
+SMALL: dict[str, Any] = PAPER | {
+    "encoder": {"name": "vit_base_patch14_reg4_dinov2.lvd142m"},
+    "dim": 384,
+    "decoder_heads": 6,
+    "perceptual": {"name": "vit_base_patch16_224.mae"},
+    "loss_blocks": [7, 9],
+    "score_blocks": [5, 7, 9],
+}
+"""For one consumer GPU."""
+
+SEEDED = {"name": "vit_tiny_patch16_224", "patch_size": 8, "depth": 1, "num_heads": 4}
+TINY: dict[str, Any] = PAPER | {
+    "image_size": 64,
+    "encoder": SEEDED | {"seed": 7, "embed_dim": 128},
+    "encoder_blocks": [-1],
+    "dim": 128,
+    "grid": 4,
+    "query_init_std": 1.0,
+    "decoder_depth": 2,
+    "decoder_heads": 4,
+    "decoder_registers": 1,
+    "out_channels": 1,
+    "perceptual": SEEDED | {"seed": 11, "bias_std": 0.3, "embed_dim": 64},
+    "metric": "l2",
+    "loss_blocks": [0],
+    "loss_patch_sizes": [8, 16],
+    "score_blocks": [0],
+    "score_patch_sizes": [8, 16],
+}
+"""For a few minutes on two CPU cores: the frozen networks are random, of a fixed seed."""
+
+MODELS: dict[str, dict[str, Any]] = {"paper": PAPER, "small": SMALL, "tiny": TINY}
+
+TRAINING: dict[str, dict[str, Any]] = {
+    "paper": {"batch_size": 64, "max_epochs": 300, "learning_rate": 8e-5, "num_workers": 12, "precision": "float32"},
+    "small": {"batch_size": 32, "max_epochs": 300, "learning_rate": 8e-5, "num_workers": 4, "precision": "auto"},
+    "tiny": {"batch_size": 8, "max_epochs": 12, "learning_rate": 1e-3, "num_workers": 0, "precision": "float32"},
+}
+"""How a preset is trained unless a configuration says otherwise."""
+
+
+def model_settings(preset: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every number of a model: sizes of its networks, distance, and how maps become scores.
+
+    Args:
+        preset: `paper`, `small` or `tiny`.
+        changes: values by name that replace the preset's.
+
+    Raises:
+        ValueError: for an unknown preset or name.
+
+    >>> model_settings("tiny", {"dim": 192})["dim"]
+    192
+    """
+    if preset not in MODELS:
+        raise ValueError(f"preset: expected one of {', '.join(MODELS)}, got {preset!r}")
+    unknown = sorted(set(changes or {}) - set(PAPER))
+    if unknown:
+        raise ValueError(f"changes: expected names of {', '.join(PAPER)}; got {', '.join(map(repr, unknown))}")
+    return copy.deepcopy(MODELS[preset] | dict(changes or {}))
+
+
+def training_setting(preset: str, name: str) -> Any:
+    """One number of how a preset is trained: `batch_size`, `max_epochs`, `learning_rate`, `num_workers`, `precision`.
+
+    Raises:
+        ValueError: for an unknown preset.
+    """
+    if preset not in TRAINING:
+        raise ValueError(f"preset: expected one of {', '.join(TRAINING)}, got {preset!r}")
+    return TRAINING[preset][name]

@@ -1,0 +1,104 @@
+"""Everything of a configuration that changes pixels or scores, as plain values by name: what a calibration signs."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from qfae_monai.bundle_errors import plain_errors
+
+SIGNED = (
+    "model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "network_def",
+    "score_distance", "scorer", "volume_score",
+)  # fmt: skip
+"""Keys of the bundle's configurations below which everything is signed: how pixels come to be, networks, scores."""
+
+NEUTRAL = ("weights", "frozen", "compile", "checkpointing", "trunk", "distance", "settings")
+"""Arguments that change no score, are signed by the hash of the file they lead to, or stand under a key of their own."""
+
+
+def signature(config: ConfigParser) -> dict[str, Any]:
+    """Plain values by their names, such as `model::dim` or `prepare::transforms::2::upper`.
+
+    Args:
+        config: train.yaml or inference.yaml with all overlays; nothing of it is built.
+
+    Returns:
+        Numbers, words, null, and lists of them.
+
+    Raises:
+        ValueError: if a value below a signed key is no plain one, such as the result of an expression that is built.
+    """
+    found = {key: resolved(config, key) for key in SIGNED if key in config}
+    return dict(sorted(_flat(found)))
+
+
+def running_signature() -> dict[str, Any]:
+    """The signature of the configuration that calls this in an expression."""
+    return signature(running_configuration())
+
+
+def running_configuration() -> ConfigParser:
+    """The configuration whose expression or component is being evaluated by MONAI right now.
+
+    MONAI hands everything to what it builds but the configuration itself, so it is looked up among the callers.
+
+    Raises:
+        RuntimeError: outside of a configuration.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, ConfigParser):
+            return owner
+        frame = frame.f_back  # type: ignore[assignment]
+    raise RuntimeError("expected to be called while MONAI evaluates a configuration")
+
+
+def resolved(config: ConfigParser, key: str) -> Any:
+    """What stands under a key, with references followed and expressions evaluated; nothing with `_target_` is built.
+
+    Raises:
+        ValueError: if an expression gives something that JSON cannot hold.
+    """
+    apart = ConfigParser(copy.deepcopy(config.get()), globals=dict(config.globals))
+    apart.parse()  # macros, and imports for the expressions
+    return _resolved(apart, key)
+
+
+def _resolved(config: ConfigParser, key: str) -> Any:
+    value = config[key]
+    if isinstance(value, str) and value.startswith("@"):
+        return _resolved(config, value[1:])
+    if isinstance(value, str) and value.startswith("$"):
+        with plain_errors():
+            return _plain(config.get_parsed_content(key), key)
+    if isinstance(value, dict):
+        return {name: _resolved(config, f"{key}::{name}") for name in value if name not in NEUTRAL}
+    if isinstance(value, list):
+        return [_resolved(config, f"{key}::{number}") for number in range(len(value))]
+    return _plain(value, key)
+
+
+def _plain(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one, f"{key}::{name}") for name, one in value.items() if name not in NEUTRAL}
+    if isinstance(value, list | tuple):
+        return [_plain(one, key) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"{key}: expected a number, a word or a list of them, got a {type(value).__name__}")
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
+        yield name, value
+    elif isinstance(value, dict | list):
+        for below, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(one, f"{name}::{below}" if name else str(below))
+    else:
+        yield name, value
