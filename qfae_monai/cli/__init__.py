@@ -7,7 +7,7 @@ import traceback
 import typer
 
 from qfae_monai import __version__
-from qfae_monai.cli import encoders, experiments, weights
+from qfae_monai.cli import encoders, experiments, model, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
@@ -23,6 +23,7 @@ from qfae_monai.screen import echo, echo_error, guard_messages
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(model.app, name="model")
 app.add_typer(weights.app, name="weights")
 app.command()(check)
 app.command()(compare)

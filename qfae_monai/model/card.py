@@ -10,7 +10,6 @@ from qfae_monai.files import read_object, write_whole
 from qfae_monai.handlers.training_record import TRAINING
 from qfae_monai.scoring.calibration import CALIBRATION as CALIBRATION_CONTENT
 from qfae_monai.scoring.calibration import Calibration, read_calibration
-from qfae_monai.weights.checksums import sha256_of
 
 RATE, PIXEL_RATE = 0.05, 0.01
 """Of false positives, for the thresholds that the card states."""
@@ -64,7 +63,9 @@ def _data(folder: Path, training: Mapping[str, Any] | None) -> list[str]:
 def _training(training: Mapping[str, Any] | None) -> list[str]:
     if training is None:
         return ["- Not recorded: an imported checkpoint."]
-    versions = ", ".join(f"{name} {training['versions'][name]}" for name in ("torch", "monai") if name in training["versions"])
+    versions = ", ".join(
+        f"{name} {training['versions'][name]}" for name in ("torch", "monai") if name in training["versions"]
+    )
     return [
         f"- {training['epochs']} epochs, {training['iterations']} iterations in {training['processes']} process(es), seed "
         f"{training['seed']}.",

@@ -149,6 +149,9 @@ def score_study(
     Raises:
         ValueError: if the study is refused or cannot be scored.
     """
+    if (study.kind == "image") != model.images:
+        kinds = ("a volume", "a single image")
+        raise ValueError(f"expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}")
     read = study.files[0] if study.kind == "image" else study.read(allow)
     found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]

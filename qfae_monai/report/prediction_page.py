@@ -34,7 +34,7 @@ SUMMARY = record(
             )
         ),
         "counts": record({"done": whole(), "kept": whole(), "failed": whole()}),
-        "model": record({"checkpoint_sha256": text(), "preset": text(), "version": text()}, others=anything),
+        "model": record({"checkpoint_sha256": text(), "version": text()}, others=anything),
         "settings": record({"false_positive_rate": number(0, 1)}, others=anything),
     },
     others=anything,

@@ -8,7 +8,6 @@ from typing import Any
 
 from qfae_monai.files.schema import entries, plain_value
 
-
 SCORE_SETTINGS = entries(plain_value)
 """Schema: values are compared and shown, and never become part of a configuration."""
 
