@@ -181,7 +181,8 @@ def _predict_all(
 
                 outcome = predict_study(study, models[study.kind == "image"], output, progress=progress, **how)
             outcomes.append(outcome)
-            bar.write(_encodable(printable(_line(study, outcome))))
+            for line in (_line(study, outcome), *(f"        warning: {warning}" for warning in outcome.warnings)):
+                bar.write(_encodable(printable(line)))
             bar.update()
 
 

@@ -19,6 +19,7 @@ from qfae_monai.bundle_errors import root_cause
 from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
+from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration, fingerprint
 from qfae_monai.scoring.calibration import read_calibration
@@ -96,6 +97,7 @@ class Model:
         for key, value in given.items():
             self.config[key] = value
         self.images = images
+        self.fingerprint: ScanFingerprint | None = None  # of the training scans
         self.device: torch.device = self._part("device")
         prepare_precision(self.device, self._part("precision"))
         self.network = self._trained() if onnx is None else self._exported(onnx)
