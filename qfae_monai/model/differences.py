@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from qfae_monai.model.scan_features import NOT_STATED, ScanFeatures, same_modality
+from qfae_monai.model.scan_features import NOT_STATED, PLANES, ScanFeatures, same_modality
 
 if TYPE_CHECKING:
     from qfae_monai.model.fingerprint import ScanFingerprint, Spread
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["differences"]
 
 FACTOR = 1.5
-"""Beyond least and most of the training scans, of spacing and number of slices: heads of adults differ by about 1.2; by
-half as much again the anatomy has another size in the network's image than it ever had in training."""
+"""Beyond least and most of the training scans, of spacing, field of view and number of slices. Slices are resized to
+one size, so another field of view shows the anatomy larger or smaller than any in training, and another spacing blunter
+or finer. Heads of adults differ by about 1.2: half as much again is not another patient but another kind of scan."""
 INTENSITY_FACTOR = 3.0
 """Of the intensities' width: 8 bits against 12, z-scores against grey levels, a windowed picture against HU differ by
 more; each scan is scaled by its own percentiles, so that less does no harm."""
 INTENSITY_SHIFT = 0.25
 """Of the lower end, in widths: the 1,000 that stored values of a CT lie above HU are more of any CT's range."""
 VOLUME_AXES = ("left to right", "back to front", "foot to head")
-IMAGE_AXES = ("between rows", "between columns")
+IMAGE_AXES = ("from top to bottom", "from side to side")
 
 
 def differences(
@@ -39,7 +40,7 @@ def differences(
         return [f"this is {_article(scan.kind)}: the training scans are {trained.kind}s", *found]
     if scan.kind == "volume":
         found += _plane(trained, scan)
-    found += _spacing(trained, scan)
+    found += _lengths(trained, scan, slice_axis)
     if scan.kind == "volume":
         found += _slices(trained, scan, slice_axis, slice_range)
     return [*found, *_intensity(trained, scan)]
@@ -56,15 +57,26 @@ def _plane(trained: ScanFingerprint, scan: ScanFeatures) -> Iterator[str]:
         yield f"the slices are {scan.plane}: those of the training scans are {_most_first(trained.planes)}"
 
 
-def _spacing(trained: ScanFingerprint, scan: ScanFeatures) -> Iterator[str]:
-    if trained.spacing is None or scan.spacing is None:
-        return
+def _lengths(trained: ScanFingerprint, scan: ScanFeatures, axis: int | None) -> Iterator[str]:
+    """Spacing along all axes, and field of view along those within a slice: of the other one the slices are told."""
     axes = VOLUME_AXES if scan.kind == "volume" else IMAGE_AXES
-    far = [place for place, mm in enumerate(scan.spacing) if _is_far(mm, trained.spacing[place], FACTOR)]
-    if far:
-        here = _listed([f"{_number(scan.spacing[place])} mm {axes[place]}" for place in far])
-        there = _listed([f"{_span(trained.spacing[place])} mm" for place in far])
-        yield f"the spacing is {here}: that of the training scans is {there}"
+    cut = _cut_axis(scan) if axis is None else axis
+    within = [place for place in range(len(axes)) if scan.kind == "image" or place != cut]
+    for name, here, usual, places in (
+        ("spacing", scan.spacing, trained.spacing, list(range(len(axes)))),
+        ("field of view", scan.field_of_view, trained.field_of_view, within),
+    ):
+        if here is None or usual is None:
+            continue
+        far = [place for place in places if _is_far(here[place], usual[place], FACTOR)]
+        if far:
+            now = _listed([f"{_number(here[place])} mm {axes[place]}" for place in far])
+            then = _listed([f"{_span(usual[place])} mm" for place in far])
+            yield f"the {name} is {now}: that of the training scans is {then}"
+
+
+def _cut_axis(scan: ScanFeatures) -> int | None:
+    return PLANES.index(scan.plane) if scan.plane in PLANES else None
 
 
 def _slices(

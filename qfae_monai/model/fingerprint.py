@@ -50,6 +50,7 @@ SCHEMA = record(
         "planes": record({}, dict.fromkeys((*PLANES, OBLIQUE_PLANE), whole(1))),
         "spacing": optional(items(SPREAD, fewest=2, most=3)),
         "size": items(SPREAD, fewest=2, most=3),
+        "field_of_view": optional(items(SPREAD, fewest=2, most=3)),
         "slices": SPREAD,
         "intensity_low": optional(SPREAD),
         "intensity_high": optional(SPREAD),
@@ -82,7 +83,7 @@ class ScanFingerprint:
         patients: number of patients; None where it is not known.
         modalities, planes: how many of those looked at.
         spacing: mm along each axis as in `ScanFeatures`; None where no scan states it.
-        size: voxels along the same axes; `slices`: in the plane of each scan.
+        size: voxels along the same axes; `field_of_view`: mm; `slices`: in the plane of each scan.
         intensity_low, intensity_high, intensity_width: of the foreground's range, in the unit of the files.
 
     Example:
@@ -101,6 +102,7 @@ class ScanFingerprint:
     planes: dict[str, int]
     spacing: tuple[Spread, ...] | None
     size: tuple[Spread, ...]
+    field_of_view: tuple[Spread, ...] | None
     slices: Spread
     intensity_low: Spread | None
     intensity_high: Spread | None
@@ -130,6 +132,7 @@ class ScanFingerprint:
             came = " and ".join(f"{count} {kind}s" for kind, count in kinds.items()) or "none"
             raise ValueError(f"expected training scans of one kind, volumes or images, got {came}")
         spacings = [one.spacing for one in features if one.spacing is not None]
+        fields_of_view = [one.field_of_view for one in features if one.field_of_view is not None]
         ranges = [one.intensity for one in features if one.intensity is not None]
         return cls(
             kind=features[0].kind,
@@ -139,8 +142,9 @@ class ScanFingerprint:
             patients=patients,
             modalities=dict(sorted(Counter(one.modality for one in features).items())),
             planes=dict(sorted(Counter(one.plane for one in features if one.plane is not None).items())),
-            spacing=tuple(Spread.of(axis) for axis in zip(*spacings, strict=True)) if spacings else None,
-            size=tuple(Spread.of(axis) for axis in zip(*(one.size for one in features), strict=True)),
+            spacing=_by_axis(spacings) if spacings else None,
+            size=_by_axis([one.size for one in features]),
+            field_of_view=_by_axis(fields_of_view) if fields_of_view else None,
             slices=Spread.of([one.slices for one in features]),
             intensity_low=Spread.of([low for low, _ in ranges]) if ranges else None,
             intensity_high=Spread.of([high for _, high in ranges]) if ranges else None,
@@ -234,6 +238,10 @@ def _features(scan: Scan, allow: Collection[str]) -> ScanFeatures:
     return features_of(scan if isinstance(scan, Series) else read_series(scan, allow=allow))
 
 
+def _by_axis(scans: Sequence[Sequence[float]]) -> tuple[Spread, ...]:
+    return tuple(Spread.of(axis) for axis in zip(*scans, strict=True))
+
+
 def _named(value: Any) -> Any:
     """Spreads with their names, for JSON."""
     if isinstance(value, Spread):
@@ -257,6 +265,8 @@ def _check_fits(content: dict[str, Any], path: Path) -> None:
             raise ValueError(f"{path}: {key}: expected least, median and most in ascending order, got others")
         if isinstance(value, list) and len(value) != axes:
             raise ValueError(f"{path}: {key}: expected {axes} axes of {content['kind']}s, got {len(value)}")
+    if (content["spacing"] is None) != (content["field_of_view"] is None):
+        raise ValueError(f"{path}: expected spacing and field_of_view, or neither, got one of them")
     known = [content[f"intensity_{part}"] is not None for part in ("low", "high", "width")]
     if len(set(known)) > 1:
         raise ValueError(f"{path}: expected intensity_low, intensity_high and intensity_width, or none, got some")

@@ -64,6 +64,11 @@ class ScanFeatures:
     intensity: tuple[float, float] | None
 
     @property
+    def field_of_view(self) -> tuple[float, ...] | None:
+        """mm along the axes of `spacing`."""
+        return None if self.spacing is None else tuple(a * b for a, b in zip(self.spacing, self.size, strict=True))
+
+    @property
     def isotropic(self) -> bool:
         """Whether voxels are about as long as wide: such a volume can be cut in any plane."""
         return self.spacing is not None and max(self.spacing) <= CLEARLY * min(self.spacing)
@@ -109,14 +114,14 @@ def volume_features(
     directions = np.asarray(affine, dtype=np.float64)[:3, :3]
     lengths = np.linalg.norm(directions, axis=0)  # mm along each axis of the array
     if array.shape[2] == 1:
-        spacing = (float(lengths[1]), float(lengths[0])) if spacing_is_known else None
+        spacing = (_millimetres(lengths[1]), _millimetres(lengths[0])) if spacing_is_known else None
         return ScanFeatures("image", modality, spacing, _shape(array[..., 0].T), None, 1, _intensity(array))
     across = 2 if as_acquired else _across(lengths)
     order = _patient_order(directions)
     return ScanFeatures(
         kind="volume",
         modality=modality,
-        spacing=tuple(float(lengths[axis]) for axis in order) if spacing_is_known else None,
+        spacing=tuple(_millimetres(lengths[axis]) for axis in order) if spacing_is_known else None,
         size=tuple(int(array.shape[axis]) for axis in order),
         plane=_plane(directions, across),
         slices=int(array.shape[across]),
@@ -144,6 +149,11 @@ def _modality(series: Series) -> str:
     name = series.files[0].name.lower() if series.files else ""
     stem = next((name[: -len(end)] for end in VOLUME_SUFFIXES if name.endswith(end)), "")
     return WORDS.get(re.split(r"[_\-. ]", stem)[-1], NOT_STATED)
+
+
+def _millimetres(length: float) -> float:
+    """Without the round-off of an affine, which would make two numbers of one."""
+    return float(f"{length:.6g}")
 
 
 def _across(lengths: NDArray[np.float64]) -> int:

@@ -64,6 +64,7 @@ def test_it_comes_back_as_it_was_saved(made: ScanFingerprint, tmp_path: Path) ->
         ({"scans": 0}, "scans: expected a whole number from 1"),
         ({"kind": "image"}, "spacing: expected 2 axes of images, got 3|size: expected 2 axes"),
         ({"slices": {"least": 3, "median": 2, "most": 4}}, "slices: expected least, median and most in ascending"),
+        ({"field_of_view": None}, "expected spacing and field_of_view, or neither, got one of them"),
         ({"slices": {"least": 3}}, "slices: expected the keys least, median, most, missing median, most"),
         ({"intensity_low": None}, "intensity_low, intensity_high and intensity_width, or none, got some"),
     ],
@@ -87,10 +88,14 @@ def test_a_scan_like_the_training_scans_is_inside() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (
+            {"size": (600, 256, 24)},
+            "the field of view is 300 mm left to right: that of the training scans is 128 to 154 mm",
+        ),
         ({"modality": "CT"}, "the modality is CT: that of the training scans is MR"),
         ({"plane": "coronal"}, "the slices are coronal: those of the training scans are axial"),
         (
-            {"spacing": (1.0, 0.5, 1.25)},
+            {"spacing": (1.0, 0.5, 1.25), "size": (140, 256, 24)},
             "the spacing is 1 mm left to right and 1.25 mm foot to head: that of the training scans is 0.5 to 0.6 mm "
             "and 4 to 5 mm",
         ),
@@ -153,7 +158,7 @@ def test_a_volume_against_images() -> None:
 def test_files_of_all_kinds_are_looked_at_and_a_bad_one_is_counted(tmp_path: Path) -> None:
     pixels = (np.random.default_rng(0).random((6, 16, 16)) * 900).astype(np.int16)
     (tmp_path / "bad.nii.gz").write_bytes(b"none")
-    scans = [series(tmp_path / "dicom", pixels), volume(tmp_path / "a_T1w.nii.gz"), tmp_path / "bad.nii.gz"]
+    scans: list[Any] = [series(tmp_path / "dicom", pixels), volume(tmp_path / "a_T1w.nii.gz"), tmp_path / "bad.nii.gz"]
     found = fingerprint_of_files([*scans, read_series(scans[1]), tmp_path / "no.nii"])
     assert (found.scans, found.looked_at, found.unreadable) == (5, 3, 2)
     assert found.modalities == {"CT": 1, "T1w": 2}

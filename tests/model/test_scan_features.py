@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -38,6 +38,10 @@ def test_features_do_not_depend_on_the_order_of_storage(order: tuple[int, int, i
 )
 def test_a_tilted_stack_keeps_its_plane_until_it_is_oblique(degrees: float, plane: str) -> None:
     assert volume_features(ARRAY, turned(degrees)).plane == plane
+
+
+def test_round_off_of_an_affine_is_no_other_spacing() -> None:
+    assert volume_features(ARRAY, turned(7)).spacing == (1.0, 1.0, 4.0)
 
 
 def test_the_plane_of_acquisition_counts_where_it_is_known_and_the_longest_voxels_otherwise() -> None:
@@ -88,7 +92,8 @@ def test_spacing_that_was_made_up_is_not_known() -> None:
 def test_an_image_has_rows_and_columns_and_no_plane(tmp_path: Path) -> None:
     Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)).save(tmp_path / "Doe.png")
     found = features_of(tmp_path / "Doe.png")
-    assert found == ScanFeatures("image", NOT_STATED, None, (20, 30), None, 1, pytest.approx((3.99, 596.01)))
+    assert found.intensity == pytest.approx((3.99, 596.01))
+    assert replace(found, intensity=None) == ScanFeatures("image", NOT_STATED, None, (20, 30), None, 1, None)
     one = volume_features(ARRAY[..., :1], np.diag([0.2, 0.3, 1, 1]))
     assert (one.kind, one.size, one.spacing) == ("image", (24, 20), (0.3, 0.2))
 
