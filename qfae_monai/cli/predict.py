@@ -164,7 +164,8 @@ def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: lis
 
                 outcome = predict_study(study, model, output, progress=progress, **how)
             outcomes.append(outcome)
-            bar.write(_encodable(printable(_line(study, outcome))))
+            for line in (_line(study, outcome), *(f"        warning: {warning}" for warning in outcome.warnings)):
+                bar.write(_encodable(printable(line)))
             bar.update()
 
 

@@ -18,6 +18,7 @@ from qfae_monai.data import Series
 from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
+from qfae_monai.model.scan_features import features_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import (
@@ -61,6 +62,7 @@ class Outcome:
     """A row of the summary.
 
     status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers.
+    warnings: what of the scan lies outside of the training scans.
     """
 
     study: str
@@ -69,9 +71,10 @@ class Outcome:
     p_value: float | None = None
     above_threshold: bool | None = None
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason")
+COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings")
 
 
 def predict_study(
@@ -115,7 +118,11 @@ def _predict(
     check_own(target)
     earlier = read_scores(target)
     wanted = [extra for extra in extras if extra.applies(study)]
-    made_with = {"allow": sorted(allow), "extras": {extra.name: extra.made_with for extra in wanted}}
+    made_with = {
+        "allow": sorted(allow),
+        "extras": {extra.name: extra.made_with for extra in wanted},
+        "fingerprint_sha256": None if model.fingerprint is None else model.fingerprint.sha256,
+    }
     if earlier is not None and _same(earlier, model, identity, target, made_with):
         return _outcome("kept", earlier)
     if earlier is not None and earlier["input_sha256"] != identity:
@@ -155,7 +162,10 @@ def score_study(
     read = study.files[0] if study.kind == "image" else study.read(allow)
     found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
-    return read, found, scores_of(study, model, found, identity, risks)
+    warnings = [] if model.fingerprint is None else model.fingerprint.outside(
+        features_of(read), slice_axis=found.axis, slice_range=model.settings.get("slice_range")
+    )  # fmt: skip
+    return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
 
 
 def write_summary(
@@ -174,7 +184,8 @@ def write_summary(
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
     content["pseudonyms"] = None if pseudonyms is None else pseudonyms.fingerprint
     write_whole(output / SUMMARY, json.dumps(content, indent=1) + "\n")
-    write_whole(output / "summary.csv", csv_text([COLUMNS, *(list(row.values()) for row in rows)]))
+    table = [list({**row, "warnings": "; ".join(row["warnings"])}.values()) for row in rows]
+    write_whole(output / "summary.csv", csv_text([COLUMNS, *table]))
     return counts
 
 
@@ -226,4 +237,6 @@ def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with:
 def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome:
     p_value = scores["p_value"]
     known = None if p_value is None else float(p_value)  # of an earlier run they are a file's, which may hold anything
-    return Outcome(scores["study"], status, float(scores["score"]), known, scores["above_threshold"])
+    warnings = tuple(map(str, scores.get("warnings") or ()))  # absent from what an older version wrote
+    score, above = float(scores["score"]), scores["above_threshold"]
+    return Outcome(scores["study"], status, score, known, above, warnings=warnings)

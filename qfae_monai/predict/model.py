@@ -19,9 +19,10 @@ from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.model.folder import CALIBRATION, INFERENCE, ModelFolder
+from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, INFERENCE, ModelFolder
 from qfae_monai.model.packing import unpacked
 from qfae_monai.model.trust import check_model_trusted
+from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
@@ -90,6 +91,8 @@ class Model:
         self._check_frozen()
         self.checkpoint = self.folder.checkpoint
         self.checkpoint_sha256 = self.folder.files["models/model.pt"]
+        stated = self.folder.path / FINGERPRINT
+        self.fingerprint = ScanFingerprint.read(stated) if stated.is_file() else None  # of the training scans
         self.device: torch.device = self.bundle.part("device")
         prepare_precision(self.device, self.bundle.part("precision"))
         self.network = self._trained() if runtime == "torch" else self._exported()

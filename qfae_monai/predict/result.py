@@ -84,7 +84,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def scores_of(study: Study, model: Model, found: Prediction, identity: str, risks: list[str]) -> dict[str, Any]:
+def scores_of(
+    study: Study, model: Model, found: Prediction, identity: str, *, risks: list[str], warnings: list[str]
+) -> dict[str, Any]:
     """Content of `scores.json`. Slices are numbered along `slice_axis` of the volume in RAS orientation."""
     calibration, settings = model.calibration, model.settings
     rate = float(settings["false_positive_rate"])
@@ -114,6 +116,7 @@ def scores_of(study: Study, model: Model, found: Prediction, identity: str, risk
         ],
         "skipped": {"empty": found.empty, "outside": found.outside},
         "risks": risks,
+        "warnings": warnings,
         "notice": NOTICE,
     }
 
