@@ -30,8 +30,8 @@ class FrozenNetwork:
     """A choice for one role.
 
     name: in the table. role: `encoder` or `perceptual`. source: None for what a configuration names itself, else a file
-    of weights (.safetensors with its card), an overlay (.yaml, .json), or `random:FILE`; `{fold}` in it stands for the fold's
-    name. overlay: for a built-in one. in_house: whether it was trained on the group's own scans.
+    of weights (.safetensors with its card), an overlay (.yaml, .json), or `random:FILE`; `{fold}` in it stands for the
+    fold's name. overlay: for a built-in one. in_house: whether it was trained on the group's own scans.
     """
 
     name: str

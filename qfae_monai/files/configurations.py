@@ -101,7 +101,8 @@ def _refuse(path: Path, code: Sequence[tuple[str, Any]]) -> None:
         key, value = code[0]
         raise ValueError(
             f"{path}: expected plain values by their names, or --trust beside it: a configuration is code, and "
-            f"{shown(key)} here is {shown(value)} (1 of {len(code)} places); `qfae inspect {path}` shows all and runs none"
+            f"{shown(key)} here is {shown(value)} (1 of {len(code)} places); `qfae inspect {path}` shows all and runs "
+            "none"
         )
 
 

@@ -149,8 +149,10 @@ class ModelFolder:
         """
         changed = differences(self.content["signature"], signature)
         if changed:
-            raise ValueError(f"{self.path / INFERENCE}: expected the configuration that the model was trained with, got "
-                             f"another ({', '.join(changed)})")  # fmt: skip
+            raise ValueError(
+                f"{self.path / INFERENCE}: expected the configuration that the model was trained with, got another "
+                f"({', '.join(changed)})"
+            )
 
 
 def seal(path: Path, *, kind: str, signature: Mapping[str, Any], frozen: Sequence[FrozenNetwork]) -> ModelFolder:

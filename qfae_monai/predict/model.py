@@ -19,10 +19,10 @@ from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
 from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, INFERENCE, ModelFolder
 from qfae_monai.model.packing import unpacked
 from qfae_monai.model.trust import check_model_trusted
-from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
@@ -187,8 +187,8 @@ class Model:
             found = sha256_of(file)
             if found != one["sha256"]:
                 raise ValueError(
-                    f"{file}: expected the {one['role']} network {one['name']} that the model was trained with (SHA-256 "
-                    f"{one['sha256'][:12]}), got another ({found[:12]})"
+                    f"{file}: expected the {one['role']} network {one['name']} that the model was trained with "
+                    f"(SHA-256 {one['sha256'][:12]}), got another ({found[:12]})"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What scores depend on beside the checkpoint: plain values by name, as the file of a calibration or graph holds them."""
+"""What scores depend on beside the checkpoint: plain values by name, as a calibration or graph holds them."""
 
 from __future__ import annotations
 
