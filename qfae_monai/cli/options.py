@@ -10,6 +10,7 @@ TRUST = typer.Option(
     False, "--trust", help="Run configurations from elsewhere: they are code (`qfae inspect` shows it and runs none)."
 )
 PRESET = typer.Option("tiny", help="Sizes of the networks: paper, small, tiny.")
+PATIENT = typer.Option(None, help="Regular expression that tells the patient from a file's name or path.")
 SHOW_COMMAND = typer.Option(
     False, "--show-command", help="Print the `python -m monai.bundle run` lines that do the same, and stop."
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from qfae_monai.files.configurations import OWN, path_text
 from qfae_monai.files.schema import number, record, whole
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import LOCAL
+from qfae_monai.model.training import last_resumable
 
 MODEL = "model"
 EVALUATION = "evaluation"
@@ -24,7 +24,6 @@ TRAINED = "trained.json"
 EVALUATED = "evaluated.json"
 EVALUATION_DONE = record({"seed": whole(), "images": whole(), "image_auroc": number(0, 100)})
 """Schema of what is written when an evaluation is complete."""
-RESUMABLE = re.compile(r"resume.*epoch=(\d+)\.pt")
 
 
 def train_once(folder: Path, overlays: Sequence[str | Path], settings: Mapping[str, Any]) -> None:
@@ -87,12 +86,6 @@ def percent_auroc(labels: NDArray, scores: NDArray) -> float:
     if len(set(labels.tolist())) < 2:
         raise ValueError(f"AUROC needs normal and abnormal images, found {len(labels)} images of one class")
     return 100 * float(roc_auc_score(labels, scores))
-
-
-def last_resumable(folder: Path) -> Path | None:
-    """The checkpoint of the latest epoch that an interrupted training left, None before the first."""
-    epochs = {int(match[1]): path for path in folder.glob("*.pt") if (match := RESUMABLE.fullmatch(path.name))}
-    return epochs[max(epochs)] if epochs else None
 
 
 def _at(folder: Path, model: Path) -> dict[str, Any]:

@@ -25,8 +25,10 @@ from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
 from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.card import write_card
+from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.folder import (
     FIGURES,
+    FINGERPRINT,
     INFERENCE,
     MANIFEST,
     NETWORK,
@@ -56,6 +58,7 @@ PLACES = (
 """Keys that say where something lies on the machine that trained: none of them is handed on."""
 KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
 """Parts of `evaluation.json` that become part of a model."""
+ARRAY = ".npy"  # which says nothing of what it was made of
 MOST_BYTES = 100e6
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
@@ -108,8 +111,16 @@ class ModelWriter:
             return
         write_model(
             self.folder, self.config, self.network, self.perceptual, include_weights=self.include_weights,
-            record=lambda: self.record.write(engine),
+            record=lambda: self._record(engine),
         )  # fmt: skip
+
+    def _record(self, engine: Engine) -> None:
+        self.record.write(engine)
+        entries = self.config.get_parsed_content("train::dataset::data")
+        patients = {str(entry.get("patient", entry.get("case", entry["image"]))) for entry in entries}
+        images = [entry["image"] for entry in entries if not str(entry["image"]).endswith(ARRAY)]
+        if images:
+            fingerprint_of_files(images, patients=len(patients)).save(self.folder / FINGERPRINT)
 
 
 def write_model(
@@ -129,7 +140,7 @@ def write_model(
         network: that was trained.
         perceptual: the frozen network of the distance; None where the distance has none.
         include_weights: as in `ModelWriter`.
-        record: writes `training.json` beside the network's file; an imported checkpoint has none.
+        record: writes `training.json` and `fingerprint.json`; an imported checkpoint has neither.
     """
     save_checkpoint(folder / NETWORK, {name: value.detach().cpu() for name, value in network.state_dict().items()})
     numbers = config.get_parsed_content("model")
