@@ -171,6 +171,41 @@ class Training:
             )
 
 
+def train(
+    scans: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    abnormal: str | os.PathLike | None = None,
+    masks: str | os.PathLike | None = None,
+    patient: str | None = None,
+    plan: str | os.PathLike | None = None,
+    weights: Sequence[str | os.PathLike] = (),
+    say: Say = lambda _: None,
+    **wishes: Any,
+) -> Path:
+    """Look at scans, plan, split by patient, train, calibrate and, where labels are given, evaluate: `qfae train`.
+
+    Args:
+        scans: folder of normal scans, data list, prepared folder or BIDS data set.
+        output: folder of the model.
+        abnormal, masks: folders of abnormal scans and of lesion masks, to test with.
+        patient: regular expression that tells the patient from a name.
+        plan: file to follow instead of a new plan.
+        weights: folders of pretrained weights.
+        say: called with sentences on what is found and planned.
+        wishes: `images`, `held_out`, `false_positive_rate`, `seed`, `include_weights`, as in `Wishes`.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Training`.
+    """
+    data = Data(*(None if path is None else Path(path) for path in (scans, abnormal, masks)), patient)  # type: ignore[arg-type]
+    wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
+    return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
+
+
 def last_resumable(folder: Path) -> Path | None:
     """The checkpoint of the latest epoch that an interrupted training left; None before the first."""
     epochs = {int(path.stem.rpartition("=")[2]): path for path in folder.glob("resume_checkpoint_epoch=*.pt")

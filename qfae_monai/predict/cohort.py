@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
@@ -19,6 +17,7 @@ from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_mes
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
+from qfae_monai.predict.finding import tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import (
@@ -160,11 +159,9 @@ def score_study(
         kinds = ("a volume", "a single image")
         raise ValueError(f"expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}")
     read = study.files[0] if study.kind == "image" else study.read(allow)
-    found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
+    found = model(read if isinstance(read, Path) else tensor_of(read.array, read.affine, study.name), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
-    warnings = [] if model.fingerprint is None else model.fingerprint.outside(
-        features_of(read), slice_axis=found.axis, slice_range=model.settings.get("slice_range")
-    )  # fmt: skip
+    warnings = model.warnings_on(features_of(read), found.axis)
     return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
 
 
@@ -201,12 +198,6 @@ def message_of(error: BaseException) -> str:
 
 def _names_stand(study: Study) -> bool:
     return study.kind in NAMED_BY_USER and study.pseudonyms is None
-
-
-def _tensor(study: Study, series: Series) -> MetaTensor:
-    """(1, X, Y, Z) float32 with the series' affine, and for messages the study's name."""
-    pixels = torch.as_tensor(series.array.astype(np.float32))[None]
-    return MetaTensor(pixels, affine=torch.as_tensor(series.affine), meta={"filename_or_obj": study.name})
 
 
 def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, scores: dict[str, Any]) -> None:
