@@ -1,0 +1,1 @@
+"""Model folders: planning, training, evaluating and opening them."""
