@@ -137,7 +137,9 @@ class Found:
 
 
 def counted(count: int, noun: str) -> str:
-    """>>> counted(1, "scan"), counted(2, "scan")
+    """A number with its noun.
+
+    >>> counted(1, "scan"), counted(2, "scan")
     ('1 scan', '2 scans')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -105,9 +105,9 @@ def _check_sequences(folder: Path, scans: Sequence[Scan]) -> None:
     for scan in scans:
         if scan.kind == "volume":
             visits[scan.patient, scan.visit].add(scan.sequence or sequence_of(scan))
-    mixed = Counter(name for names in visits.values() if len(names) > 1 for name in names)
+    mixed = {name for names in visits.values() if len(names) > 1 for name in names}
     if mixed:
-        seen = ", ".join(printable(name or "no description") for name, _ in mixed.most_common(SHOWN))
+        seen = ", ".join(printable(name or "no description") for name in sorted(mixed)[:SHOWN])
         raise ValueError(
             f"{folder}: expected one kind of scan, got several of one visit ({seen}): choose one with --image PATTERN "
             "(shell pattern of a file's name, or of a DICOM series' description or folder; '*' takes all)"
