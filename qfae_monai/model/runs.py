@@ -20,7 +20,6 @@ from qfae_monai.model.split import Split, split
 from qfae_monai.model.trust import check_model_trusted
 
 DATALIST = "dataset.json"
-KEY = "pseudonyms.key"
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def pretraining(
     parted = split(found)
     place = output / "data"
     with one_writer(place):
-        listed = write_datalist(parted, place, key=read_or_create_key(output / KEY, place))
+        listed = write_datalist(parted, place, key=key_beside(output))
     images = ["datasets/bmad", "datasets/image_list"] if found.kind == "image" else []
     names = ["train", "pretrain", f"pretrain_{method}", f"presets/pretrain_{size}", *images]
     places = {"ckpt_dir": output, "log_dir": output / "logs", "dataset_dir": place, "datalist": listed}
@@ -159,6 +158,12 @@ def pretraining(
     axis = {} if found.kind == "image" else {"slice_axis": _plane(parted.training)}
     notes = [*found.sentences(), *parted.sentences()]
     return f"pretraining_{method}", Bundle(names, {**given, **axis, **(settings or {})}), notes
+
+
+def key_beside(output: Path) -> bytes:
+    """Key of the pseudonyms in data lists, made if it is absent: beside the folder, which may be passed on."""
+    beside = output.resolve()
+    return read_or_create_key(beside.with_name(f"{beside.name}.key"), output)
 
 
 def _plane(scans: Sequence[Scan]) -> int:
@@ -170,7 +175,7 @@ def _plane(scans: Sequence[Scan]) -> int:
 def _listed(model: Path, split: Split, place: Path) -> dict[str, Any]:
     """Write the data list of a run, and say where it and the model are."""
     with one_writer(place):
-        listed = write_datalist(split, place, key=read_or_create_key(model / LOCAL / KEY, place))
+        listed = write_datalist(split, place, key=key_beside(model))
     places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
     return {
         **{key: path_text(path.resolve()) for key, path in places.items()},

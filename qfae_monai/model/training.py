@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from qfae_monai.data.prepare.pseudonyms import read_or_create_key
 from qfae_monai.files import one_writer, read_object, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -19,7 +18,7 @@ from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, check_free
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
-from qfae_monai.model.runs import DATALIST, KEY, Data
+from qfae_monai.model.runs import DATALIST, Data, key_beside
 from qfae_monai.model.scan import Found
 from qfae_monai.model.split import Split, split
 from qfae_monai.model.writer import keep_figures, update_model
@@ -88,7 +87,7 @@ class Training:
         write_whole(self.local / PLAN, plan.text())
         handed_on = plan if plan.weights is None else replace(plan, weights="models/pretrained")
         write_whole(self.output / PLAN, handed_on.text())
-        write_datalist(parted, self.local, key=read_or_create_key(self.local / KEY, self.output))
+        write_datalist(parted, self.local, key=key_beside(self.output))
         return plan
 
     def steps(self, plan: Plan) -> Iterator[tuple[str, Bundle]]:
