@@ -39,6 +39,7 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
     else:
         series = read_series(list(scan.files) if scan.path.is_file() else scan.path, allow=allow)
         array, affine = series.array, series.affine
+        scan = replace(scan, modality=scan.modality or str(series.attributes.get("modality") or ""))
         CheckVolume()(torch.from_numpy(np.array(array, dtype=np.float32))[None])
         if min(array.shape) == 1:
             raise ValueError(f"{scan.path}: expected a volume of several slices, got one slice; single images are "

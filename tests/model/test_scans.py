@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from qfae_monai.model.scans import Found, look
+from tests.data.dicom_factory import series
+from tests.data.dicom_factory import volume as dicom_volume
 from tests.model.made_up import mask, picture, volume
 
 
@@ -150,3 +152,15 @@ def test_nothing_to_train_on_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match="got none: 1 no image"):
         look(tmp_path)
+
+
+def test_dicom_tells_patient_and_modality_in_a_folder_and_in_a_data_list(tmp_path: Path) -> None:
+    for number in range(2):
+        series(tmp_path / f"s{number}", dicom_volume() + number, Modality="MR", PatientID=f"P{number}",
+               SeriesInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{number}")  # fmt: skip
+    found = look(tmp_path)
+    assert patients(found) == ["P0", "P1"]
+    assert [scan.path.name for scan in found.scans] == ["s0", "s1"]
+    entries = [{"image": name, "image_label": 0} for name in ("s0", "s1")]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
+    assert {scan.looked_at.modality for scan in look(tmp_path).scans} == {"MR"}
