@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import MODEL, PATIENT, SET, SHOW_COMMAND, TRUST
+from qfae_monai.cli.options import IMAGE, MODEL, PATIENT, SET, SHOW_COMMAND, TRUST
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.screen import echo
 
@@ -20,6 +20,7 @@ def evaluate(
     abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans; those of DATA are normal then."),
     masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
     patient: str | None = PATIENT,
+    image: str | None = IMAGE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
@@ -30,7 +31,7 @@ def evaluate(
         from qfae_monai.model.runs import Data, evaluation
 
     settings = parse_settings(set_ or [])
-    run = evaluation(model, Data(data, abnormal, masks, patient), output, settings=settings, trusted=trust)
+    run = evaluation(model, Data(data, abnormal, masks, patient, image), output, settings=settings, trusted=trust)
     for note in run.notes:
         echo(note)
     if show_command:
@@ -44,6 +45,7 @@ def calibrate(
     normals: Path = typer.Argument(help="Normal scans that the model was not trained on."),
     model: Path = MODEL,
     patient: str | None = PATIENT,
+    image: str | None = IMAGE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
@@ -54,7 +56,7 @@ def calibrate(
         from qfae_monai.model.runs import Data, calibration
 
     settings = parse_settings(set_ or [])
-    run = calibration(model, Data(normals, patient=patient), settings=settings, trusted=trust)
+    run = calibration(model, Data(normals, patient=patient, image=image), settings=settings, trusted=trust)
     for note in run.notes:
         echo(note)
     if show_command:

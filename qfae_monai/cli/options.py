@@ -11,6 +11,7 @@ TRUST = typer.Option(
 )
 PRESET = typer.Option("tiny", help="Sizes of the networks: paper, small, tiny.")
 PATIENT = typer.Option(None, help="Regular expression that tells the patient from a file's name or path.")
+IMAGE = typer.Option(None, help="Scans to take where several kinds lie together, by a pattern such as '*FLAIR*'.")
 SHOW_COMMAND = typer.Option(
     False, "--show-command", help="Print the `python -m monai.bundle run` lines that do the same, and stop."
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import PATIENT, SET, SHOW_COMMAND
+from qfae_monai.cli.options import IMAGE, PATIENT, SET, SHOW_COMMAND
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.screen import echo
 
@@ -35,6 +35,7 @@ def pretrain(
     output: Path = typer.Option(..., "-o", "--output", help="Folder of the weights, their card and report."),
     size: Size = typer.Option(Size.tiny, help="tiny: minutes on two cores; small: hours on a GPU; base: days."),
     patient: str | None = PATIENT,
+    image: str | None = IMAGE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
 ) -> None:
@@ -45,7 +46,7 @@ def pretrain(
 
     settings = parse_settings(set_ or [])
     run_id, bundle, notes = pretraining(
-        method.value, Data(scans, patient=patient), output, size=size.value, settings=settings
+        method.value, Data(scans, patient=patient, image=image), output, size=size.value, settings=settings
     )
     for note in notes:
         echo(note)

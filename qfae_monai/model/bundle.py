@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ class Bundle:
         Raises:
             ValueError, OSError: what was wrong with a setting, a weights file or a scan.
         """
-        with plain_errors(), warnings.catch_warnings():
+        with plain_errors(), warnings.catch_warnings(), _level(logging.WARNING if quiet else logging.INFO):
             warnings.filterwarnings("ignore", message="parsing config_file")  # whose code it is was checked
             run(
                 run_id=run_id,
@@ -92,6 +94,20 @@ class Bundle:
         settings = {"bundle_root": str(OWN), **self.settings}
         words = [f"--{key} {shlex.quote(_text(value))}" for key, value in settings.items() if value is not None]
         return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {shlex.quote(named)}", *words])
+
+
+@contextmanager
+def _level(level: int) -> Iterator[None]:
+    """MONAI's own messages on a run, which have a handler of their own."""
+    loggers = [logging.getLogger(f"monai.bundle.{name}") for name in ("scripts", "workflows", "config_parser")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.setLevel(was)
 
 
 def configuration_file(name: str | Path) -> Path:

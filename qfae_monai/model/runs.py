@@ -31,16 +31,18 @@ class Data:
         abnormal: folder of abnormal scans; None where the data say themselves which are.
         masks: folder of masks.
         patient: regular expression that tells the patient from a name.
+        image: shell pattern of the scans to take where several kinds lie together, such as `*FLAIR*`.
     """
 
     path: Path
     abnormal: Path | None = None
     masks: Path | None = None
     patient: str | None = None
+    image: str | None = None
 
     def look(self) -> Found:
         """What there is; raises as `qfae_monai.model.scans.look`."""
-        return look(self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient)
+        return look(self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ def train(
     abnormal: str | os.PathLike | None = None,
     masks: str | os.PathLike | None = None,
     patient: str | None = None,
+    image: str | None = None,
     plan: str | os.PathLike | None = None,
     weights: Sequence[str | os.PathLike] = (),
     say: Say = lambda _: None,
@@ -189,6 +190,7 @@ def train(
         output: folder of the model.
         abnormal, masks: folders of abnormal scans and of lesion masks, to test with.
         patient: regular expression that tells the patient from a name.
+        image: shell pattern of the scans to take where several kinds lie together.
         plan: file to follow instead of a new plan.
         weights: folders of pretrained weights.
         say: called with sentences on what is found and planned.
@@ -200,7 +202,7 @@ def train(
     Raises:
         FileNotFoundError, ValueError: as `Training`.
     """
-    data = Data(*(None if path is None else Path(path) for path in (scans, abnormal, masks)), patient)  # type: ignore[arg-type]
+    data = Data(*(None if path is None else Path(path) for path in (scans, abnormal, masks)), patient, image)  # type: ignore[arg-type]
     wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
     return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
 
