@@ -71,13 +71,14 @@ def prepare(
     """
     if format not in recipe.formats:
         raise ValueError(f"expected a format of {recipe.name}, {', '.join(recipe.formats)}, got {format!r}.")
+    names = Pseudonyms(key)
     settings = {
         "recipe": recipe.name,
-        "parameters": recipe.parameters(),
+        "parameters": recipe.parameters(names),
         "seed": seed,
         "format": format,
         "refuse_burned_in": refuse_burned_in,
-        "key": Pseudonyms(key).fingerprint,
+        "key": names.fingerprint,
         "software": SOFTWARE,
     }
     worker = Worker(recipe, output, format, key, refuse_burned_in)
@@ -96,7 +97,6 @@ def prepare(
     write_whole(output / "refused.csv", table_text([_refused_row(r) for r in refused], REFUSED_COLUMNS))
     write_whole(output / "dataset.json", datalist_text(rows, recipe.title, f"seed {seed}, {format}, {SOFTWARE}"))
     write_whole(output / "qc.html", qc_page(output, rows, records, settings))
-    names = Pseudonyms(key)
     return Outcome(
         counts={
             (split, label): count
