@@ -12,7 +12,7 @@ from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_
 from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.qc_page import qc_page
-from qfae_monai.data.prepare.records import begin, remove_strays
+from qfae_monai.data.prepare.records import begin, remove_strays, remove_unfinished
 from qfae_monai.data.prepare.source import SPLITS, Recipe, Source
 from qfae_monai.data.prepare.tasks import run_tasks
 from qfae_monai.data.prepare.worker import SOFTWARE, Surveyor, Worker
@@ -86,7 +86,11 @@ def prepare(
         found = recipe.find(folder)
         begin(output, settings)
         planned = _plan(recipe, found, seed)
-        results = list(run_tasks(worker, planned, description=recipe.name))
+        try:
+            results = list(run_tasks(worker, planned, description=recipe.name))
+        except BaseException:  # workers are gone, maybe in the midst of a file
+            remove_unfinished(output)
+            raise
     records = sorted((record for record, _ in results), key=lambda r: (r["patient"], r["series"]))
     reasons = {(record["patient"], record["series"]): reason for record, reason in results if reason}
     rows = sorted((row for record in records for row in record["rows"]), key=lambda row: str(row["output"]))
