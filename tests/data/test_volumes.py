@@ -32,7 +32,22 @@ REFUSED: list[list[Any]] = [
     [{"training": ["a.nii.gz", "a.nii.gz"]}, ValueError, r"listed again: .*a.nii.gz"],
     [{"training": ["a.nii.gz", "gone.nii.gz"]}, FileNotFoundError, r"1 of 2 missing: .*gone.nii.gz"],
     [{"training": [{"image": "a.nii.gz", "label": "gone.nii.gz"}]}, FileNotFoundError, r"gone.nii.gz"],
-    [["a.nii.gz"], ValueError, "expected a JSON object .* got a list"],
+    [
+        {"training": [{"image": "a.nii.gz", "image_label": "$open('x')"}]},
+        ValueError,
+        "entry 1: image_label: expected a whole",
+    ],
+    [
+        {"training": [{"image": "a.nii.gz", "image_label": 2}]},
+        ValueError,
+        "image_label: expected a whole number from 0 to 1",
+    ],
+    [
+        {"training": [{"image": "a.nii.gz", "patient": ["x"]}]},
+        ValueError,
+        "entry 1: patient: expected a name or a whole",
+    ],
+    [["a.nii.gz"], ValueError, "expected a data list in JSON, got a list"],
 ]
 OVERLAPS = [
     [{"training": ["a.nii.gz"], "test": ["b.nii"]}, None],

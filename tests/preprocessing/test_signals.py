@@ -88,9 +88,9 @@ def test_no_worker_goes_on_and_a_rerun_resumes(
     arguments = [sys.executable, "-c", COMMAND, str(cohort), str(output), str(cohort.parent / "test.key")]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, **quiet) as process:
-        until(lambda: sum(path.stat().st_size > 0 for path in partials(output)) == 2 or process.poll() is not None, 120)
-        workers = [int(path.read_text()) for path in partials(output)]
         try:
+            until(lambda: sum(path.stat().st_size > 0 for path in partials(output)) == 2, 240)
+            workers = [int(path.read_text()) for path in partials(output)]
             assert len({*workers, process.pid}) == 3
             send(process.pid, number)
             assert process.wait(60) == code
