@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 ROOT = Path(__file__).parents[2]
 COMMAND = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 
 from preprocessing import command
@@ -38,6 +38,7 @@ def write_slowly(path, content):
         partial.write_text(str(os.getpid()))
         time.sleep(120)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
 folder, output, key = map(Path, sys.argv[1:])
 png = command.FormatName.png8
 command.run_recipe(Slow(normal=True), folder, output, seed=42, format=png, workers=2, dask=None, key=key)
