@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
 from qfae_monai.file_names import check_file_name
+from qfae_monai.files.reading import parse_object, read_bytes
 
 __all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
@@ -64,7 +64,7 @@ def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
         ValueError: when a file's name can name no results.
     """
     folder = Path(folder)
-    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern))
+    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern) if path.is_file())
     if not found:
         raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
     cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]
@@ -102,15 +102,12 @@ def _filled_sections(path: str | PathLike) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a data list in JSON, got no such file.")
+    what = "a data list in JSON"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected a data list in JSON, got a file that is not ({error}).") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object with lists of volumes, got a {type(content).__name__}.")
-    return content
+        text = read_bytes(path, what).decode("utf-8")  # as MONAI will take it
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected {what}, got a file that is not ({error}).") from None
+    return parse_object(text, path, what=what)
 
 
 def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str, Any]]:
