@@ -76,7 +76,7 @@ def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
         ValueError: when a file's name can name no results.
     """
     folder = Path(folder)
-    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern))
+    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern) if path.is_file())
     if not found:
         raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
     cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]

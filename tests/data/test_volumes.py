@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,23 @@ def test_a_file_whose_name_can_name_no_results_is_refused(folder: Path) -> None:
         input_datalist(folder)
     with pytest.raises(ValueError, match=r"entry 1, case: expected a name without"):
         volume_datalist(written(folder, {"training": ["p2/a\nb.nii"]}), "training")
+
+
+def test_a_folder_or_pipe_is_no_volume_whatever_it_is_called(folder: Path) -> None:
+    (folder / "folder.nii.gz").mkdir()
+    os.mkfifo(folder / "pipe.nii")
+    assert not {"folder", "pipe"} & {entry["case"] for entry in input_datalist(folder)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"training": ' + 100_000 * "[" + 100_000 * "]" + "}", "at most 32 levels"),
+        ('{"training": [{"image": "a.nii.gz", "image_label": NaN}]}', "NaN where a finite number belongs"),
+        ('{"training": [{"image": "a.nii.gz", "image": "b.nii"}]}', "the key 'image' twice"),
+    ],
+)
+def test_a_list_is_strict_json(folder: Path, text: str, message: str) -> None:
+    (folder / "list.json").write_text(text)
+    with pytest.raises(ValueError, match=f"list.json: expected a data list in JSON.*{message}"):
+        volume_datalist(folder / "list.json", "training")

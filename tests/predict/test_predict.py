@@ -307,3 +307,12 @@ def test_a_study_that_asks_for_more_memory_than_there_is_fails_alone(
     ended = run(inputs, tmp_path / "out", "--series", "large.nii.gz")
     assert ended.exit_code != 0
     assert "expected at most the 0.3 GB" in " ".join(ended.output.split())
+
+
+def test_what_its_header_refuses_is_not_hashed(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(inputs / "a.nii.gz", tmp_path / "in" / "a.nii.gz")
+    with (tmp_path / "in" / "endless.nii").open("wb") as stream:
+        stream.truncate(1 << 42)  # of which nothing is on the disk; its hash takes an hour
+    result = run(tmp_path / "in", tmp_path / "out")
+    assert "1 done, 0 kept, 1 failed" in result.output
