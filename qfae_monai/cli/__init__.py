@@ -14,6 +14,7 @@ from qfae_monai.cli.demo import demo
 from qfae_monai.cli.export import export
 from qfae_monai.cli.inspect import inspect
 from qfae_monai.cli.predict import predict
+from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
 from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.tune import tune
 from qfae_monai.cli.view import view
@@ -30,6 +31,7 @@ app.command()(demo)
 app.command()(export)
 app.command()(inspect)
 app.command()(predict)
+app.command(context_settings=ALL_TO_THE_RECIPE, add_help_option=False)(prepare)
 app.command()(tune)
 app.command()(view)
 
