@@ -11,10 +11,12 @@ from qfae_monai.files.configurations import check_trusted
 from qfae_monai.installed import bundle_folder
 from qfae_monai.screen import echo
 
+BUNDLE = bundle_folder()
+
 
 def demo(
     output: Path = typer.Option(Path("demo"), help="Folder for data, checkpoint, maps, montage and summary."),
-    bundle: Path = typer.Option(bundle_folder(), help="The bundle's folder.", show_default="the installation's"),
+    bundle: Path = typer.Option(BUNDLE, help="The bundle's folder.", show_default="the installation's"),
     seed: int = typer.Option(0, min=0, help="Of the phantoms and of the training."),
     epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
     volumes: int = typer.Option(160, min=2, help="Normal volumes to train on."),
