@@ -22,8 +22,8 @@ class BatchOutput:
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        output: Any = engine.state.output
-        engine.state.output = output if isinstance(output, list) else [output]
+        state: Any = engine.state
+        state.output = state.output if isinstance(state.output, list) else [state.output]
 
 
 def loss_of(output: Any) -> Tensor:

@@ -73,9 +73,10 @@ def test_load_fills_every_tensor_or_refuses(trained: Path, tmp_path: Path) -> No
         parser = ConfigParser()
         parser.read_config(config("inference", "presets/tiny"))
         parser.update(changes)
-        return parser.get_parsed_content("network_def")
+        made: torch.nn.Module = parser.get_parsed_content("network_def")
+        return made
 
-    def loaded(into: torch.nn.Module) -> torch.nn.Module:
+    def loaded(into: torch.nn.Module) -> Any:
         return load("bundle", bundle_dir=tmp_path, model=into, device="cpu")
 
     expected = network()

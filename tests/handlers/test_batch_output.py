@@ -15,8 +15,8 @@ def test_trackers_find_a_number() -> None:
     network = torch.nn.Linear(2, 2)
     trainer = SupervisedTrainer(
         device=torch.device("cpu"), max_epochs=1, network=network, loss_function=torch.nn.MSELoss(), decollate=False,
-        train_data_loader=[{"image": torch.ones(3, 2), "label": torch.ones(3, 2)}] * 2,  # type: ignore[arg-type]
-        optimizer=torch.optim.SGD(network.parameters(), lr=0.1), train_handlers=[BatchOutput()],  # type: ignore[arg-type]
+        train_data_loader=[{"image": torch.ones(3, 2), "label": torch.ones(3, 2)}] * 2,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1), train_handlers=[BatchOutput()],
     )  # fmt: skip
     found: list[float] = []
     read = from_engine(["loss"], first=True)

@@ -21,7 +21,7 @@ def steps(schedule: LRScheduler, count: int) -> list[float]:
         state = SimpleNamespace(epoch_length=2, iteration=iteration)
         engine: Any = SimpleNamespace(state=state, accumulation_steps=1)
         handler(engine)
-        rates.append(schedule.get_last_lr()[0])
+        rates.append(float(schedule.get_last_lr()[0]))
     return rates
 
 
