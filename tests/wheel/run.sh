@@ -23,6 +23,6 @@ qfae="$work/env/bin/qfae"
 "$qfae" --help > help.txt
 "$qfae" prepare
 "$qfae" demo --epochs 1 --volumes 8 --output demo
-"$qfae" prepare volumes demo/data/image prepared --image 'train-*' --normal --workers 2
+"$qfae" prepare volumes demo/data/image prepared --image 'test-00*' --normal --workers 2
 test -s demo/evaluation/report.html && test -s prepared/qc.html
 echo "the wheel works outside of its checkout"
