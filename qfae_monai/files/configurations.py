@@ -15,9 +15,10 @@ import yaml
 
 from qfae_monai.files.printable import shown
 from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
+from qfae_monai.installed import bundle_folder
 
-OWN = Path(__file__).resolve().parents[2] / "bundles" / "qfae"
-"""The bundle that lies beside this package in its repository."""
+OWN = bundle_folder()
+"""The bundle of this installation."""
 
 SUFFIXES = (".json", ".yaml", ".yml")
 MARKS = ("$", "@", "%")
