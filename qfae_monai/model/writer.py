@@ -27,20 +27,20 @@ from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.card import write_card
 from qfae_monai.model.folder import INFERENCE, MANIFEST, NETWORK, PERCEPTUAL, TRAINING, FrozenNetwork, ModelFolder, seal, seal_again
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
+from qfae_monai.model.trust import PERCEPTUAL_FILE, PLACES
+from qfae_monai.pretraining import read_card
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
-from qfae_monai.weights.checksums import sha256_of
+from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
+from qfae_monai.weights.checksums import SUMS_FILE, sha256_of
 
 LITERAL = ("model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "precision")
 """Keys of which the model folder holds the values themselves."""
 PRESET = ("preset", "changes", "networks", "intensity")
 """Keys that those values make needless."""
 OF_TRAINING = ("batch_size", "max_epochs", "learning_rate", "num_workers")
-PLACES = (
-    "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
-    "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "own_encoder",
-    "own_perceptual", "include_weights",
-)  # fmt: skip
-"""Keys that say where something lies on the machine that trained: none of them is handed on."""
+APART = ("backend", "timeout_s", "own_encoder", "own_perceptual")
+"""Keys of overlays that say where a training ran, and mean nothing where its model is used."""
+SUMS = f"models/{SUMS_FILE}"
 MOST_BYTES = 100e6
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
@@ -118,7 +118,8 @@ def write_model(
     """
     save_checkpoint(folder / NETWORK, {name: value.detach().cpu() for name, value in network.state_dict().items()})
     numbers = resolved_model(config)
-    frozen = [*_encoders(numbers), *_perceptual(folder, config, numbers, perceptual, include_weights)]
+    built = config.get_parsed_content("model")  # with the files that one's own networks came from
+    frozen = [*_encoders(built), *_perceptual(folder, config, built, perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
     images = "bits" in config
     _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
@@ -170,7 +171,7 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
     literals = _literals(config, (*LITERAL, *OF_TRAINING))
     return {key: value for key, value in (content | literals | places | _perceptual_file(included)).items()
-            if key not in ("own_encoder", "own_perceptual")}  # fmt: skip
+            if key not in APART}  # fmt: skip
 
 
 def update_model(folder: str | os.PathLike) -> None:
@@ -185,7 +186,7 @@ def _literals(config: ConfigParser, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _perceptual_file(included: bool) -> dict[str, Any]:
-    return {"perceptual_file": f"$@bundle_root + '/{PERCEPTUAL}'" if included else None}
+    return {"perceptual_file": PERCEPTUAL_FILE if included else None}
 
 
 def _package_training() -> dict[str, Any]:
@@ -237,9 +238,12 @@ def _perceptual(
     allowed = size < MOST_BYTES and not any(word in licence for word in NOT_TO_HAND_ON)
     if include_weights or (include_weights is None and allowed):
         save_checkpoint(folder / PERCEPTUAL, {name: value.cpu() for name, value in trunk.state_dict().items()})
-        return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, sha256_of(folder / PERCEPTUAL), licence)]
-    (folder / PERCEPTUAL).unlink(missing_ok=True)
-    weights = config.get_parsed_content("weights_dir")
+        found = sha256_of(folder / PERCEPTUAL)
+        write_whole(folder / SUMS, f"{found}  {Path(PERCEPTUAL).name}\n")  # for MONAI's tools, which know no manifest
+        return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, found, licence)]
+    for old in (PERCEPTUAL, SUMS):
+        (folder / old).unlink(missing_ok=True)
+    weights = network.get("weights", config.get_parsed_content("weights_dir"))
     known = None if "seed" in network else sha256_of(find_weights(network["name"], weights))
     return [FrozenNetwork("perceptual", network["name"], None, known, licence)]
 
@@ -247,7 +251,8 @@ def _perceptual(
 def _licence(network: Mapping[str, Any]) -> str:
     if "seed" in network:
         return "none: random values of a fixed seed"
-    return find_entry(network["name"]).licence
+    card = read_card(network["weights"]) if "weights" in network else None
+    return find_entry(network["name"]).licence if card is None else str(card.get("licence", UNKNOWN_LICENCE))
 
 
 def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None:

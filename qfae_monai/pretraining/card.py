@@ -103,33 +103,6 @@ def origin(name: str, initial_weights: str | os.PathLike | None) -> dict[str, An
     return {"file": path.name, "sha256": sha256_of(path), "licence": licence}
 
 
-def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> VisionTransformer:
-    """The network that a weights file with a card holds.
-
-    Args:
-        path: as a pretraining wrote it.
-        image_size: side of the square input in pixels, None for the one it was trained at.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has no card, or the card is another network's.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} not found: expected weights that pretraining_mae or pretraining_dino wrote")
-    card = read_card(path)
-    if card is None:
-        raise ValueError(
-            f"{path}: expected weights with a card, as a pretraining writes them; use create_vit for others"
-        )
-    arguments = card["create_vit"] if image_size is None else {**card["create_vit"], "image_size": image_size}
-    return create_vit(**arguments, weights=path)
-
-
-def file_identity(path: str | os.PathLike) -> str:
-    """Name and first digits of the SHA-256 of a weights file, by which a calibration knows what it was made with."""
-    return f"{Path(path).name}, {sha256_of(Path(path))[:16]}"
-
-
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:
     """The card inside a weights file; None where there is none.
 
