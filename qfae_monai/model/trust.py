@@ -18,7 +18,12 @@ PLACES = (
     "own_encoder", "own_perceptual", "device", "rank", "join",
 )  # fmt: skip
 """Keys that say where and on what something ran: none of them is handed on, nor taken from others."""
-PERCEPTUAL_FILE = "$@bundle_root + '/models/perceptual.safetensors'"
+WRITTEN = {
+    "model_dir": "@bundle_root",
+    "encoder_weights": "checkpoint",
+    "perceptual_file": "$@bundle_root + '/models/perceptual.safetensors'",
+}
+"""Places of a model folder, as its configurations name them."""
 
 
 def check_model_trusted(folder: Path, *, trusted: bool) -> None:
@@ -64,7 +69,7 @@ def _is_own(key: str, value: object) -> bool:
 @lru_cache(maxsize=1)
 def _own_words() -> tuple[frozenset[tuple[str, object]], frozenset[tuple[bool, object]]]:
     """Place and value of all words in the package's configurations; targets and arguments of the transforms there."""
-    places: set[tuple[str, object]] = {("perceptual_file", PERCEPTUAL_FILE), ("encoder_weights", "checkpoint")}
+    places: set[tuple[str, object]] = set(WRITTEN.items())
     transforms = set()
     for file in sorted((OWN / "configs").rglob("*.yaml")):
         for key, value in words_in(read_configuration(file)):

@@ -27,7 +27,7 @@ from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.card import write_card
 from qfae_monai.model.folder import INFERENCE, MANIFEST, NETWORK, PERCEPTUAL, TRAINING, FrozenNetwork, ModelFolder, seal, seal_again
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
-from qfae_monai.model.trust import PERCEPTUAL_FILE, PLACES
+from qfae_monai.model.trust import PLACES, WRITTEN
 from qfae_monai.pretraining import read_card
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
@@ -165,7 +165,7 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
-    places |= {"model_dir": "@bundle_root", "encoder_weights": "checkpoint"}
+    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights")}
     places |= {key: value for key, value in own.items() if isinstance(value, str) and value.startswith("%")}
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
@@ -186,7 +186,7 @@ def _literals(config: ConfigParser, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _perceptual_file(included: bool) -> dict[str, Any]:
-    return {"perceptual_file": PERCEPTUAL_FILE if included else None}
+    return {"perceptual_file": WRITTEN["perceptual_file"] if included else None}
 
 
 def _package_training() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from qfae_monai.bundle_errors import plain_errors
+from qfae_monai.files import LOCK
 from qfae_monai.handlers.training_record import read_training
 from tests.bundles.conftest import TINY, run_bundle
 
@@ -55,7 +56,7 @@ def test_a_run_that_becomes_nan_names_step_and_checkpoint(cohort: Path, tmp_path
     with pytest.raises(ValueError, match=r"iteration 13 \(epoch 2\).*resume_checkpoint_epoch=1\.pt"), plain_errors():
         run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=3, val_interval=1,
                    **{"optimizer::_target_": f"{__name__}.Exploding"})  # fmt: skip
-    assert {path.name for path in tmp_path.iterdir()} == {"training"}  # no model, nor half of one
+    assert {path.name for path in tmp_path.iterdir()} == {"training", LOCK}  # no model, nor half of one
     assert [path.name for path in (tmp_path / "training").glob("resume*")] == ["resume_checkpoint_epoch=1.pt"]
 
 

@@ -14,9 +14,9 @@ from tests.bundles.conftest import run_bundle
 from tests.files.test_lock import another
 
 RUNS = {
-    "evaluating": ("train", "presets/tiny", "evaluate"),
-    "calibrating": ("train", "presets/tiny", "evaluate", "calibrate"),
-    "run": ("inference", "presets/tiny"),
+    "evaluating": ("train", "evaluate"),
+    "calibrating": ("train", "evaluate", "calibrate"),
+    "run": ("inference",),
 }
 
 
