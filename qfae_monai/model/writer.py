@@ -25,7 +25,17 @@ from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
 from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.card import write_card
-from qfae_monai.model.folder import INFERENCE, MANIFEST, NETWORK, PERCEPTUAL, TRAINING, FrozenNetwork, ModelFolder, seal, seal_again
+from qfae_monai.model.folder import (
+    INFERENCE,
+    MANIFEST,
+    NETWORK,
+    PERCEPTUAL,
+    TRAINING,
+    FrozenNetwork,
+    ModelFolder,
+    seal,
+    seal_again,
+)
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
 from qfae_monai.model.trust import PLACES, WRITTEN
 from qfae_monai.pretraining import read_card
@@ -125,7 +135,7 @@ def write_model(
     _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
                 "Anomaly maps by this model; written by its training, and complete in itself.")  # fmt: skip
     _write_yaml(folder / TRAINING, training_configuration(config, included=included),
-                "How this model was trained, without places; evaluate.yaml and calibrate.yaml of the package go on top.")  # fmt: skip
+                "How this model was trained, without places; evaluate.yaml and calibrate.yaml go on top.")  # fmt: skip
     _copy_bundle_files(folder, numbers["image_size"], numbers["out_channels"])
     record()
     for old in ("calibration.json", "evaluation/evaluation.json", "models/detector.onnx"):
@@ -175,7 +185,7 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
 
 
 def update_model(folder: str | os.PathLike) -> None:
-    """Take what a run added to a model folder, such as thresholds, into its card and manifest; others are left alone."""
+    """Take what a run added to a model folder into its card and manifest; other folders are left alone."""
     if is_writer() and (Path(folder) / MANIFEST).is_file():
         write_card(Path(folder))
         seal_again(Path(folder))

@@ -16,7 +16,7 @@ from qfae_monai.files import parse_object, read_object
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.handlers.versions import package_versions
 from qfae_monai.pretraining.survey import Survey
-from qfae_monai.weights import create_vit, find_entry, find_weights
+from qfae_monai.weights import find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checkpoints import read_metadata
 from qfae_monai.weights.checksums import sha256_of

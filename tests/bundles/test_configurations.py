@@ -14,7 +14,9 @@ PLAIN = bool | int | float | str | None
 
 
 def top_level(path: Path) -> dict:
-    return {key.lstrip("+"): value for key, value in yaml.safe_load(path.read_text()).items() if not key.startswith("_")}
+    return {
+        key.lstrip("+"): value for key, value in yaml.safe_load(path.read_text()).items() if not key.startswith("_")
+    }
 
 
 def is_for_users(key: str, value: object) -> bool:

@@ -44,7 +44,9 @@ def test_resumed_run_repeats_uninterrupted_one(num_workers: int, cohort: Path, t
                                 "num_workers": num_workers}  # fmt: skip
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     run_bundle(*PHANTOMS, **settings, model_dir=straight, **RESUMABLE)
-    (first_epoch,) = (straight / "training").glob("resume*epoch=1.pt")  # the second epoch of "straight" has its workers of the first
+    (first_epoch,) = (straight / "training").glob(
+        "resume*epoch=1.pt"
+    )  # the second epoch of "straight" has its workers of the first
     run_bundle(*PHANTOMS, **settings, model_dir=resumed, resume=first_epoch)
     assert same(weights(straight), weights(resumed))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.bundles.conftest import TINY, run_bundle, same, weights
+from tests.bundles.conftest import TINY, run_bundle, weights
 from tests.bundles.torchrun import finish, start
 
 TRAIN = (*TINY, "distributed")
@@ -24,7 +24,8 @@ DYING = {"_target_": "tests.bundles.dying_rank.DyingRank", "rank": "@rank", "die
 
 
 def training(cohort: Path, folder: Path, **settings: Any) -> dict[str, Any]:
-    return {"run_id": "training", "dataset_dir": cohort, "model_dir": folder, "max_epochs": 2, "val_interval": 1, "checkpoint_handlers::1::n_saved": 2, **settings}  # fmt: skip
+    return {"run_id": "training", "dataset_dir": cohort, "model_dir": folder, "max_epochs": 2,
+            "val_interval": 1, "checkpoint_handlers::1::n_saved": 2, **settings}  # fmt: skip
 
 
 def assert_same_weights(folder: Path, other: Path, atol: float = 0.0) -> None:

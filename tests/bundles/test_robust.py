@@ -10,8 +10,13 @@ import torch
 from monai.bundle import ConfigParser
 
 from tests.bundles.conftest import RESUMABLE, TINY, config, run_bundle, same, weights
-OPTIONS = {"corruption_std": 0.2, "changes::foreground_weight": 4.0, "changes::query_dropout": 0.2,
-           "changes::token_dropout": 0.5}
+
+OPTIONS = {
+    "corruption_std": 0.2,
+    "changes::foreground_weight": 4.0,
+    "changes::query_dropout": 0.2,
+    "changes::token_dropout": 0.5,
+}
 
 
 def parsed(*overlays: str, **settings: Any) -> ConfigParser:

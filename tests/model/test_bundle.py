@@ -42,7 +42,7 @@ def test_a_missing_configuration_is_named_with_those_that_are_there(tmp_path: Pa
 
 
 def test_what_is_wrong_is_said_and_not_where_monai_met_it() -> None:
-    with pytest.raises(ValueError, match="^changes: expected names of"):
+    with pytest.raises(ValueError, match=r"^changes: expected names of"):
         Bundle(["train"], {"preset": "tiny", "changes::dimm": 64}).part("network_def")
 
 

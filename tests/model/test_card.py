@@ -16,7 +16,8 @@ TRAINING = {
     "version": 1, "checkpoint": {"file": "model.pt", "sha256": "0" * 64}, "precision": "auto", "format": "float32",
     "device": "CPU", "threads": 3, "processes": 1, "seed": 5, "epochs": 2, "iterations": 6, "training_images": 72,
     "seconds": 1.0, "warnings": ["The maps are constant"], "versions": {"torch": "2"},
-    "held_out": {"images": 3, "distance": 0.1, "mean_image_distance": 0.2, "map_spread": 0.5, "map_spread_over_images": 0.4},
+    "held_out": {"images": 3, "distance": 0.1, "mean_image_distance": 0.2, "map_spread": 0.5,
+                 "map_spread_over_images": 0.4},
 }  # fmt: skip
 
 
@@ -39,7 +40,9 @@ def test_thresholds_and_figures_become_part_of_the_card_and_of_the_model(copied:
     Calibration(scores, scores, scores, np.ones(20, int), 20, fingerprint(copied / "models" / "model.pt"),
                 ModelFolder.open(copied).content["signature"]).save(copied / "calibration.json")  # fmt: skip
     (copied / "evaluation").mkdir()
-    figures = {"metrics": {"volume": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}, "slice": {"auroc": {"value": None}}}}
+    figures = {
+        "metrics": {"volume": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}, "slice": {"auroc": {"value": None}}}
+    }
     (copied / "evaluation" / "evaluation.json").write_text(json.dumps(figures))
     update_model(copied)
     card = (copied / "docs" / "README.md").read_text()

@@ -20,14 +20,20 @@ def change(path: Path, **content: Any) -> None:
 
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for path, found in ((tmp_path / "none", "nothing"), (tmp_path, "a folder without it"), (tmp_path / "file", "a file")):
+    for path, found in (
+        (tmp_path / "none", "nothing"),
+        (tmp_path, "a folder without it"),
+        (tmp_path / "file", "a file"),
+    ):
         with pytest.raises(FileNotFoundError, match=f"expected a model folder .* got {found}$"):
             ModelFolder.open(path)
 
 
 def test_a_newer_model_says_which_version_wrote_it(copied: Path) -> None:
     change(copied, version=2, package="9.9.9")
-    with pytest.raises(ValueError, match=r"expected a model of version 1 or older, got 2: written by qfae-monai 9\.9\.9"):
+    with pytest.raises(
+        ValueError, match=r"expected a model of version 1 or older, got 2: written by qfae-monai 9\.9\.9"
+    ):
         ModelFolder.open(copied)
 
 
@@ -74,7 +80,8 @@ def test_a_link_in_place_of_a_file_is_refused(copied: Path, phantom_model: Path)
 
 @pytest.mark.parametrize(("old", "new", "name"), [
     ("upper: 99.5", "upper: 99.4", "prepare::transforms::2::upper: 99.5 then, 99.4 now"),
-    ("divisor: 0.226", "divisor: 0.227", "normalize::divisor"), ("min_foreground: 0.01", "min_foreground: 0.02", "min_foreground"),
+    ("divisor: 0.226", "divisor: 0.227", "normalize::divisor"),
+    ("min_foreground: 0.01", "min_foreground: 0.02", "min_foreground"),
     ("slice_range: [3, 20]", "slice_range: [3, 21]", "slice_range"), ("metric: l2", "metric: l1", "model::metric"),
     ("precision: float32", "precision: bfloat16", "precision"),
 ])  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_damaged_file_is_refused(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="damaged"):
         unpacked(tmp_path / "m.zip")
     (tmp_path / "cut.zip").write_bytes(packed.read_bytes()[:-100])
-    with pytest.raises(FileNotFoundError, match="expected a model folder .* got a file"):
+    with pytest.raises(FileNotFoundError, match=r"expected a model folder .* got a file"):
         ModelFolder.open(unpacked(tmp_path / "cut.zip"))
 
 

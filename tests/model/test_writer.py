@@ -39,7 +39,9 @@ def test_inference_is_complete_in_itself(overlay: str, tmp_path: Path) -> None:
     folder = make_model(tmp_path / "model", overlay).path
     content = read_configuration(folder / "configs" / "inference.yaml")
     assert not {"preset", "changes", "networks", "intensity"} & content.keys()
-    references = {name for text in words(content) if text.startswith(("$", "@")) for name in re.findall(r"@(\w+)", text)}
+    references = {
+        name for text in words(content) if text.startswith(("$", "@")) for name in re.findall(r"@(\w+)", text)
+    }
     assert references <= content.keys()
     assert not [text for text in words(content) if text.startswith("%")]
     Bundle([folder / "configs" / "inference.yaml"], {"bundle_root": str(folder)}).part("detector_def")
@@ -51,7 +53,9 @@ def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path:
              "weights_dir", "resume", "slice_store", "encoder_weights")  # fmt: skip
     places = {name: str(tmp_path / name) for name in names}
     model = make_model(tmp_path / "model", *overlays, **places, device="cpu", format="float32")
-    for file in (path for path in model.path.rglob("*") if path.is_file() and path.suffix not in (".pt", ".safetensors")):
+    for file in (
+        path for path in model.path.rglob("*") if path.is_file() and path.suffix not in (".pt", ".safetensors")
+    ):
         assert str(tmp_path) not in file.read_text(), file
     training = read_configuration(model.path / "configs" / "training.yaml")
     own = Bundle(["train"]).config.get()
@@ -61,9 +65,9 @@ def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path:
 
 
 def test_an_overlays_own_network_and_distance_are_carried(tmp_path: Path) -> None:
+    encoder = {"name": "vit_tiny_patch16_224", "seed": 1, "patch_size": 8, "depth": 1, "embed_dim": 64, "num_heads": 4}
     plain = make_model(tmp_path / "plain", "experiments/plain-autoencoder",
-                       **{"changes::grid": 8, "changes::encoder": {"name": "vit_tiny_patch16_224", "seed": 1, "patch_size": 8,
-                                                                   "depth": 1, "embed_dim": 64, "num_heads": 4}})  # fmt: skip
+                       **{"changes::grid": 8, "changes::encoder": encoder})  # fmt: skip
     content = read_configuration(plain.path / "configs" / "inference.yaml")
     assert content["network_def"]["_target_"] == "qfae_monai.model.create_autoencoder"
     assert content["score_distance"]["_target_"] == "torch.nn.L1Loss"
@@ -105,9 +109,9 @@ def test_weights_that_may_not_be_handed_on_are_left_out_unless_asked_for(mae: di
 
 
 def test_ones_own_networks_become_part_of_the_model(tmp_path: Path) -> None:
-    trunk = create_frozen({k: v for k, v in MAE.items() if k != "name"} | {"name": "vit_tiny_patch16_224", "seed": 3},
-                          image_size=32)  # fmt: skip
-    card = model_card("mae", "vit_tiny_patch16_224", trunk, data=Survey(3, "abc", {}), initial_weights=None, settings={},
+    name = "vit_tiny_patch16_224"
+    trunk = create_frozen(MAE | {"name": name, "seed": 3}, image_size=32)
+    card = model_card("mae", name, trunk, data=Survey(3, "abc", {}), initial_weights=None, settings={},
                       epochs={"done": 1, "planned": 1}, last={})  # fmt: skip
     own = tmp_path / "own.safetensors"
     save_checkpoint(own, trunk.state_dict(), metadata={CARD_KEY: json.dumps(card)})
