@@ -69,6 +69,7 @@ def create_qfae(
         num_queries=grid**2,
         query_init_std=numbers["query_init_std"],
         query_dropout=numbers["query_dropout"],
+        dropout=numbers["qformer_dropout"],
     )
     decoder = _decoder(numbers, dim, checkpointing)
     return QFAE(

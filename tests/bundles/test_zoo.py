@@ -14,7 +14,7 @@ from qfae_monai import __version__
 from tests.bundles.conftest import BUNDLE, CONFIGS
 from tests.bundles.zoo_rules import large_file_problems, personal_paths
 
-FILES = ("LICENSE", "large_files.yml", "configs/metadata.json", "configs/inference.json", "configs/train.json",
+FILES = ("LICENSE", "large_files.yml", "configs/metadata.json", "configs/inference.yaml", "configs/train.yaml",
          "docs/README.md", "docs/data_license.txt")  # fmt: skip
 INFERENCE_KEYS = ("bundle_root", "device", "dataset_dir", "output_dir", "network_def", "inferer")
 TRAIN_KEYS = (
@@ -56,7 +56,7 @@ def test_metadata_names_what_is_needed() -> None:
 @pytest.mark.parametrize(("name", "keys"), [("inference", INFERENCE_KEYS), ("train", TRAIN_KEYS)])
 def test_configuration_has_the_zoos_keys(name: str, keys: tuple[str, ...]) -> None:
     config = ConfigParser()
-    config.read_config(str(CONFIGS / f"{name}.json"))
+    config.read_config(str(CONFIGS / f"{name}.yaml"))
     assert [key for key in keys if key not in config] == []
 
 

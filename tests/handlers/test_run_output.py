@@ -14,12 +14,9 @@ from tests.bundles.conftest import run_bundle
 from tests.files.test_lock import another
 
 RUNS = {
-    "evaluating": ("train", "presets/tiny", "evaluate"),
-    "calibrating": ("train", "presets/tiny", "evaluate", "calibrate"),
-    "run": ("inference", "presets/tiny"),
-    "training": ("train", "presets/tiny"),
-    "pretraining_mae": ("train", "pretrain", "pretrain_mae", "presets/pretrain_tiny"),
-    "pretraining_dino": ("train", "pretrain", "pretrain_dino", "presets/pretrain_tiny"),
+    "evaluating": ("train", "evaluate"),
+    "calibrating": ("train", "evaluate", "calibrate"),
+    "run": ("inference",),
 }
 TRAININGS = [run_id for run_id in RUNS if "training" in run_id]
 
