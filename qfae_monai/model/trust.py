@@ -64,3 +64,4 @@ def _places() -> Iterator[tuple[str, Any]]:
             if isinstance(value, str):
                 yield key.lstrip("+"), value
     yield "perceptual_file", "$@bundle_root + '/models/perceptual.safetensors'"
+    yield "start_from", "$@bundle_root + '/models/model.pt'"

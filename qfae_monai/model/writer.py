@@ -41,6 +41,8 @@ PLACES = (
     "own_perceptual", "include_weights",
 )  # fmt: skip
 """Keys that say where something lies on the machine that trained: none of them is handed on."""
+START = f"$@bundle_root + '/{NETWORK}'"
+"""Where training on begins: at the values of the model whose configuration it is."""
 MOST_BYTES = 100e6
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
@@ -164,7 +166,7 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
-    places |= {"model_dir": "@bundle_root", "encoder_weights": "checkpoint"}
+    places |= {"model_dir": "@bundle_root", "encoder_weights": "checkpoint", "start_from": START}
     places |= {key: value for key, value in own.items() if isinstance(value, str) and value.startswith("%")}
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
