@@ -12,7 +12,7 @@ from PIL import Image
 
 from qfae_monai.data.voxel_files import voxel_files
 
-__all__ = ["FileFeatures", "file_features"]
+__all__ = ["IMAGE_SUFFIXES", "FileFeatures", "file_features"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,23 @@ class Bundle:
         """Everything that changes pixels or scores, by name."""
         return signature(self.config)
 
-    def run(self, run_id: str) -> None:
+    def run(self, run_id: str, *, quiet: bool = False) -> None:
         """`python -m monai.bundle run RUN_ID` of these configurations, in this process.
+
+        Args:
+            run_id: key that is run, such as `training`.
+            quiet: show progress, warnings and errors alone.
 
         Raises:
             ValueError, OSError: what was wrong with a setting, a weights file or a scan.
         """
-        with plain_errors():
+        with plain_errors(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="parsing config_file")  # whose code it is was checked
             run(
                 run_id=run_id,
                 config_file=[str(file) for file in self.files],
                 meta_file=str(OWN / "configs" / "metadata.json"),
-                logging_file=str(OWN / "configs" / "logging.conf"),
+                logging_file=str(OWN / "configs" / ("quiet.conf" if quiet else "logging.conf")),
                 **{"bundle_root": path_text(OWN), **self.settings},
             )
 

@@ -18,16 +18,31 @@ from monai.bundle import ConfigParser
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import read_object, write_whole
 from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
 from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.card import write_card
-from qfae_monai.model.folder import INFERENCE, MANIFEST, NETWORK, PERCEPTUAL, TRAINING, FrozenNetwork, ModelFolder, seal, seal_again
+from qfae_monai.model.fingerprint import fingerprint_of_files
+from qfae_monai.model.folder import (
+    FIGURES,
+    FINGERPRINT,
+    INFERENCE,
+    MANIFEST,
+    NETWORK,
+    PERCEPTUAL,
+    TRAINING,
+    FrozenNetwork,
+    ModelFolder,
+    seal,
+    seal_again,
+)
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
+from qfae_monai.pretraining.card import read_card
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
+from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checksums import sha256_of
 
 LITERAL = ("model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "precision")
@@ -43,6 +58,9 @@ PLACES = (
 """Keys that say where something lies on the machine that trained: none of them is handed on."""
 START = f"$@bundle_root + '/{NETWORK}'"
 """Where training on begins: at the values of the model whose configuration it is."""
+KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
+"""Parts of `evaluation.json` that become part of a model."""
+ARRAY = ".npy"  # which says nothing of what it was made of
 MOST_BYTES = 100e6
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
@@ -95,8 +113,16 @@ class ModelWriter:
             return
         write_model(
             self.folder, self.config, self.network, self.perceptual, include_weights=self.include_weights,
-            record=lambda: self.record.write(engine),
+            record=lambda: self._record(engine),
         )  # fmt: skip
+
+    def _record(self, engine: Engine) -> None:
+        self.record.write(engine)
+        entries = self.config.get_parsed_content("train::dataset::data")
+        patients = {str(entry.get("patient", entry.get("case", entry["image"]))) for entry in entries}
+        images = [entry["image"] for entry in entries if not str(entry["image"]).endswith(ARRAY)]
+        if images:
+            fingerprint_of_files(images, patients=len(patients)).save(self.folder / FINGERPRINT)
 
 
 def write_model(
@@ -116,29 +142,23 @@ def write_model(
         network: that was trained.
         perceptual: the frozen network of the distance; None where the distance has none.
         include_weights: as in `ModelWriter`.
-        record: writes `training.json` beside the network's file; an imported checkpoint has none.
+        record: writes `training.json` and `fingerprint.json`; an imported checkpoint has neither.
     """
     save_checkpoint(folder / NETWORK, {name: value.detach().cpu() for name, value in network.state_dict().items()})
-    numbers = resolved_model(config)
-    frozen = [*_encoders(numbers), *_perceptual(folder, config, numbers, perceptual, include_weights)]
+    numbers = config.get_parsed_content("model")
+    frozen = [*_encoders(numbers), *_perceptual(folder, config, numbers["perceptual"], perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
     images = "bits" in config
     _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
                 "Anomaly maps by this model; written by its training, and complete in itself.")  # fmt: skip
     _write_yaml(folder / TRAINING, training_configuration(config, included=included),
-                "How this model was trained, without places; evaluate.yaml and calibrate.yaml of the package go on top.")  # fmt: skip
+                "How this model was trained, without places; overlays such as evaluate go on top.")  # fmt: skip
     _copy_bundle_files(folder, numbers["image_size"], numbers["out_channels"])
     record()
     for old in ("calibration.json", "evaluation/evaluation.json", "models/detector.onnx"):
         (folder / old).unlink(missing_ok=True)  # of an earlier network in this folder
     write_card(folder)
     return seal(folder, kind="image" if images else "volume", signature=signature(config), frozen=frozen)
-
-
-def resolved_model(config: ConfigParser) -> dict[str, Any]:
-    """All numbers of the model, without where its weights lay on the machine that trained."""
-    numbers: dict[str, Any] = resolved(config, "model")
-    return numbers
 
 
 def inference_configuration(config: ConfigParser, *, images: bool, included: bool) -> dict[str, Any]:
@@ -176,10 +196,23 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
 
 
 def update_model(folder: str | os.PathLike) -> None:
-    """Take what a run added to a model folder, such as thresholds, into its card and manifest; others are left alone."""
+    """Take what a run added to a model folder, such as thresholds, into its card and manifest; leave others alone."""
     if is_writer() and (Path(folder) / MANIFEST).is_file():
         write_card(Path(folder))
         seal_again(Path(folder))
+
+
+def keep_figures(folder: Path, run: Path) -> None:
+    """Make an evaluation's figures part of the model: numbers with their intervals, no case and no picture.
+
+    Args:
+        folder: of the model.
+        run: folder of the evaluation.
+    """
+    found = read_object(run / "evaluation.json", what="the figures of an evaluation")
+    kept = {key: found[key] for key in KEPT_FIGURES if key in found}
+    write_whole(folder / FIGURES, json.dumps(kept, indent=1) + "\n")
+    update_model(folder)
 
 
 def _literals(config: ConfigParser, keys: Iterable[str]) -> dict[str, Any]:
@@ -218,38 +251,43 @@ def _references(content: Any) -> set[str]:
     return set().union(*(_references(one) for one in below))
 
 
-def _encoders(numbers: Mapping[str, Any]) -> list[FrozenNetwork]:
+def _encoders(network: Mapping[str, Any]) -> list[FrozenNetwork]:
     """Their values are part of the network's own checkpoint."""
-    encoders = numbers["encoder"] if isinstance(numbers["encoder"], list) else [numbers["encoder"]]
-    return [FrozenNetwork("encoder", one["name"], NETWORK, None, _licence(one)) for one in encoders]
+    encoders = network["encoder"] if isinstance(network["encoder"], list) else [network["encoder"]]
+    return [FrozenNetwork("encoder", one["name"], NETWORK, None, _licence(one)[0]) for one in encoders]
 
 
 def _perceptual(
     folder: Path,
     config: ConfigParser,
-    numbers: Mapping[str, Any],
+    network: Mapping[str, Any],
     trunk: VisionTransformer | None,
     include_weights: bool | None,
 ) -> list[FrozenNetwork]:
     if trunk is None:
         return []
-    network = numbers["perceptual"]
-    licence = _licence(network)
-    size = sum(value.numel() * value.element_size() for value in trunk.state_dict().values())
-    allowed = size < MOST_BYTES and not any(word in licence for word in NOT_TO_HAND_ON)
-    if include_weights or (include_weights is None and allowed):
-        save_checkpoint(folder / PERCEPTUAL, {name: value.cpu() for name, value in trunk.state_dict().items()})
+    licence, allowed = _licence(network)
+    values = {name: value.detach().cpu() for name, value in trunk.state_dict().items()}
+    small = sum(value.numel() * value.element_size() for value in values.values()) < MOST_BYTES
+    if include_weights or (include_weights is None and allowed and small):
+        save_checkpoint(folder / PERCEPTUAL, values)
         return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, sha256_of(folder / PERCEPTUAL), licence)]
     (folder / PERCEPTUAL).unlink(missing_ok=True)
-    weights = config.get_parsed_content("weights_dir")
+    weights = network.get("weights") or config.get_parsed_content("weights_dir")
     known = None if "seed" in network else sha256_of(find_weights(network["name"], weights))
     return [FrozenNetwork("perceptual", network["name"], None, known, licence)]
 
 
-def _licence(network: Mapping[str, Any]) -> str:
+def _licence(network: Mapping[str, Any]) -> tuple[str, bool]:
+    """Licence of a frozen network's values, and whether they may become part of a folder unasked."""
     if "seed" in network:
-        return "none: random values of a fixed seed"
-    return find_entry(network["name"]).licence
+        return "none: random values of a fixed seed", True
+    card = None if network.get("weights") is None else read_card(network["weights"])
+    if card is not None:  # one's own, whose card says what they came from
+        licence = str(card.get("licence", UNKNOWN_LICENCE))
+        return licence, not any(word in licence for word in NOT_TO_HAND_ON)
+    licence = find_entry(network["name"]).licence
+    return licence, not any(word in licence for word in NOT_TO_HAND_ON)
 
 
 def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qfae_monai.pretraining.augment import RandGreyBatch
-    from qfae_monai.pretraining.card import file_identity, load_trunk, model_card, read_card
+    from qfae_monai.pretraining.card import load_trunk, model_card, own_networks, read_card
     from qfae_monai.pretraining.collapse import CollapseCheck, CollapseError
     from qfae_monai.pretraining.curves import Curves
     from qfae_monai.pretraining.export import TrunkExport
@@ -42,9 +42,9 @@ __all__ = [
     "TrunkExport",
     "ViewsPrepareBatch",
     "create_trunk",
-    "file_identity",
     "load_trunk",
     "model_card",
+    "own_networks",
     "read_card",
     "survey_data",
 ]
@@ -67,9 +67,9 @@ _HOME = {
     "TrunkExport": "export",
     "ViewsPrepareBatch": "views",
     "create_trunk": "trunk",
-    "file_identity": "card",
     "load_trunk": "card",
     "model_card": "card",
+    "own_networks": "card",
     "read_card": "card",
     "survey_data": "survey",
 }

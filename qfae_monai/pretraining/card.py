@@ -15,6 +15,7 @@ from qfae_monai import __version__, grey
 from qfae_monai.files import parse_object, read_object
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.handlers.versions import package_versions
+from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import create_vit, find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
@@ -114,6 +115,38 @@ def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> Vis
         FileNotFoundError: if there is no such file.
         ValueError: if it has no card, or the card is another network's.
     """
+    card = _card_of(path)
+    arguments = card["create_vit"] if image_size is None else {**card["create_vit"], "image_size": image_size}
+    return create_vit(**arguments, weights=path)
+
+
+def own_networks(encoder: str | os.PathLike, perceptual: str | os.PathLike) -> dict[str, Any]:
+    """Numbers of a model, by name, that put two networks of one's own into their roles at the paper's depths.
+
+    Args:
+        encoder, perceptual: weights files as a pretraining wrote them.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it has no card, or the card is another network's.
+    """
+    first, second = _own_network(encoder), _own_network(perceptual)
+    return {
+        "encoder": first,
+        "encoder_blocks": encoder_blocks(first["depth"]),
+        "perceptual": second,
+        "loss_blocks": loss_blocks(second["depth"]),
+        "score_blocks": score_blocks(second["depth"]),
+        "metric": "cosine",
+    }
+
+
+def _own_network(path: str | os.PathLike) -> dict[str, Any]:
+    network = _card_of(path)["create_vit"]
+    return {**{key: network[key] for key in ARCHITECTURE}, "weights": os.fspath(path)}
+
+
+def _card_of(path: str | os.PathLike) -> dict[str, Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} not found: expected weights that pretraining_mae or pretraining_dino wrote")
     card = read_card(path)
@@ -121,13 +154,7 @@ def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> Vis
         raise ValueError(
             f"{path}: expected weights with a card, as a pretraining writes them; use create_vit for others"
         )
-    arguments = card["create_vit"] if image_size is None else {**card["create_vit"], "image_size": image_size}
-    return create_vit(**arguments, weights=path)
-
-
-def file_identity(path: str | os.PathLike) -> str:
-    """Name and first digits of the SHA-256 of a weights file, by which a calibration knows what it was made with."""
-    return f"{Path(path).name}, {sha256_of(Path(path))[:16]}"
+    return card
 
 
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:

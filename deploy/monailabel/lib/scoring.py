@@ -13,7 +13,7 @@ from lib.served import Served
 from qfae_monai.predict.cohort import message_of, score_study, written
 
 ENTRY = "anomaly"  # of a study's info
-KEPT = ("score", "p_value", "above_threshold")
+KEPT = ("score", "p_value", "above_threshold", "warnings")
 
 logger = logging.getLogger(__name__)
 
