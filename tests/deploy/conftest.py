@@ -37,10 +37,12 @@ sys.path.insert(0, str(APP))  # as MONAI Label does, for the parts of the app
 
 def serve(studies: Path, model: Path, port: int, log: Path, *options: str, program: Path) -> subprocess.Popen[bytes]:
     """The command of `make label-server`; what it says goes to `log`."""
-    command = [sys.executable, str(program), "--studies", str(studies), "--model", str(model), "--port", str(port), *options]
+    given = ["--studies", str(studies), "--model", str(model), "--port", str(port), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as stream:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, str(program), *given], cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
 
 
 def copy_of(model: Path, target: Path, *, thresholds: bool = True) -> Path:

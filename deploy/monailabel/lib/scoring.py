@@ -1,4 +1,4 @@
-"""Scoring: the anomaly score of each study, kept in the datastore together with the hash of the network that gave it."""
+"""Scoring: the anomaly score of each study, kept in the datastore with the hash of the network that gave it."""
 
 from __future__ import annotations
 
