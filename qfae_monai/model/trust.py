@@ -15,13 +15,14 @@ VALUES = ("prepare", "normalize", "read", "intensity")
 PLACES = (
     "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
     "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "include_weights",
-    "own_encoder", "own_perceptual", "device", "rank", "join",
+    "own_encoder", "own_perceptual", "start_from", "device", "rank", "join",
 )  # fmt: skip
 """Keys that say where and on what something ran: none of them is handed on, nor taken from others."""
 WRITTEN = {
     "model_dir": "@bundle_root",
     "encoder_weights": "checkpoint",
     "perceptual_file": "$@bundle_root + '/models/perceptual.safetensors'",
+    "start_from": "$@bundle_root + '/models/model.pt'",
 }
 """Places of a model folder, as its configurations name them."""
 

@@ -182,7 +182,7 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
-    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights")}
+    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights", "start_from")}
     places |= {key: value for key, value in own.items() if isinstance(value, str) and value.startswith("%")}
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
