@@ -23,7 +23,7 @@ from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
-from qfae_monai.model.bundle import configuration_file
+from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
 from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.folder import (
@@ -178,7 +178,7 @@ def inference_configuration(config: ConfigParser, *, images: bool, included: boo
 
 def training_configuration(config: ConfigParser, *, included: bool) -> dict[str, Any]:
     """The configuration of a training as it ran, with its values for names, and without places of its machine."""
-    content = {key: copy.deepcopy(value) for key, value in config.get().items()
+    content = {key: None if value == NOTHING else copy.deepcopy(value) for key, value in config.get().items()
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
