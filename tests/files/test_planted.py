@@ -24,7 +24,7 @@ from qfae_monai.experiments.rows import load_rows
 from qfae_monai.files.configurations import check_trusted
 from qfae_monai.predict.model import Model
 from qfae_monai.predict.result import read_scores as read_study
-from qfae_monai.pretraining import load_trunk
+from qfae_monai.pretraining import own_networks
 from qfae_monai.report.evaluation import summarise
 from qfae_monai.report.inspection import inspect_file
 from qfae_monai.report.prediction_page import write_prediction_page
@@ -82,7 +82,7 @@ def card_inside(folder: Path) -> Entrance:
     weights = write_own(folder / "own.safetensors", seed=1, inside=True)
 
     def use() -> None:
-        load_trunk(weights)
+        own_networks(weights, weights)
         _build(weights)
 
     return Entrance(weights, use)
