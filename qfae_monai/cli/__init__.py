@@ -7,14 +7,18 @@ import traceback
 import typer
 
 from qfae_monai import __version__
-from qfae_monai.cli import encoders, experiments, weights
+from qfae_monai.cli import encoders, experiments, model, weights
 from qfae_monai.cli.check import check
 from qfae_monai.cli.compare import compare
 from qfae_monai.cli.demo import demo
+from qfae_monai.cli.evaluate import calibrate, evaluate
 from qfae_monai.cli.export import export
 from qfae_monai.cli.inspect import inspect
 from qfae_monai.cli.predict import predict
+from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
+from qfae_monai.cli.pretrain import pretrain
 from qfae_monai.cli.signals import ended_by_signals
+from qfae_monai.cli.train import train
 from qfae_monai.cli.tune import tune
 from qfae_monai.cli.view import view
 from qfae_monai.screen import echo, echo_error, guard_messages
@@ -23,15 +27,11 @@ from qfae_monai.screen import echo, echo_error, guard_messages
 app = typer.Typer(name="qfae", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(model.app, name="model")
 app.add_typer(weights.app, name="weights")
-app.command()(check)
-app.command()(compare)
-app.command()(demo)
-app.command()(export)
-app.command()(inspect)
-app.command()(predict)
-app.command()(tune)
-app.command()(view)
+for command in (train, predict, view, evaluate, calibrate, check, demo, compare, export, inspect, pretrain, tune):
+    app.command()(command)
+app.command(context_settings=ALL_TO_THE_RECIPE, add_help_option=False)(prepare)
 
 
 def _show_version(asked: bool) -> None:

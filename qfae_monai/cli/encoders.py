@@ -10,10 +10,9 @@ from typing import Any
 
 import typer
 
-from qfae_monai.cli.demo import BUNDLE
-from qfae_monai.cli.experiments import parse_seeds, parse_settings
-from qfae_monai.cli.trust import TRUST
-from qfae_monai.files.configurations import check_trusted
+from qfae_monai.cli.experiments import parse_seeds, settings_of
+from qfae_monai.cli.options import PRESET, SET, TRUST
+from qfae_monai.files.configurations import SUFFIXES, check_trusted
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
@@ -29,21 +28,20 @@ def compare(
     data: list[Path] = typer.Option(..., help="Folder of a data set; once a fold, each of other test patients."),
     output: Path = typer.Option(..., help="Folder for runs and table; what is complete in it is kept."),
     encoder: list[str] = typer.Option(
-        [], help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.json; {fold} in it is "
+        [], help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in it is "
                  "the fold's folder name. Repeatable."),
     perceptual: list[str] = typer.Option([], help="As --encoder. Repeatable."),
-    robust: list[str] = typer.Option([], help="NAME of options: experiments/robust-NAME.json. Repeatable."),
+    robust: list[str] = typer.Option([], help="NAME of options: experiments/robust-NAME. Repeatable."),
     robust_on: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL to try them on; else on all. Repeatable."),
     only: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL[+ROBUST] to run; else all. Repeatable."),
-    preset: str = typer.Option("tiny", help="Preset of the bundle."),
-    config: list[str] = typer.Option([], help="Overlay: a name as datasets/phantoms, or a .json file. Repeatable."),
+    preset: str = PRESET,
+    config: list[str] = typer.Option([], help="Overlay: a name as datasets/phantoms, or a file. Repeatable."),
     seeds: str = typer.Option("42", help="One training each, commas between."),
     epochs: int | None = typer.Option(None, min=1, help="Of every training, instead of the preset's."),
-    settings: list[str] = typer.Option([], "--set", help="KEY=VALUE for all; the value is JSON, or else text."),
+    set_: list[str] | None = SET,
     own: list[str] = typer.Option([], "--with", help="NAME:KEY=VALUE wherever NAME is part of a combination."),
     weights: Path | None = typer.Option(None, help="Folder with public weights, instead of models/pretrained."),
     samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
-    bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
     trust: bool = TRUST,
 ) -> None:  # fmt: skip
     """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
@@ -52,16 +50,15 @@ def compare(
     from qfae_monai.files import write_whole
     from qfae_monai.report.encoder_page import format_encoders, write_encoders
 
-    given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
-    overlays = ["train", f"presets/{preset}", *map(_overlay, config)]
-    budget = Budget(bundle, data, overlays, parse_seeds(seeds), given, _own(own))
+    given = {"preset": preset} | settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
+    overlays = ["train", *map(_overlay, config)]
+    budget = Budget(data, overlays, parse_seeds(seeds), given, _own(own))
     texts = {"encoder": encoder, "perceptual": perceptual}
     named = {role: [parse_network(text, role) for text in texts[role]] for role in ROLES}
     folds = [folder.resolve().name for folder in data]
-    own_overlays = [one.overlay_file(fold) for role in ROLES for one in named[role] for fold in folds]
-    files = [bundle / "configs" / f"{name}.json" for name in (*overlays, *(f"experiments/robust-{r}" for r in robust))]
-    check_trusted(bundle, [*files, *filter(None, own_overlays)], trusted=trust)
-    networks = {role: [*built_in(bundle, overlays, role, given), *named[role]] for role in ROLES}
+    files = [one.overlay_file(fold) for role in ROLES for one in named[role] for fold in folds]
+    check_trusted([file for file in (*files, *overlays) if isinstance(file, Path)], trusted=trust)
+    networks = {role: [*built_in(overlays, role, given), *named[role]] for role in ROLES}
     combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
     table = compare_encoders(combinations, budget, output, samples=samples, progress=echo)
     text = format_encoders(table)
@@ -71,9 +68,9 @@ def compare(
     echo(f"written: {page}, {', '.join(str(output / f'encoders.{end}') for end in ('md', 'csv', 'json'))}")
 
 
-def _overlay(text: str) -> str:
-    """Name of a configuration, or absolute path without suffix."""
-    return str(Path(text).resolve().with_suffix("")) if text.endswith(".json") else text
+def _overlay(text: str) -> str | Path:
+    """Name of a configuration, or file of another."""
+    return Path(text).resolve() if text.endswith(SUFFIXES) else text
 
 
 def _own(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -82,5 +79,5 @@ def _own(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
         name, colon, setting = pair.partition(":")
         if not colon or "=" not in setting:
             raise ValueError(f"--with: expected NAME:KEY=VALUE, got {pair!r}")
-        found.setdefault(name, {}).update(parse_settings([setting], None))
+        found.setdefault(name, {}).update(settings_of([setting], None))
     return found

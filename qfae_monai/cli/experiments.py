@@ -5,39 +5,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from qfae_monai.cli.demo import BUNDLE
-from qfae_monai.cli.trust import TRUST
-from qfae_monai.files.configurations import check_trusted, path_text, read_configuration
+from qfae_monai.cli.options import SET
+from qfae_monai.files.configurations import path_text, read_configuration
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
 
-Bundle = typer.Option(BUNDLE, help="The bundle's folder.")
-Preset = typer.Option("paper", help="Preset of the bundle.")
+Preset = typer.Option("paper", help="Sizes of the networks: paper, small, tiny.")
 Layout = typer.Option("datasets/bmad", help="Overlay of the bundle that reads the data.")
 Weights = typer.Option(
     None, help="Folder with the frozen networks' weights, instead of the bundle's models/pretrained."
 )
-Set = typer.Option([], "--set", help="KEY=VALUE: a setting of the bundle; the value is JSON, or else text. Repeatable.")
 
 
 @app.command("list")
 def list_experiments(
     table: str | None = typer.Option(None, help="Rows of this table of the paper alone."),
     dataset: str | None = typer.Option(None, help="brats2021, resc, rsna or liverct."),
-    bundle: Path = Bundle,
 ) -> None:
     """Show id, table, row, data set, published image AUROC (percent) and command of every row."""
     from qfae_monai.experiments.rows import load_rows
 
     rows = [("ID", "TABLE", "ROW", "DATA", "PUBLISHED", "COMMAND")]
-    for row in load_rows(bundle, table=table, dataset=dataset):
+    for row in load_rows(table=table, dataset=dataset):
         figure = "-" if row.published is None else str(row.published)
         rows.append((row.name, ", ".join(row.tables) or "-", row.row, row.dataset, figure, row.command))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -46,12 +41,13 @@ def list_experiments(
 
 
 @app.command()
-def show(name: str = typer.Argument(help="Id from `qfae experiments list`."), bundle: Path = Bundle) -> None:
+def show(name: str = typer.Argument(help="Id from `qfae experiments list`.")) -> None:
     """Show one row: what it changes, what was published, and the commands of the bundle behind it."""
     from qfae_monai.experiments.rows import METADATA, find_row
+    from qfae_monai.model.bundle import Bundle, configuration_file
 
-    row = find_row(bundle, name)
-    path = bundle / "configs" / "experiments" / f"{row.name}.json"
+    row = find_row(name)
+    path = configuration_file(f"experiments/{row.name}")
     published = row.published
     echo(f"{row.name}: {row.row} ({row.dataset}; table {', '.join(row.tables) or 'not known here'})")
     echo(f"published: {f'{published} ({published.source})' if published else 'not known here'}")
@@ -60,9 +56,8 @@ def show(name: str = typer.Argument(help="Id from `qfae experiments list`."), bu
     for key, value in read_configuration(path).items():
         if key != METADATA:
             echo(f"  {key}: {json.dumps(value)}")
-    for run_id, names in (("training", row.overlays("paper")), ("evaluating", [*row.overlays("paper"), "evaluate"])):
-        files = ", ".join(f"'{bundle / 'configs' / name}.json'" for name in names)
-        echo(f'python -m monai.bundle run {run_id} --config_file "[{files}]" --bundle_root {bundle} --dataset_dir DIR')
+    for run_id, names in (("training", row.overlays()), ("evaluating", [*row.overlays(), "evaluate"])):
+        echo(Bundle(names, {"preset": "paper", "dataset_dir": "DIR"}).command(run_id))
 
 
 @app.command()
@@ -75,17 +70,14 @@ def run(
     layout: str = Layout,
     epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
     weights: Path | None = Weights,
-    settings: list[str] = Set,
-    bundle: Path = Bundle,
-    trust: bool = TRUST,
+    set_: list[str] | None = SET,
 ) -> None:
     """Train and evaluate a row with every seed. Started again, it goes on where it stopped."""
     from qfae_monai.experiments.driver import format_results, run_experiment
     from qfae_monai.experiments.rows import find_row
 
-    _check_trusted(bundle, preset, layout, trust)
-    given = parse_settings(settings, weights) | ({} if epochs is None else {"max_epochs": epochs})
-    results = run_experiment(find_row(bundle, name), bundle, data, output, seeds=parse_seeds(seeds), preset=preset,
+    given = settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
+    results = run_experiment(find_row(name), data, output, seeds=parse_seeds(seeds), preset=preset,
                              layout=layout, settings=given)  # fmt: skip
     echo(format_results(results), lines=True)
     echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
@@ -100,23 +92,15 @@ def evaluate(
     preset: str = Preset,
     layout: str = Layout,
     weights: Path | None = Weights,
-    settings: list[str] = Set,
-    bundle: Path = Bundle,
-    trust: bool = TRUST,
+    set_: list[str] | None = SET,
 ) -> None:
     """Evaluate a checkpoint once and state both readings: the released evaluation's, and every image."""
     from qfae_monai.experiments.released import evaluate_released, format_readings
 
-    _check_trusted(bundle, preset, layout, trust)
-    readings = evaluate_released(dataset, checkpoint, bundle, data, output, preset=preset, layout=layout,
-                                 settings=parse_settings(settings, weights))  # fmt: skip
+    readings = evaluate_released(dataset, checkpoint, data, output, preset=preset, layout=layout,
+                                 settings=settings_of(set_, weights))  # fmt: skip
     echo(format_readings(readings), lines=True)
     echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
-
-
-def _check_trusted(bundle: Path, preset: str, layout: str, trust: bool) -> None:
-    names = (f"presets/{preset}", layout)
-    check_trusted(bundle, [bundle / "configs" / f"{name}.json" for name in names], trusted=trust)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -126,14 +110,8 @@ def parse_seeds(text: str) -> list[int]:
         raise ValueError(f"--seeds: expected whole numbers with commas between, got {text!r}") from None
 
 
-def parse_settings(pairs: Sequence[str], weights: Path | None) -> dict[str, Any]:
-    found: dict[str, Any] = {} if weights is None else {"weights_dir": path_text(weights)}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise ValueError(f"--set: expected KEY=VALUE, got {pair!r}")
-        try:
-            found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
-    return found
+def settings_of(pairs: list[str] | None, weights: Path | None) -> dict[str, Any]:
+    """Values by key, the folder of weights among them."""
+    from qfae_monai.model.bundle import parse_settings
+
+    return ({} if weights is None else {"weights_dir": path_text(weights)}) | parse_settings(pairs or [])

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from qfae_monai.cli.options import MODEL, SET, TRUST
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.cli.rates import rate
 from qfae_monai.cli.signals import INTERRUPTED
-from qfae_monai.cli.trust import TRUST
 from qfae_monai.files import one_writer, printable
-from qfae_monai.files.configurations import check_trusted, path_text
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ class Runtime(str, Enum):
     onnx = "onnx"
 
 
-BUNDLE = Path("bundles/qfae")
 SOME_FAILED = 3
 WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
@@ -42,23 +40,16 @@ WORDS = {True: "above threshold", False: "below threshold", None: ""}
 def predict(
     context: typer.Context,
     input_: Path = typer.Option(..., "-i", "--input", help="DICOM folder or .zip, volume, image, or folder of many."),
-    output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study."),
-    checkpoint: Path = typer.Option(Path("bundles/qfae/models/model.pt"), help="What a training wrote."),
-    preset: str = typer.Option("small", help="The one that the checkpoint was trained with: paper, small, tiny."),
-    config: list[Path] | None = typer.Option(None, help="Further overlay of the training; may be given several times."),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study, and report.html."),
+    model: Path = MODEL,
     series: str | None = typer.Option(None, help="Only the series with this description, number, UID or file name."),
     allow: list[str] | None = typer.Option(None, help="Risk to let pass (`qfae check`); may be given several times."),
     device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ...; default: cuda where there is one."),
-    batch_size: int | None = typer.Option(None, min=1, help="Slices in one forward pass."),
-    weights: Path | None = typer.Option(None, help="Folder of pretrained weights; default: the bundle's."),
     false_positive_rate: float = typer.Option(
         0.05, callback=rate, help="Of normal volumes and slices, for thresholds; above 0, below 1."
     ),
-    pixel_false_positive_rate: float = typer.Option(
-        0.01, callback=rate, help="Of normal pixels, for the mask; above 0, below 1."
-    ),
-    report: bool = typer.Option(False, "--report", help="Also write report.html, one page of all studies."),
     dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
+    region: str | None = typer.Option(None, help="Body region that DICOM objects state: head, chest, abdomen ..."),
     anonymous: bool = typer.Option(
         False, "--anonymous", help="Results under pseudonyms, without any name or identity."
     ),
@@ -66,10 +57,8 @@ def predict(
         None,
         help="With --anonymous: key file of the pseudonyms; made if absent. Default: OUTPUT.key beside the output.",
     ),
-    region: str | None = typer.Option(None, help="Body region that DICOM objects state: head, chest, abdomen ..."),
-    runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`)."),
-    onnx: Path | None = typer.Option(None, help="With --runtime onnx: graph by `qfae export`; default: detector.onnx."),
-    bundle: Path = typer.Option(BUNDLE, help="The bundle's folder."),
+    runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`, after `qfae export`)."),
+    set_: list[str] | None = SET,
     trust: bool = TRUST,
 ) -> None:
     """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
@@ -78,12 +67,13 @@ def predict(
     129, 130 or 143: the terminal closed, interrupted, terminated.
     What is complete from an earlier run is kept.
     """
-    check_trusted(bundle, [bundle / "configs" / "presets" / f"{preset}.json", *(config or [])], trusted=trust)
     with quick_imports():
         from qfae_monai.data.prepare.privacy import quiet_libraries
+        from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import find_studies
+        from qfae_monai.report.prediction_page import write_prediction_page
 
     if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
         raise ValueError(f"{output}: expected an output outside of the input {input_}, got one within it")
@@ -96,45 +86,40 @@ def predict(
         studies = [study.under(pseudonyms) for study in studies]
     settings: dict[str, Any] = {
         "false_positive_rate": false_positive_rate,
-        "pixel_false_positive_rate": pixel_false_positive_rate,
         **({} if device is None else {"device": f"$torch.device({device!r})"}),
-        **({} if batch_size is None else {"forward_batch": batch_size}),
-        **({} if weights is None else {"weights_dir": path_text(weights)}),
+        **parse_settings(set_ or []),
     }
-    graph = (onnx or checkpoint.with_name("detector.onnx")) if runtime is Runtime.onnx else None
-    made_of = {"checkpoint": checkpoint, "preset": preset, "overlays": config or [], "onnx": graph}
-    models = _models(studies, bundle, {**made_of, "settings": settings})
+    scorer = _model(model, studies, {"settings": settings, "runtime": runtime.value, "trusted": trust})
     extras = _extras(studies, pseudonyms, dicom=dicom, region=region)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
-        _predict_all(studies, models, output, outcomes, allow=allow or [], extras=extras)
+        _predict_all(studies, scorer, output, outcomes, allow=allow or [], extras=extras)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        counts = write_summary(output, outcomes, next(iter(models.values())), pseudonyms)
-    if report:
-        from qfae_monai.report.prediction_page import write_prediction_page
-
-        write_prediction_page(output)
-    echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}")
+        counts = write_summary(output, outcomes, scorer, pseudonyms)
+    page = write_prediction_page(output)
+    echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}, {page}")
     if counts["failed"]:
         raise typer.Exit(SOME_FAILED)
 
 
-def _models(studies: list[Study], bundle: Path, made_of: dict[str, Any]) -> dict[bool, Model]:
-    """The model of single images (True) and that of volumes (False), as far as they are needed."""
+def _model(path: Path, studies: list[Study], how: dict[str, Any]) -> Model:
+    """The model, once it is known that it scores such studies."""
     from qfae_monai.predict.model import Model
 
-    kinds = sorted({study.kind == "image" for study in studies})
-    models = {images: Model(bundle, **made_of, images=images) for images in kinds}
-    if any(model.calibration is None for model in models.values()):
-        echo(
-            f"{made_of['checkpoint'].parent / 'calibration.json'} is missing: scores without thresholds, p-values and "
-            "masks (run `calibrating`)",
-            err=True,
+    model = Model(path, **how)
+    fitting = [study for study in studies if (study.kind == "image") == model.images]
+    if not fitting:
+        kinds = ("volumes", "single images")
+        raise ValueError(
+            f"{path}: expected studies that are {kinds[model.images]}, as this model was trained on, got "
+            f"{len(studies)} that are {kinds[not model.images]}"
         )
-    return models
+    if model.calibration is None:
+        echo(f"{path} has no thresholds: scores without p-values and masks (`qfae calibrate` takes them)", err=True)
+    return model
 
 
 def _pseudonyms(output: Path, *, anonymous: bool, key: Path | None) -> Pseudonyms | None:
@@ -164,9 +149,7 @@ def _extras(
     return [DicomResults(pseudonyms, region)]
 
 
-def _predict_all(
-    studies: list[Study], models: dict[bool, Model], output: Path, outcomes: list[Outcome], **how: Any
-) -> None:
+def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: list[Outcome], **how: Any) -> None:
     from tqdm import tqdm
 
     from qfae_monai.predict.cohort import predict_study
@@ -179,9 +162,10 @@ def _predict_all(
                     slices.total = total
                     slices.update(done - slices.n)
 
-                outcome = predict_study(study, models[study.kind == "image"], output, progress=progress, **how)
+                outcome = predict_study(study, model, output, progress=progress, **how)
             outcomes.append(outcome)
-            bar.write(_encodable(printable(_line(study, outcome))))
+            for line in (_line(study, outcome), *(f"        warning: {warning}" for warning in outcome.warnings)):
+                bar.write(_encodable(printable(line)))
             bar.update()
 
 

@@ -12,7 +12,13 @@ from qfae_monai.data.dicom_header import DicomFile, syntax_name
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.data.volume_files import VolumeHeader
 
-__all__ = ["dicom_attributes", "volume_attributes", "whole_number"]
+__all__ = ["MODALITIES", "dicom_attributes", "volume_attributes", "whole_number"]
+
+# what a header may say of itself in results: anything else may be a person's name
+MODALITIES = frozenset({
+    "BI", "CR", "CT", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX",
+    "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "TG", "US", "XA", "XC",
+})  # fmt: skip
 
 
 def whole_number(dataset: Dataset, keyword: str) -> int | None:

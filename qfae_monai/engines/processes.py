@@ -1,4 +1,4 @@
-"""One process alone, or one of many that torchrun (or SLURM, or Kubernetes) started: joining them, and its share of the work."""
+"""One process alone, or one of many that torchrun, SLURM or Kubernetes started: joining, and a share of the work."""
 
 from __future__ import annotations
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.experiments.files import digest, read_json, write_json
+from qfae_monai.model.bundle import configuration_file
 
 
-def fingerprint(bundle: Path, overlays: Sequence[str], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def fingerprint(overlays: Sequence[str | Path], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What a result depends on beside its seed: data, settings, and the bytes of the configurations."""
     return {
         "data": str(data.resolve()),
         **{f"--set {key}": value for key, value in settings.items()},
-        **{f"{name}.json": digest(bundle / "configs" / f"{name}.json") for name in overlays},
+        **{str(name): digest(configuration_file(name)) for name in overlays},
     }
 
 

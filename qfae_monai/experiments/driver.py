@@ -21,7 +21,6 @@ SEEDS = (42, 7, 13, 65, 91)
 
 def run_experiment(
     row: ExperimentRow,
-    bundle: Path,
     data: Path,
     output: Path,
     *,
@@ -36,7 +35,6 @@ def run_experiment(
 
     Args:
         row: what is run.
-        bundle: the bundle's folder.
         data: folder of the data set, in the layout of the overlay `layout`.
         output: folder of all experiments.
         seeds: one run each; more may be added to a folder later.
@@ -54,16 +52,17 @@ def run_experiment(
     if len(set(seeds)) != len(seeds) or not seeds:
         raise ValueError(f"expected different seeds, at least one, got {list(seeds)}")
     settings = dict(settings or {})
-    folder, trainer = output / row.name, find_row(bundle, row.trained_by or row.name)
-    training, scoring = trainer.overlays(preset, layout), row.overlays(preset, layout)
-    claim(output / trainer.name / "training_settings.json", fingerprint(bundle, training, data, settings))
-    claim(folder / "evaluation_settings.json", fingerprint(bundle, [*scoring, "evaluate"], data, settings))
+    folder, trainer = output / row.name, find_row(row.trained_by or row.name)
+    training, scoring = trainer.overlays(layout), row.overlays(layout)
+    settings = {"preset": preset} | settings
+    claim(output / trainer.name / "training_settings.json", fingerprint(training, data, settings))
+    claim(folder / "evaluation_settings.json", fingerprint([*scoring, "evaluate"], data, settings))
     found = []
     for seed in seeds:
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
         given = settings | {"dataset_dir": path_text(data), "seed": seed}
-        train_once(trained, bundle, training, given)
-        found.append(evaluate_once(own, bundle, scoring, given, model=trained / MODEL))
+        train_once(trained, training, given)
+        found.append(evaluate_once(own, scoring, given, model=trained / MODEL))
     evaluations = [folder / f"seed-{seed}" / EVALUATION for seed in seeds]
     results = summarise(row, found, across_seeds(evaluations))
     write_json(folder / "results.json", results)

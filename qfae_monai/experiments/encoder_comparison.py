@@ -12,6 +12,7 @@ from qfae_monai.experiments.files import digest, read_json, write_csv, write_jso
 from qfae_monai.experiments.frozen import FrozenNetwork
 from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, score_images, train_once
 from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import configuration_file
 from qfae_monai.report.encoder_table import Evaluated, encoder_table
 from qfae_monai.report.evaluation import summarise
 from qfae_monai.report.merging import merge_runs
@@ -38,14 +39,13 @@ class Combination:
 class Budget:
     """What all combinations share.
 
-    bundle: its folder. data: a folder a fold, each with its data list, their names different. overlays: names of the
-    bundle's configurations (or paths without suffix) before a combination's own. seeds: one training each. settings:
+    data: a folder a fold, each with its data list, their names different. overlays: names of the
+    bundle's configurations (or files of others) before a combination's own. seeds: one training each. settings:
     that replace the configurations' own. own: the same for every combination that a name is part of.
     """
 
-    bundle: Path
     data: Sequence[Path]
-    overlays: Sequence[str]
+    overlays: Sequence[str | Path]
     seeds: Sequence[int]
     settings: Mapping[str, Any]
     own: Mapping[str, Mapping[str, Any]]
@@ -60,8 +60,7 @@ class Budget:
             if not folder.is_dir():
                 raise FileNotFoundError(f"--data: expected a folder with a data set, got no such folder: {folder}")
         for name in self.overlays:
-            if not (self.bundle / "configs" / f"{name}.json").is_file():
-                raise FileNotFoundError(f"expected a configuration of the bundle or a path to one, got {name!r}")
+            configuration_file(name)
 
 
 def combine(
@@ -76,7 +75,7 @@ def combine(
 
     Args:
         encoders, perceptuals: to be combined.
-        robust: names of options, those of the overlays `experiments/robust-NAME.json`.
+        robust: names of options, those of the overlays `experiments/robust-NAME`.
         robust_on: names of the combinations that the options are tried on; none for all.
         only: names of the combinations to keep; none for all.
 
@@ -141,31 +140,30 @@ def _folder(output: Path, one: Combination, fold: str, seed: int) -> Path:
     return output / "runs" / one.name / fold / f"seed-{seed}"
 
 
-def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tuple[Combination, Path, list[str]]:
+def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tuple[Combination, Path, list[str | Path]]:
     """Write the combination's overlay for a fold: names of all configurations, in order."""
     place = output / "runs" / one.name / fold.resolve().name
     content = one.encoder.settings(fold.resolve().name) | one.perceptual.settings(fold.resolve().name)
     for name in (one.encoder.name, one.perceptual.name, one.robust):
         content |= budget.own.get(name or "", {})
-    overlays = [*budget.overlays]
+    overlays: list[str | Path] = [*budget.overlays]
     if one.robust is not None:
         overlays.append(f"experiments/robust-{one.robust}")
-        if not (budget.bundle / "configs" / f"{overlays[-1]}.json").is_file():
-            raise FileNotFoundError(f"--robust: expected an overlay {overlays[-1]}.json, got {one.robust!r}")
+        configuration_file(overlays[-1])
     listed = fold / DATALIST
-    started = fingerprint(budget.bundle, overlays, fold, budget.settings)
+    started = fingerprint(overlays, fold, budget.settings)
     started |= {"networks": content, DATALIST: digest(listed) if listed.is_file() else None}
     claim(place / "settings.json", started)
     write_json(place / "overlay.json", content)
-    return one, fold, [*overlays, str((place / "overlay").resolve())]
+    return one, fold, [*overlays, (place / "overlay.json").resolve()]
 
 
-def _run(folder: Path, budget: Budget, overlays: Sequence[str], fold: Path, seed: int) -> None:
+def _run(folder: Path, budget: Budget, overlays: Sequence[str | Path], fold: Path, seed: int) -> None:
     given = {**budget.settings, "dataset_dir": path_text(fold), "seed": seed}
-    train_once(folder, budget.bundle, overlays, given)
+    train_once(folder, overlays, given)
     if read_json(folder / EVALUATED) is None:
         named = {"run_name": f"{folder.parent.parent.name}, {fold.resolve().name}, seed {seed}"}
-        _, scores = score_images(folder, budget.bundle, overlays, {"save_maps": False, "save_pictures": False, **named,
+        _, scores = score_images(folder, overlays, {"save_maps": False, "save_pictures": False, **named,
                                                                    **given}, model=folder / MODEL)  # fmt: skip
         write_json(folder / EVALUATED, {"seed": seed, "images": len(scores)})
 

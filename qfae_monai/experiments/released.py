@@ -20,7 +20,7 @@ from qfae_monai.experiments.files import write_json
 from qfae_monai.experiments.rows import DATASETS, LAYOUT, find_row
 from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images
 from qfae_monai.files.configurations import path_text
-from qfae_monai.weights import convert_released, read_checkpoint, save_checkpoint
+from qfae_monai.model.importing import import_checkpoint
 
 CAP = 9999  # images
 BATCH = 64  # images
@@ -29,14 +29,10 @@ ORDERS = 200
 SCORES_ALONE = {"rivals": "$None", "save_pictures": False}
 """A published checkpoint needs no training images, and none are asked for."""
 
-RELEASED_LAYOUT = "junction."
-"""How names begin that only the released implementation's checkpoints have."""
-
 
 def evaluate_released(
     dataset: str,
     checkpoint: Path,
-    bundle: Path,
     data: Path,
     output: Path,
     *,
@@ -49,7 +45,7 @@ def evaluate_released(
     Args:
         dataset: one of `DATASETS`; its row gives scoring and published figure.
         checkpoint: in the released layout (`last_ckpt.pth`) or the bundle's own.
-        bundle, data, output: folders.
+        data, output: folders.
         preset, layout, settings: as in `run_experiment`.
 
     Raises:
@@ -58,13 +54,10 @@ def evaluate_released(
     """
     if dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
-    row = find_row(bundle, f"qfae-{dataset}")
-    state = read_checkpoint(checkpoint)
-    model = output / MODEL
-    save_checkpoint(model, convert_released(state) if any(key.startswith(RELEASED_LAYOUT) for key in state) else state)
-    labels, scores = score_images(output, bundle, row.overlays(preset, layout),
-                                  {**SCORES_ALONE, **(settings or {}), "dataset_dir": path_text(data)},
-                                  model=model)  # fmt: skip
+    row = find_row(f"qfae-{dataset}")
+    given = {**SCORES_ALONE, "preset": preset, **(settings or {}), "dataset_dir": path_text(data)}
+    import_checkpoint(checkpoint, output / MODEL, row.overlays(layout), given)
+    labels, scores = score_images(output, row.overlays(layout), given, model=output / MODEL)
     readings = {
         "dataset": dataset,
         "checkpoint": str(checkpoint),

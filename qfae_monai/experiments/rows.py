@@ -7,31 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qfae_monai.files import checked
-from qfae_monai.files.configurations import read_configuration
+from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.files.schema import choice, items, number, optional, record, text
 
-FOLDER = "experiments"
-"""Below the bundle's `configs`."""
+FOLDER = OWN / "configs" / "experiments"
 METADATA = "_row_"
 """Key of an overlay under which a row describes itself; MONAI's parser leaves it alone."""
 DATASETS = ("brats2021", "resc", "rsna", "liverct")
+PUBLISHED = record(
+    {"image_auroc": number(0, 100), "std": number(0, 100), "checkpoint": optional(number(0, 100)), "source": text()}
+)
 ROW = record(
+    {"row": text(), "dataset": choice(*DATASETS)},
     {
         "table": items(text(r"[0-9]{1,3}", "the number of a table")),
-        "row": text(),
-        "dataset": choice(*DATASETS),
-        "published": optional(
-            record(
-                {
-                    "image_auroc": number(0, 100),
-                    "std": number(0, 100),
-                    "checkpoint": optional(number(0, 100)),
-                    "source": text(),
-                }
-            )
-        ),
+        "published": PUBLISHED,
+        "trained_by": text(),
+        "note": text(),
     },
-    {"trained_by": text(), "note": text()},
 )
 """Schema of what a row says of itself."""
 LAYOUT = "datasets/bmad"
@@ -82,36 +75,31 @@ class ExperimentRow:
         """What trains and evaluates this row over the published seeds."""
         return f"qfae experiments run {self.name} --data DIR --output DIR"
 
-    def overlays(self, preset: str, layout: str = LAYOUT) -> list[str]:
+    def overlays(self, layout: str = LAYOUT) -> list[str]:
         """Names of the bundle's configurations for training, in the order in which they are applied."""
-        return ["train", f"presets/{preset}", layout, f"{FOLDER}/{self.name}"]
+        return ["train", layout, f"experiments/{self.name}"]
 
 
-def load_rows(bundle: Path, *, table: str | None = None, dataset: str | None = None) -> list[ExperimentRow]:
-    """All rows of a bundle by table and name, or those of one table or data set.
+def load_rows(*, table: str | None = None, dataset: str | None = None) -> list[ExperimentRow]:
+    """All rows by table and name, or those of one table or data set.
 
     Raises:
-        FileNotFoundError: if the bundle has no experiments.
         ValueError: if an overlay does not describe itself, or the data set is not one of `DATASETS`.
     """
     if dataset is not None and dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
-    folder = bundle / "configs" / FOLDER
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: expected the overlays of the experiments, found none; run from the "
-                                "repository or give --bundle")  # fmt: skip
+    files = sorted(FOLDER.glob("*.yaml"))
     rows = [row for row in map(_read, files) if table in (None, *row.tables) and dataset in (None, row.dataset)]
     return sorted(rows, key=lambda row: (_table_number(row.tables), row.name))
 
 
-def find_row(bundle: Path, name: str) -> ExperimentRow:
+def find_row(name: str) -> ExperimentRow:
     """The row of that name.
 
     Raises:
         ValueError: if there is none.
     """
-    rows = {row.name: row for row in load_rows(bundle)}
+    rows = {row.name: row for row in load_rows()}
     if name not in rows:
         raise ValueError(f"expected an experiment of `qfae experiments list`, got {name!r}")
     return rows[name]
@@ -119,11 +107,11 @@ def find_row(bundle: Path, name: str) -> ExperimentRow:
 
 def _read(path: Path) -> ExperimentRow:
     if METADATA not in (content := read_configuration(path)):
-        raise ValueError(f"{path}: expected {METADATA!r} with table, row, dataset and published, got none")
+        raise ValueError(f"{path}: expected {METADATA!r} with row and dataset, got none")
     about = checked(content[METADATA], ROW, path, what=f"{METADATA!r} of an experiment")
-    published = about["published"] and Published(**about["published"])
+    published = Published(**about["published"]) if "published" in about else None
     rest = {key: about[key] for key in ("trained_by", "note") if key in about}
-    return ExperimentRow(path.stem, tuple(about["table"]), about["row"], about["dataset"], published, **rest)
+    return ExperimentRow(path.stem, tuple(about.get("table", ())), about["row"], about["dataset"], published, **rest)
 
 
 def _table_number(tables: Sequence[str]) -> int:

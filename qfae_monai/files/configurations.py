@@ -15,15 +15,16 @@ import yaml
 
 from qfae_monai.files.printable import shown
 from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
+from qfae_monai.installed import bundle_folder
 
-OWN = Path(__file__).resolve().parents[2] / "bundles" / "qfae"
-"""The bundle that lies beside this package in its repository."""
+OWN = bundle_folder()
+"""The bundle of this installation."""
 
 SUFFIXES = (".json", ".yaml", ".yml")
 MARKS = ("$", "@", "%")
 CALLS = ("_target_", "_requires_", "_disabled_", "_mode_", "imports")
 DOCUMENTS = ("_desc_", "_row_")  # keys that describe an overlay
-PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+PLAIN_KEY = re.compile(r"(changes::)?[A-Za-z][A-Za-z0-9_]*")
 MOST_PLACES = 100_000
 
 
@@ -89,38 +90,33 @@ def words_in(content: Any) -> list[tuple[str, Any]]:
     return [place for place in found if not _is_number(place[1]) or _runs(*place)]
 
 
-def check_trusted(bundle: Path, overlays: Sequence[Path] = (), *, trusted: bool) -> None:
+def check_trusted(overlays: Sequence[Path], *, trusted: bool) -> None:
     """Refuse to run configurations that came from elsewhere, unless the user said that they are trusted.
 
-    The bundle of this installation and its overlays run; an overlay from elsewhere may set plain values by their
-    names (numbers, words, lists of them), as a preset of sizes does.
+    The package's own configurations run; an overlay from elsewhere may set plain values by their names (numbers, words,
+    lists of them), as a preset of sizes does.
 
     Args:
-        bundle: folder with `configs`; what is no bundle is left to whoever reads it.
-        overlays: further configurations.
+        overlays: configurations; what is no file is left to whoever reads it.
         trusted: what the user said of them all.
 
     Raises:
         ValueError: naming the file, what it would run and what to type.
     """
-    if trusted:
-        return
-    if bundle.resolve() != OWN:
-        for path in sorted(path for path in (bundle / "configs").rglob("*") if path.suffix in SUFFIXES):
-            _refuse(path, code_in(read_configuration(path)), f"the bundle of this installation ({OWN})", bundle)
-    for path in overlays:
+    for path in () if trusted else overlays:
         if path.is_file() and not path.resolve().is_relative_to(OWN / "configs"):
             content = read_configuration(path)
             odd = [(key, value) for key, value in content.items() if not _is_plain(key, value)]
-            _refuse(path, code_in(content) or odd, "plain values by their names", path)
+            _refuse(path, code_in(content) or odd)
 
 
-def _refuse(path: Path, code: Sequence[tuple[str, Any]], expected: str, looked_at: Path) -> None:
+def _refuse(path: Path, code: Sequence[tuple[str, Any]]) -> None:
     if code:
         key, value = code[0]
         raise ValueError(
-            f"{path}: expected {expected}, or --trust beside it: a configuration is code, and {shown(key)} here is "
-            f"{shown(value)} (1 of {len(code)} places); `qfae inspect {looked_at}` shows all and runs none"
+            f"{path}: expected plain values by their names, or --trust beside it: a configuration is code, and "
+            f"{shown(key)} here is {shown(value)} (1 of {len(code)} places); `qfae inspect {path}` shows all and runs "
+            "none"
         )
 
 
@@ -129,6 +125,8 @@ def _is_plain(key: Any, value: Any) -> bool:
         return not code_in({key: value})
     if not isinstance(key, str) or not PLAIN_KEY.fullmatch(key) or key in CALLS:
         return False
+    if isinstance(value, dict):  # numbers of a network, by name
+        return key.startswith("changes::") and all(_is_plain(name, one) for name, one in value.items())
     values = value if isinstance(value, list) else [value]
     return all(
         one is None or isinstance(one, bool | int | float) or (isinstance(one, str) and not one.startswith(MARKS))

@@ -1,7 +1,9 @@
 """Handlers that MONAI lacks."""
 
+from qfae_monai.handlers.batch_output import BatchOutput
 from qfae_monai.handlers.calibrator import Calibrator
 from qfae_monai.handlers.case_tables import CaseTables
+from qfae_monai.handlers.checkpoint_loader import CheckpointLoader
 from qfae_monai.handlers.epoch_length import EpochLengthCheck
 from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
@@ -15,10 +17,13 @@ from qfae_monai.handlers.step_schedule import StepSchedule
 from qfae_monai.handlers.training_guard import TrainingGuard
 from qfae_monai.handlers.training_record import TrainingRecord
 from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
+from qfae_monai.handlers.whole_metrics import WholeMetrics
 
 __all__ = [
+    "BatchOutput",
     "Calibrator",
     "CaseTables",
+    "CheckpointLoader",
     "EpochLengthCheck",
     "EpochSeed",
     "HeldOutCheck",
@@ -29,6 +34,7 @@ __all__ = [
     "TrainingGuard",
     "TrainingRecord",
     "WholeCheckpoints",
+    "WholeMetrics",
     "begin_output",
     "end_output",
     "every",

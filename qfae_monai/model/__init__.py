@@ -22,7 +22,7 @@ _HOME = {
     "update_model": "writer",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0604
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from qfae_monai.files.configurations import OWN, path_text, read_configuration
 from qfae_monai.model.signature import resolved, signature
 
 SUFFIX = ".yaml"
+NOTHING = "$None"
+MONAI_LOGGERS = ("bundle.scripts", "bundle.workflows", "bundle.config_parser", "data.nvimgcodec_pydicom_plugin")
 
 
 class Bundle:
@@ -64,19 +69,25 @@ class Bundle:
         """Everything that changes pixels or scores, by name."""
         return signature(self.config)
 
-    def run(self, run_id: str) -> None:
+    def run(self, run_id: str, *, quiet: bool = False) -> None:
         """`python -m monai.bundle run RUN_ID` of these configurations, in this process.
+
+        Args:
+            run_id: key that is run, such as `training`.
+            quiet: show progress, warnings and errors alone.
 
         Raises:
             ValueError, OSError: what was wrong with a setting, a weights file or a scan.
         """
-        with plain_errors():
+        with plain_errors(), warnings.catch_warnings(), _level(logging.ERROR if quiet else logging.INFO):
+            warnings.filterwarnings("ignore", message="parsing config_file")  # whose code it is was checked
+            warnings.filterwarnings("ignore", message="(Detected deprecated name|NvImgCodec)")
             run(
                 run_id=run_id,
                 config_file=[str(file) for file in self.files],
                 meta_file=str(OWN / "configs" / "metadata.json"),
-                logging_file=str(OWN / "configs" / "logging.conf"),
-                **{"bundle_root": path_text(OWN), **self.settings},
+                logging_file=str(OWN / "configs" / ("quiet.conf" if quiet else "logging.conf")),
+                **{"bundle_root": path_text(OWN), **{key: _given(value) for key, value in self.settings.items()}},
             )
 
     def command(self, run_id: str) -> str:
@@ -86,6 +97,20 @@ class Bundle:
         settings = {"bundle_root": str(OWN), **self.settings}
         words = [f"--{key} {shlex.quote(_text(value))}" for key, value in settings.items() if value is not None]
         return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {shlex.quote(named)}", *words])
+
+
+@contextmanager
+def _level(level: int) -> Iterator[None]:
+    """MONAI's own messages on a run, which have handlers of their own and are no news to whoever runs a command."""
+    loggers = [logging.getLogger(f"monai.{name}") for name in MONAI_LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.setLevel(was)
 
 
 def configuration_file(name: str | Path) -> Path:
@@ -120,6 +145,11 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[key] = value
     return found
+
+
+def _given(value: Any) -> Any:
+    """A value as MONAI's run takes it, which leaves None out."""
+    return NOTHING if value is None else value
 
 
 def _text(value: Any) -> str:

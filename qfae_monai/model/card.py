@@ -8,9 +8,10 @@ from typing import Any
 
 from qfae_monai.files import read_object, write_whole
 from qfae_monai.handlers.training_record import TRAINING
+from qfae_monai.model.fingerprint import ScanFingerprint, Spread
+from qfae_monai.model.folder import FINGERPRINT
 from qfae_monai.scoring.calibration import CALIBRATION as CALIBRATION_CONTENT
-from qfae_monai.scoring.calibration import Calibration, read_calibration
-from qfae_monai.weights.checksums import sha256_of
+from qfae_monai.scoring.calibration import Calibration, Level, read_calibration
 
 RATE, PIXEL_RATE = 0.05, 0.01
 """Of false positives, for the thresholds that the card states."""
@@ -37,8 +38,8 @@ def model_card(folder: Path) -> str:
     lines = [
         "# Model card",
         "",
-        "Q-Former Autoencoder, trained on normal scans only: what it cannot reconstruct is abnormal. Research software, "
-        "not a medical device.",
+        "Q-Former Autoencoder, trained on normal scans only: what it cannot reconstruct is abnormal.",
+        "Research software, not a medical device.",
     ]
     for name, body in sections.items():
         lines += ["", f"## {name}", *body]
@@ -53,21 +54,46 @@ def _data(folder: Path, training: Mapping[str, Any] | None) -> list[str]:
     found = []
     if training is not None:
         found.append(f"- {training['training_images']} normal training images (slices, of volumes).")
-    fingerprint = folder / "fingerprint.json"
-    if fingerprint.is_file():
-        from qfae_monai.model.fingerprint import ScanFingerprint  # noqa: PLC0415  (a card needs it where there is one)
-
-        found += [f"- {line}." for line in ScanFingerprint.read(fingerprint).lines()]
+    if (folder / FINGERPRINT).is_file():
+        found += _scans(ScanFingerprint.read(folder / FINGERPRINT))
     return found or ["- Not recorded: an imported checkpoint."]
+
+
+def _scans(found: ScanFingerprint) -> list[str]:
+    patients = "" if found.patients is None else f" of {found.patients} patients"
+    lines = [f"- {found.scans} scans{patients}, {found.looked_at} of them looked at: {_counted(found.modalities)}."]
+    if found.kind == "volume":
+        lines.append(f"- Plane: {_counted(found.planes)}; slices: {_range(found.slices)}.")
+    lines.append(f"- Size in voxels: {' x '.join(map(_range, found.size))}.")
+    if found.spacing is not None:
+        lines.append(f"- Spacing in mm: {' x '.join(map(_range, found.spacing))}.")
+    if found.intensity_low is not None and found.intensity_high is not None:
+        lines.append(
+            f"- Intensities of the foreground: {_range(found.intensity_low)} to {_range(found.intensity_high)}."
+        )
+    return lines
+
+
+def _counted(names: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in names.items())
+
+
+def _range(spread: Spread) -> str:
+    """Median, and from least to most where they differ."""
+    if spread.least == spread.most:
+        return f"{spread.median:.4g}"
+    return f"{spread.median:.4g} ({spread.least:.4g} to {spread.most:.4g})"
 
 
 def _training(training: Mapping[str, Any] | None) -> list[str]:
     if training is None:
         return ["- Not recorded: an imported checkpoint."]
-    versions = ", ".join(f"{name} {training['versions'][name]}" for name in ("torch", "monai") if name in training["versions"])
+    versions = ", ".join(
+        f"{name} {training['versions'][name]}" for name in ("torch", "monai") if name in training["versions"]
+    )
     return [
-        f"- {training['epochs']} epochs, {training['iterations']} iterations in {training['processes']} process(es), seed "
-        f"{training['seed']}.",
+        f"- {training['epochs']} epochs, {training['iterations']} iterations in {training['processes']} process(es), "
+        f"seed {training['seed']}.",
         f"- Number format {training['format']} (precision `{training['precision']}`), {training['threads']} thread(s), "
         f"{training['device']}; {versions}.",
     ]
@@ -78,8 +104,8 @@ def _held_out(training: Mapping[str, Any] | None) -> list[str]:
     if figures is None:
         return ["- Not looked at."]
     return [
-        f"- {figures['images']} images: mean distance {figures['distance']:.4g}; of the mean training image in place of "
-        f"the reconstruction {figures['mean_image_distance']:.4g}.",
+        f"- {figures['images']} images: mean distance {figures['distance']:.4g}; of the mean training image in place "
+        f"of the reconstruction {figures['mean_image_distance']:.4g}.",
         f"- Anomaly maps vary over pixels by {figures['map_spread']:.2g} of their mean.",
     ]
 
@@ -95,11 +121,15 @@ def _thresholds(folder: Path) -> list[str]:
         f"- From {found.patients} patients, {len(found.volume_scores)} volumes, {len(found.slice_scores)} slices, all "
         "normal and none of them trained on."
     ]
-    for level in ("volume", "slice"):
-        threshold, shortage = found.threshold(level, RATE), found.shortage(level, RATE)  # type: ignore[arg-type]
-        lines.append(f"- {shortage}" if threshold is None else f"- {level.capitalize()} score above {threshold:.4g}: at "
-                     f"most {RATE:.0%} of normal {level}s.")  # fmt: skip
-    return [*lines, f"- Map above {found.pixel_threshold(PIXEL_RATE):.4g}: at most {PIXEL_RATE:.0%} of normal pixels."]
+    levels: tuple[Level, ...] = ("volume", "slice")
+    for level in levels:
+        threshold, shortage = found.threshold(level, RATE), found.shortage(level, RATE)
+        if threshold is None:
+            lines.append(f"- {shortage}")
+        else:
+            lines.append(f"- {level.capitalize()} score above {threshold:.4g}: at most {RATE:.0%} of normal {level}s.")
+    pixels = found.pixel_threshold(PIXEL_RATE)
+    return [*lines, f"- Map above {pixels:.4g}: at most {PIXEL_RATE:.0%} of normal pixels."]
 
 
 def _figures(folder: Path) -> list[str]:
@@ -130,19 +160,19 @@ def _commands() -> list[str]:
     return [
         "",
         "    qfae predict -i SCANS -o RESULTS -m MODEL",
-        "    python -m monai.bundle run --bundle_root MODEL --config_file MODEL/configs/inference.yaml --dataset_dir SCANS",
+        "    python -m monai.bundle run --bundle_root MODEL --config_file MODEL/configs/inference.yaml",
         "",
-        "The network cannot be scripted, only traced: `ckpt_export` needs `--use_trace true`, and in the model zoo this "
-        "bundle belongs on `exclude_verify_torchscript_list`.",
+        "The network cannot be scripted, only traced: `ckpt_export` needs `--use_trace true`, and in the model zoo "
+        "this bundle belongs on `exclude_verify_torchscript_list`.",
     ]
 
 
 def _limits() -> list[str]:
     return [
-        "- Scans of another modality, plane, spacing or number of slices than those above: `qfae predict` says so beside "
-        "each result.",
-        "- Whatever is rare among the training scans is called abnormal, also where it is harmless: implants, artefacts, "
-        "another scanner.",
+        "- Scans of another modality, plane, spacing or number of slices than those above: `qfae predict` says so "
+        "beside each result.",
+        "- Whatever is rare among the training scans is called abnormal, also where it is harmless: implants, "
+        "artefacts, another scanner.",
         "- Findings that look normal in a single slice, such as a missing structure or a slight shift, can be missed.",
         "- Thresholds hold for scans drawn as the held-out ones were.",
     ]

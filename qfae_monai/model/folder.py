@@ -149,13 +149,13 @@ class ModelFolder:
         """
         changed = differences(self.content["signature"], signature)
         if changed:
-            raise ValueError(f"{self.path / INFERENCE}: expected the configuration that the model was trained with, got "
-                             f"another ({', '.join(changed)})")  # fmt: skip
+            raise ValueError(
+                f"{self.path / INFERENCE}: expected the configuration that the model was trained with, got another "
+                f"({', '.join(changed)})"
+            )
 
 
-def seal(
-    path: Path, *, kind: str, signature: Mapping[str, Any], frozen: Sequence[FrozenNetwork]
-) -> ModelFolder:
+def seal(path: Path, *, kind: str, signature: Mapping[str, Any], frozen: Sequence[FrozenNetwork]) -> ModelFolder:
     """Write the manifest of a complete folder, by which it becomes a model.
 
     Args:
@@ -181,6 +181,21 @@ def seal_again(path: Path) -> ModelFolder:
     content = read_object(path / MANIFEST, CONTENT, what="the manifest of a model folder")
     frozen = [FrozenNetwork(**one) for one in content["frozen"]]
     return seal(path, kind=content["kind"], signature=content["signature"], frozen=frozen)
+
+
+def check_free(path: Path) -> None:
+    """Refuse an output that holds another model, or anything that no training of ours began.
+
+    Raises:
+        ValueError: if there is something else.
+    """
+    if (path / MANIFEST).exists():
+        raise ValueError(f"{path}: expected an output without a model, got one that holds a complete model")
+    others = [file.name for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else []
+    if others and not (path / LOCAL).is_dir():
+        raise ValueError(
+            f"{path}: expected an empty folder or an unfinished training, got one with {others[0]!r} in it"
+        )
 
 
 def inside(path: Path, name: str) -> Path:

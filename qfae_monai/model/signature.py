@@ -18,7 +18,7 @@ SIGNED = (
 """Keys of the bundle's configurations below which everything is signed: how pixels come to be, networks, scores."""
 
 NEUTRAL = ("weights", "frozen", "compile", "checkpointing", "trunk", "distance", "settings")
-"""Arguments that change no score, are signed by the hash of the file they lead to, or stand under a key of their own."""
+"""Arguments that change no score, lead to a file with a hash of its own, or stand under another signed key."""
 
 
 def signature(config: ConfigParser) -> dict[str, Any]:

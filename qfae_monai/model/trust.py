@@ -8,26 +8,27 @@ from pathlib import Path
 
 from qfae_monai.files import shown
 from qfae_monai.files.configurations import MARKS, OWN, read_configuration, words_in
-from qfae_monai.model.folder import INFERENCE, TRAINING, inside
+from qfae_monai.model.folder import INFERENCE, inside
 
 VALUES = ("prepare", "normalize", "read", "intensity")
 """Keys under which transforms may stand in any order, as far as the package's own configurations use them."""
 PLACES = (
     "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
     "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "include_weights",
-    "own_encoder", "own_perceptual", "device", "rank", "join",
+    "own_encoder", "own_perceptual", "start_from", "device", "rank", "join",
 )  # fmt: skip
 """Keys that say where and on what something ran: none of them is handed on, nor taken from others."""
 WRITTEN = {
     "model_dir": "@bundle_root",
     "encoder_weights": "checkpoint",
     "perceptual_file": "$@bundle_root + '/models/perceptual.safetensors'",
+    "start_from": "$@bundle_root + '/models/model.pt'",
 }
 """Places of a model folder, as its configurations name them."""
 
 
-def check_model_trusted(folder: Path, *, trusted: bool) -> None:
-    """Refuse a model folder whose configurations hold words that this package would not have written there.
+def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -> None:
+    """Refuse a model folder whose configuration holds words that this package would not have written there.
 
     What `qfae train` writes has expressions, components and references of the package's configurations alone, each
     under its own key, beside numbers and the names of a model's parts. A model of others that was written so needs no
@@ -36,6 +37,7 @@ def check_model_trusted(folder: Path, *, trusted: bool) -> None:
 
     Args:
         folder: of the model.
+        name: of the configuration that is about to run, below the folder.
         trusted: what the user said of it.
 
     Raises:
@@ -43,16 +45,13 @@ def check_model_trusted(folder: Path, *, trusted: bool) -> None:
     """
     if trusted:
         return
-    for name in (INFERENCE, TRAINING):
-        file = inside(folder, name)
-        if not file.is_file():
-            continue
-        for key, value in words_in(read_configuration(file)):
-            if not _is_own(key, value):
-                raise ValueError(
-                    f"{file}: expected what this package writes, or --trust beside it: a configuration is code, and "
-                    f"{shown(key)} here is {shown(value)}; `qfae inspect {folder}` shows all and runs none"
-                )
+    file = inside(folder, name)
+    for key, value in words_in(read_configuration(file)):
+        if not _is_own(key, value):
+            raise ValueError(
+                f"{file}: expected what this package writes, or --trust beside it: a configuration is code, and "
+                f"{shown(key)} here is {shown(value)}; `qfae inspect {folder}` shows all and runs none"
+            )
 
 
 def _is_own(key: str, value: object) -> bool:

@@ -18,14 +18,17 @@ from monai.bundle import ConfigParser
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import read_object, write_whole
 from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
-from qfae_monai.model.bundle import configuration_file
+from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
+from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.folder import (
+    FIGURES,
+    FINGERPRINT,
     INFERENCE,
     MANIFEST,
     NETWORK,
@@ -51,6 +54,9 @@ OF_TRAINING = ("batch_size", "max_epochs", "learning_rate", "num_workers")
 APART = ("backend", "timeout_s", "own_encoder", "own_perceptual")
 """Keys of overlays that say where a training ran, and mean nothing where its model is used."""
 SUMS = f"models/{SUMS_FILE}"
+KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
+"""Parts of `evaluation.json` that become part of a model."""
+ARRAY = ".npy"  # which says nothing of what it was made of
 MOST_BYTES = 100e6
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
@@ -103,8 +109,16 @@ class ModelWriter:
             return
         write_model(
             self.folder, self.config, self.network, self.perceptual, include_weights=self.include_weights,
-            record=lambda: self.record.write(engine),
+            record=lambda: self._record(engine),
         )  # fmt: skip
+
+    def _record(self, engine: Engine) -> None:
+        self.record.write(engine)
+        entries = self.config.get_parsed_content("train::dataset::data")
+        patients = {str(entry.get("patient", entry.get("case", entry["image"]))) for entry in entries}
+        images = [entry["image"] for entry in entries if not str(entry["image"]).endswith(ARRAY)]
+        if images:
+            fingerprint_of_files(images, patients=len(patients)).save(self.folder / FINGERPRINT)
 
 
 def write_model(
@@ -124,30 +138,23 @@ def write_model(
         network: that was trained.
         perceptual: the frozen network of the distance; None where the distance has none.
         include_weights: as in `ModelWriter`.
-        record: writes `training.json` beside the network's file; an imported checkpoint has none.
+        record: writes `training.json` and `fingerprint.json`; an imported checkpoint has neither.
     """
     save_checkpoint(folder / NETWORK, {name: value.detach().cpu() for name, value in network.state_dict().items()})
-    numbers = resolved_model(config)
     built = config.get_parsed_content("model")  # with the files that one's own networks came from
-    frozen = [*_encoders(built), *_perceptual(folder, config, built, perceptual, include_weights)]
+    frozen = [*_encoders(built), *_perceptual(folder, config, built["perceptual"], perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
     images = "bits" in config
     _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
                 "Anomaly maps by this model; written by its training, and complete in itself.")  # fmt: skip
     _write_yaml(folder / TRAINING, training_configuration(config, included=included),
-                "How this model was trained, without places; evaluate.yaml and calibrate.yaml go on top.")  # fmt: skip
-    _copy_bundle_files(folder, numbers["image_size"], numbers["out_channels"])
+                "How this model was trained, without places; overlays such as evaluate go on top.")  # fmt: skip
+    _copy_bundle_files(folder, built["image_size"], built["out_channels"])
     record()
     for old in ("calibration.json", "evaluation/evaluation.json", "models/detector.onnx"):
         (folder / old).unlink(missing_ok=True)  # of an earlier network in this folder
     write_card(folder)
     return seal(folder, kind="image" if images else "volume", signature=signature(config), frozen=frozen)
-
-
-def resolved_model(config: ConfigParser) -> dict[str, Any]:
-    """All numbers of the model, without where its weights lay on the machine that trained."""
-    numbers: dict[str, Any] = resolved(config, "model")
-    return numbers
 
 
 def inference_configuration(config: ConfigParser, *, images: bool, included: bool) -> dict[str, Any]:
@@ -171,11 +178,11 @@ def inference_configuration(config: ConfigParser, *, images: bool, included: boo
 
 def training_configuration(config: ConfigParser, *, included: bool) -> dict[str, Any]:
     """The configuration of a training as it ran, with its values for names, and without places of its machine."""
-    content = {key: copy.deepcopy(value) for key, value in config.get().items()
+    content = {key: None if value == NOTHING else copy.deepcopy(value) for key, value in config.get().items()
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
-    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights")}
+    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights", "start_from")}
     places |= {key: value for key, value in own.items() if isinstance(value, str) and value.startswith("%")}
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
@@ -185,10 +192,23 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
 
 
 def update_model(folder: str | os.PathLike) -> None:
-    """Take what a run added to a model folder into its card and manifest; other folders are left alone."""
+    """Take what a run added to a model folder, such as thresholds, into its card and manifest; leave others alone."""
     if is_writer() and (Path(folder) / MANIFEST).is_file():
         write_card(Path(folder))
         seal_again(Path(folder))
+
+
+def keep_figures(folder: Path, run: Path) -> None:
+    """Make an evaluation's figures part of the model: numbers with their intervals, no case and no picture.
+
+    Args:
+        folder: of the model.
+        run: folder of the evaluation.
+    """
+    found = read_object(run / "evaluation.json", what="the figures of an evaluation")
+    kept = {key: found[key] for key in KEPT_FIGURES if key in found}
+    write_whole(folder / FIGURES, json.dumps(kept, indent=1) + "\n")
+    update_model(folder)
 
 
 def _literals(config: ConfigParser, keys: Iterable[str]) -> dict[str, Any]:
@@ -227,42 +247,46 @@ def _references(content: Any) -> set[str]:
     return set().union(*(_references(one) for one in below))
 
 
-def _encoders(numbers: Mapping[str, Any]) -> list[FrozenNetwork]:
+def _encoders(network: Mapping[str, Any]) -> list[FrozenNetwork]:
     """Their values are part of the network's own checkpoint."""
-    encoders = numbers["encoder"] if isinstance(numbers["encoder"], list) else [numbers["encoder"]]
-    return [FrozenNetwork("encoder", one["name"], NETWORK, None, _licence(one)) for one in encoders]
+    encoders = network["encoder"] if isinstance(network["encoder"], list) else [network["encoder"]]
+    return [FrozenNetwork("encoder", one["name"], NETWORK, None, _licence(one)[0]) for one in encoders]
 
 
 def _perceptual(
     folder: Path,
     config: ConfigParser,
-    numbers: Mapping[str, Any],
+    network: Mapping[str, Any],
     trunk: VisionTransformer | None,
     include_weights: bool | None,
 ) -> list[FrozenNetwork]:
     if trunk is None:
         return []
-    network = numbers["perceptual"]
-    licence = _licence(network)
-    size = sum(value.numel() * value.element_size() for value in trunk.state_dict().values())
-    allowed = size < MOST_BYTES and not any(word in licence for word in NOT_TO_HAND_ON)
-    if include_weights or (include_weights is None and allowed):
-        save_checkpoint(folder / PERCEPTUAL, {name: value.cpu() for name, value in trunk.state_dict().items()})
+    licence, allowed = _licence(network)
+    values = {name: value.detach().cpu() for name, value in trunk.state_dict().items()}
+    small = sum(value.numel() * value.element_size() for value in values.values()) < MOST_BYTES
+    if include_weights or (include_weights is None and allowed and small):
+        save_checkpoint(folder / PERCEPTUAL, values)
         found = sha256_of(folder / PERCEPTUAL)
         write_whole(folder / SUMS, f"{found}  {Path(PERCEPTUAL).name}\n")  # for MONAI's tools, which know no manifest
         return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, found, licence)]
     for old in (PERCEPTUAL, SUMS):
         (folder / old).unlink(missing_ok=True)
-    weights = network.get("weights", config.get_parsed_content("weights_dir"))
+    weights = network.get("weights") or config.get_parsed_content("weights_dir")
     known = None if "seed" in network else sha256_of(find_weights(network["name"], weights))
     return [FrozenNetwork("perceptual", network["name"], None, known, licence)]
 
 
-def _licence(network: Mapping[str, Any]) -> str:
+def _licence(network: Mapping[str, Any]) -> tuple[str, bool]:
+    """Licence of a frozen network's values, and whether they may become part of a folder unasked."""
     if "seed" in network:
-        return "none: random values of a fixed seed"
-    card = read_card(network["weights"]) if "weights" in network else None
-    return find_entry(network["name"]).licence if card is None else str(card.get("licence", UNKNOWN_LICENCE))
+        return "none: random values of a fixed seed", True
+    card = None if network.get("weights") is None else read_card(network["weights"])
+    if card is not None:  # one's own, whose card says what they came from
+        licence = str(card.get("licence", UNKNOWN_LICENCE))
+        return licence, not any(word in licence for word in NOT_TO_HAND_ON)
+    licence = find_entry(network["name"]).licence
+    return licence, not any(word in licence for word in NOT_TO_HAND_ON)
 
 
 def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
 from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
+from qfae_monai.model.scan_features import features_of
+from qfae_monai.predict.finding import tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import (
@@ -61,6 +61,7 @@ class Outcome:
     """A row of the summary.
 
     status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers.
+    warnings: what of the scan lies outside of the training scans.
     """
 
     study: str
@@ -69,9 +70,10 @@ class Outcome:
     p_value: float | None = None
     above_threshold: bool | None = None
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason")
+COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings")
 
 
 def predict_study(
@@ -111,11 +113,18 @@ def _predict(
     extras: Sequence[Extra],
     progress: Progress,
 ) -> Outcome:
-    target, identity = output / study.name, study.identity()
+    target = output / study.name
     check_own(target)
     earlier = read_scores(target)
+    if earlier is None and study.refusal is not None:
+        raise ValueError(study.refusal)  # its bytes, which may be without end, are of no use
+    identity = study.identity()
     wanted = [extra for extra in extras if extra.applies(study)]
-    made_with = {"allow": sorted(allow), "extras": {extra.name: extra.made_with for extra in wanted}}
+    made_with = {
+        "allow": sorted(allow),
+        "extras": {extra.name: extra.made_with for extra in wanted},
+        "fingerprint_sha256": None if model.fingerprint is None else model.fingerprint.sha256,
+    }
     if earlier is not None and _same(earlier, model, identity, target, made_with):
         return _outcome("kept", earlier)
     if earlier is not None and earlier["input_sha256"] != identity:
@@ -149,10 +158,14 @@ def score_study(
     Raises:
         ValueError: if the study is refused or cannot be scored.
     """
+    if (study.kind == "image") != model.images:
+        kinds = ("a volume", "a single image")
+        raise ValueError(f"expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}")
     read = study.files[0] if study.kind == "image" else study.read(allow)
-    found = model(read if isinstance(read, Path) else _tensor(study, read), progress)
+    found = model(read if isinstance(read, Path) else tensor_of(read.array, read.affine, study.name), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
-    return read, found, scores_of(study, model, found, identity, risks)
+    warnings = model.warnings_on(features_of(read), found.axis)
+    return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
 
 
 def write_summary(
@@ -171,7 +184,8 @@ def write_summary(
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
     content["pseudonyms"] = None if pseudonyms is None else pseudonyms.fingerprint
     write_whole(output / SUMMARY, json.dumps(content, indent=1) + "\n")
-    write_whole(output / "summary.csv", csv_text([COLUMNS, *(list(row.values()) for row in rows)]))
+    table = [list({**row, "warnings": "; ".join(row["warnings"])}.values()) for row in rows]
+    write_whole(output / "summary.csv", csv_text([COLUMNS, *table]))
     return counts
 
 
@@ -187,12 +201,6 @@ def message_of(error: BaseException) -> str:
 
 def _names_stand(study: Study) -> bool:
     return study.kind in NAMED_BY_USER and study.pseudonyms is None
-
-
-def _tensor(study: Study, series: Series) -> MetaTensor:
-    """(1, X, Y, Z) float32 with the series' affine, and for messages the study's name."""
-    pixels = torch.as_tensor(series.array.astype(np.float32))[None]
-    return MetaTensor(pixels, affine=torch.as_tensor(series.affine), meta={"filename_or_obj": study.name})
 
 
 def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, scores: dict[str, Any]) -> None:
@@ -223,4 +231,6 @@ def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with:
 def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome:
     p_value = scores["p_value"]
     known = None if p_value is None else float(p_value)  # of an earlier run they are a file's, which may hold anything
-    return Outcome(scores["study"], status, float(scores["score"]), known, scores["above_threshold"])
+    warnings = tuple(map(str, scores.get("warnings") or ()))  # absent from what an older version wrote
+    score, above = float(scores["score"]), scores["above_threshold"]
+    return Outcome(scores["study"], status, score, known, above, warnings=warnings)

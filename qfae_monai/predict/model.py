@@ -12,17 +12,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai import __version__
 from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.model.folder import CALIBRATION, INFERENCE, ModelFolder
+from qfae_monai.model.fingerprint import ScanFingerprint
+from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, INFERENCE, ModelFolder
 from qfae_monai.model.packing import unpacked
+from qfae_monai.model.scan_features import ScanFeatures, features_of
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
+from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
 from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
 from qfae_monai.weights.checksums import sha256_of
@@ -90,6 +93,8 @@ class Model:
         self._check_frozen()
         self.checkpoint = self.folder.checkpoint
         self.checkpoint_sha256 = self.folder.files["models/model.pt"]
+        stated = self.folder.path / FINGERPRINT
+        self.fingerprint = ScanFingerprint.read(stated) if stated.is_file() else None  # of the training scans
         self.device: torch.device = self.bundle.part("device")
         prepare_precision(self.device, self.bundle.part("precision"))
         self.network = self._trained() if runtime == "torch" else self._exported()
@@ -142,6 +147,35 @@ class Model:
             spacing=None if affine is None else tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist()),
         )
 
+    def predict(self, scan: str | Path | ArrayLike, affine: ArrayLike | None = None) -> Finding:
+        """Score one scan.
+
+        Args:
+            scan: path of a DICOM folder, volume or image; or voxels (X, Y, Z) in the unit of their modality.
+            affine: (4, 4) of voxels, mm in RAS; none beside a path.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the scan is refused or cannot be scored, or voxels have no affine.
+        """
+        read = scan_of(scan, affine)
+        image = read if isinstance(read, Path | MetaTensor) else tensor_of(read.array, read.affine, str(scan))
+        if isinstance(image, Path) != self.images:
+            kinds = ("a volume", "a single image")
+            raise ValueError(f"{scan!s:.200}: expected {kinds[self.images]}, as the model was trained on")
+        found = self(image)
+        p_value, _, above = judged(self.calibration, found.score, self.bundle.part("false_positive_rate"))
+        warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
+        grid = None if isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
+        return Finding(found.score, p_value, above, found.anomaly_map, found.mask, found.slice_scores, found.axis, grid,
+                       tuple(warnings))  # fmt: skip
+
+    def warnings_on(self, features: ScanFeatures, axis: int) -> list[str]:
+        """What of a scan lies outside of the training scans; nothing where the model does not know them."""
+        if self.fingerprint is None:
+            return []
+        return self.fingerprint.outside(features, slice_axis=axis, slice_range=self.bundle.part("slice_range"))
+
     @property
     def identity(self) -> dict[str, Any]:
         """What a result is traced by."""
@@ -184,9 +218,33 @@ class Model:
             found = sha256_of(file)
             if found != one["sha256"]:
                 raise ValueError(
-                    f"{file}: expected the {one['role']} network {one['name']} that the model was trained with (SHA-256 "
-                    f"{one['sha256'][:12]}), got another ({found[:12]})"
+                    f"{file}: expected the {one['role']} network {one['name']} that the model was trained with "
+                    f"(SHA-256 {one['sha256'][:12]}), got another ({found[:12]})"
                 )
+
+
+def load_model(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    runtime: Literal["torch", "onnx"] = "torch",
+    trusted: bool = False,
+    **settings: Any,
+) -> Model:
+    """Open a model folder, once for many scans.
+
+    Args:
+        path: model folder, or a packed one (.zip).
+        device: `cpu`, `cuda` ...; None for cuda where there is one.
+        runtime: `onnx` for the graph that `qfae export` wrote.
+        trusted: whether configurations that this package did not write may run.
+        settings: keys of the model's configuration, such as `forward_batch` or `weights_dir`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Model`.
+    """
+    given = settings if device is None else {**settings, "device": f"$torch.device({device!r})"}
+    return Model(Path(path), settings=given, runtime=runtime, trusted=trusted)
 
 
 def _check_memory(image: torch.Tensor, name: str, voxel_bytes: int) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import read_object, whole_file
+from qfae_monai.predict.finding import judged
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 
@@ -84,16 +85,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def scores_of(study: Study, model: Model, found: Prediction, identity: str, risks: list[str]) -> dict[str, Any]:
+def scores_of(
+    study: Study, model: Model, found: Prediction, identity: str, *, risks: list[str], warnings: list[str]
+) -> dict[str, Any]:
     """Content of `scores.json`. Slices are numbered along `slice_axis` of the volume in RAS orientation."""
     calibration, settings = model.calibration, model.settings
     rate = float(settings["false_positive_rate"])
-    threshold = None if calibration is None else calibration.threshold("volume", rate)
+    p_volume, threshold, above = judged(calibration, found.score, rate)
     p_slices = np.full(len(found.slice_scores), math.nan)
-    p_volume = math.nan
     if calibration is not None:
         p_slices = calibration.p_values("slice", found.slice_scores)
-        p_volume = float(calibration.p_values("volume", found.score))
     return {
         "study": study.name,
         "kind": study.kind,
@@ -104,7 +105,7 @@ def scores_of(study: Study, model: Model, found: Prediction, identity: str, risk
         "score": found.score,
         "p_value": _known(p_volume),
         "threshold": threshold,
-        "above_threshold": None if threshold is None else found.score > threshold,
+        "above_threshold": above,
         "false_positive_rate": rate,
         "pixel_threshold": model.pixel_threshold,
         "slice_axis": found.axis,
@@ -114,6 +115,7 @@ def scores_of(study: Study, model: Model, found: Prediction, identity: str, risk
         ],
         "skipped": {"empty": found.empty, "outside": found.outside},
         "risks": risks,
+        "warnings": warnings,
         "notice": NOTICE,
     }
 

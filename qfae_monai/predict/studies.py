@@ -9,18 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from qfae_monai.data import Series, SeriesSummary, find_series, read_series
+from qfae_monai.data.file_features import IMAGE_SUFFIXES
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
+from qfae_monai.data.series_attributes import MODALITIES
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import sha256_of_files
 from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-# what a header may say of itself in a name: anything else may be a name, too
-MODALITIES = frozenset({
-    "BI", "CR", "CT", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX",
-    "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "TG", "US", "XA", "XC",
-})  # fmt: skip
 MAX_NUMBER = 9999  # of a series in a name
 
 

@@ -82,6 +82,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "lightly":
             raise
-        raise ImportError(
-            f"{name} needs lightly, which is not installed: pip install 'qfae-monai[pretraining]'"
-        ) from error
+        raise ImportError(f"{name} needs lightly, which is not installed: pip install lightly") from error

@@ -34,7 +34,7 @@ SUMMARY = record(
             )
         ),
         "counts": record({"done": whole(), "kept": whole(), "failed": whole()}),
-        "model": record({"checkpoint_sha256": text(), "preset": text(), "version": text()}, others=anything),
+        "model": record({"checkpoint_sha256": text(), "version": text()}, others=anything),
         "settings": record({"false_positive_rate": number(0, 1)}, others=anything),
     },
     others=anything,
@@ -54,6 +54,7 @@ SCORES = record(
         "risks": items(text(longest=10_000)),
         "notice": text(),
     },
+    {"warnings": items(text(longest=10_000))},
     others=anything,
 )
 """Schema of a study's `scores.json`, as far as the page shows it."""
@@ -91,7 +92,14 @@ def _view(folder: Path, place: int) -> dict[str, Any]:
     scores = read_object(folder / "scores.json", SCORES)
     picture = "data:image/png;base64," + b64encode((folder / "overlay.png").read_bytes()).decode()
     highest = max(scores["slices"], key=lambda row: row["score"], default={"slice": ""})["slice"]
-    return {**scores, "picture": picture, "highest": highest, "trace": _trace(scores), "anchor": f"study-{place}"}
+    return {
+        "warnings": [],
+        **scores,
+        "picture": picture,
+        "highest": highest,
+        "trace": _trace(scores),
+        "anchor": f"study-{place}",
+    }
 
 
 def _trace(scores: dict[str, Any]) -> str:

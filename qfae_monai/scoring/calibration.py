@@ -155,20 +155,23 @@ def load_calibration(
     return found
 
 
-def read_calibration(path: Path, *, checkpoint: str | os.PathLike, checkpoint_sha256: str) -> Calibration:
+def read_calibration(
+    path: Path, *, checkpoint: str | os.PathLike, checkpoint_sha256: str, former: bool = False
+) -> Calibration:
     """What a file says, once it is known to be a calibration of this checkpoint and nothing else.
 
     Args:
         path: file that a calibration run wrote.
         checkpoint: name of the checkpoint, for messages.
         checkpoint_sha256: of its file.
+        former: whether the first version, whose settings have other names, passes too.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is no calibration, or one of another checkpoint.
     """
     content = read_object(path, what="a calibration")
-    if content.get("version") != VERSION:
+    if content.get("version") != VERSION and not (former and content.get("version") == 1):
         raise ValueError(
             f"{path}: expected a calibration of version {VERSION}, got {shown(content.get('version'))}; "
             "`qfae calibrate` makes it anew"

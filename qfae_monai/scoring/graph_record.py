@@ -63,6 +63,4 @@ class GraphRecord:
 
 def inside_of_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those settings that a detector's graph cannot be used without, by name."""
-    return {
-        name: value for name, value in settings.items() if name.startswith(INSIDE) and not name.startswith(OUTSIDE)
-    }
+    return {name: value for name, value in settings.items() if name.startswith(INSIDE) and not name.startswith(OUTSIDE)}

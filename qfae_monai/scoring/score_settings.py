@@ -1,4 +1,4 @@
-"""What scores depend on beside the checkpoint: plain values by name, as the file of a calibration or graph holds them."""
+"""What scores depend on beside the checkpoint: plain values by name, as a calibration or graph holds them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from qfae_monai.files.schema import entries, plain_value
-
 
 SCORE_SETTINGS = entries(plain_value)
 """Schema: values are compared and shown, and never become part of a configuration."""

@@ -70,6 +70,7 @@ CATALOGUE = (
     WeightsEntry("vit_large_patch14_reg4_dinov2.lvd142m", (ENCODER,), DINOV2),
     WeightsEntry("vit_base_patch14_reg4_dinov2.lvd142m", (ENCODER,), DINOV2),
     WeightsEntry("vit_base_patch14_dinov2.lvd142m", (ENCODER,), DINOV2),
+    WeightsEntry("vit_small_patch14_dinov2.lvd142m", (ENCODER, PERCEPTUAL), DINOV2),
     WeightsEntry("vit_base_patch8_224.dino", (ENCODER,), DINO),
     WeightsEntry("vit_large_patch14_clip_224.laion2b", (ENCODER,), OPENCLIP),
     WeightsEntry("vit_base_patch32_clip_224.laion2b", (ENCODER,), OPENCLIP),

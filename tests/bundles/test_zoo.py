@@ -40,7 +40,10 @@ def test_metadata_names_what_is_needed() -> None:
     assert found["version"] == __version__
     assert found["changelog"][found["version"]]
     assert found["name"]
-    assert {"qfae-monai", "timm", "nibabel", "pytorch-ignite"} <= set(found["required_packages_version"])
+    assert {"timm", "nibabel", "pytorch-ignite"} <= set(found["required_packages_version"])
+    assert (
+        "qfae-monai" not in found["required_packages_version"]
+    )  # on no index: whoever took the name would be installed
     assert {"onnx", "onnxscript", "onnxruntime"} == set(found["optional_packages_version"])
     for versions in (found["required_packages_version"], found["optional_packages_version"]):
         assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in versions.values())

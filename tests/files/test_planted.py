@@ -22,6 +22,8 @@ from qfae_monai.experiments.files import read_json, read_scores
 from qfae_monai.experiments.frozen import parse_network
 from qfae_monai.experiments.rows import load_rows
 from qfae_monai.files.configurations import check_trusted
+from qfae_monai.model.fingerprint import ScanFingerprint
+from qfae_monai.model.scan_features import ScanFeatures
 from qfae_monai.predict.model import Model
 from qfae_monai.predict.result import read_scores as read_study
 from qfae_monai.pretraining import own_networks
@@ -49,7 +51,8 @@ SETTINGS = {
 }  # fmt: skip
 SCORES = {
     "study": "a", "kind": "NIfTI", "input_sha256": "0", "score": 1.5, "p_value": 0.1, "threshold": None,
-    "pixel_threshold": 0.5, "above_threshold": False, "risks": ["noted"], "notice": "Research use only",
+    "pixel_threshold": 0.5, "above_threshold": False, "risks": ["noted"],
+    "warnings": ["another"], "notice": "Research use only",
     "slices": [{"slice": 1, "score": 1.5, "p_value": None}], "skipped": {"empty": 0, "outside": 1},
     "settings": SETTINGS, "model": {"preset": "tiny"},
 }  # fmt: skip
@@ -199,6 +202,13 @@ def prepared(name: str) -> Callable[[Path], Entrance]:
     return made
 
 
+def fingerprint_of_scans(folder: Path) -> Entrance:
+    path = folder / "fingerprint.json"
+    scan = ScanFeatures("volume", "MR", (1.0, 1.0, 4.0), (64, 64, 24), "axial", 24, (1.0, 900.0))
+    ScanFingerprint.of([scan], patients=1).save(path)
+    return Entrance(path, lambda: ScanFingerprint.read(path).outside(scan))
+
+
 def data_list(folder: Path) -> Entrance:
     (folder / "a.nii").touch()
     path = folder / "dataset.json"
@@ -222,6 +232,7 @@ ENTRANCES: dict[str, Callable[[Path], Entrance]] = {
     "overlay": overlay,
     "stored slices": slice_store,
     **{f"preparation {name}": prepared(name) for name in ("settings.json", "p1_s1.json")},
+    "fingerprint.json": fingerprint_of_scans,
     "data list": data_list,
 }
 

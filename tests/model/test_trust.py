@@ -24,7 +24,8 @@ def test_models_of_this_package_need_no_trust(overlays: tuple[str, ...], tmp_pat
     settings: dict[str, Any] = {"format": "float32", "slice_store": str(tmp_path), "device": "cpu",
                                 "checkpointing": "full", "seed": 3, "max_epochs": 2}  # fmt: skip
     model = make_model(tmp_path / "model", *overlays, **settings)
-    check_model_trusted(model.path, trusted=False)
+    for name in NAMES:
+        check_model_trusted(model.path, f"configs/{name}.yaml", trusted=False)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -40,10 +41,10 @@ def refused(folder: Path, name: str, content: dict[str, Any], trusted: bool = Fa
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(content))
     if trusted:
-        check_model_trusted(folder, trusted=True)
+        check_model_trusted(folder, f"configs/{name}.yaml", trusted=True)
         return False
     with pytest.raises(ValueError, match=f"{name}\\.yaml: expected what this package writes, or --trust"):
-        check_model_trusted(folder, trusted=False)
+        check_model_trusted(folder, f"configs/{name}.yaml", trusted=False)
     return True
 
 

@@ -21,7 +21,10 @@ from PIL import Image
 
 from qfae_monai import cli, machine_memory
 from qfae_monai.cli.predict import SOME_FAILED
+from qfae_monai.files import read_rows
+from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.predict import cohort
+from qfae_monai.predict.model import Model
 from tests.bundles.conftest import BUNDLE
 from tests.data.dicom_factory import series
 
@@ -307,3 +310,42 @@ def test_a_study_that_asks_for_more_memory_than_there_is_fails_alone(
     ended = run(inputs, tmp_path / "out", "--series", "large.nii.gz")
     assert ended.exit_code != 0
     assert "expected at most the 0.3 GB" in " ".join(ended.output.split())
+
+
+def test_a_scan_unlike_the_training_scans_is_said_everywhere(
+    run: Any, inputs: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = fingerprint_of_files(sorted((scans / "image").glob("training-*")))
+    made = Model.__init__
+
+    def with_fingerprint(self: Model, *arguments: Any, **settings: Any) -> None:
+        made(self, *arguments, **settings)
+        self.fingerprint = trained
+
+    run(inputs / "a.nii.gz", tmp_path / "out")
+    monkeypatch.setattr(Model, "__init__", with_fingerprint)
+    long: Any = nib.Nifti1Image(np.tile(np.asarray(nib.load(inputs / "c.nii.gz").dataobj), 3), np.diag([3, 3, 5, 1]))  # type: ignore[attr-defined]
+    nib.save(long, inputs / "c.nii.gz")
+    said = "slices 3 to 20 of 72 are scored: the training scans have 24"
+    ended = run(inputs, tmp_path / "out", "--series", "c.nii.gz", "--report")
+    assert f"        warning: {said}" in ended.output.splitlines()
+    assert json.loads((tmp_path / "out" / "c" / "scores.json").read_text())["warnings"] == [said]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["studies"][0]["warnings"] == [said]
+    assert [row["warnings"] for row in read_rows(tmp_path / "out" / "summary.csv")] == [said]
+    assert f"Unlike the training scans: {said}" in (tmp_path / "out" / "report.html").read_text()
+    again = run(inputs, tmp_path / "out", "--series", "c.nii.gz")
+    assert "1 kept" in again.output
+    assert said in again.output
+    alike = run(inputs / "a.nii.gz", tmp_path / "out")
+    assert "1 done, 0 kept" in alike.output  # its earlier result was not compared
+    assert "warning" not in alike.output
+    assert json.loads((tmp_path / "out" / "a" / "scores.json").read_text())["warnings"] == []
+
+
+def test_what_its_header_refuses_is_not_hashed(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(inputs / "a.nii.gz", tmp_path / "in" / "a.nii.gz")
+    with (tmp_path / "in" / "endless.nii").open("wb") as stream:
+        stream.truncate(1 << 42)  # of which nothing is on the disk; its hash takes an hour
+    result = run(tmp_path / "in", tmp_path / "out")
+    assert "1 done, 0 kept, 1 failed" in result.output

@@ -81,6 +81,7 @@ def scores_of(name: str, anomaly_map: NDArray, *, calibrated: bool = True, flipp
         ],
         "skipped": {"empty": 4, "outside": 0},
         "risks": [],
+        "warnings": ["the modality is CT: that of the training scans is MR"],
         "notice": NOTICE,
     }
 

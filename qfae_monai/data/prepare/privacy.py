@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from qfae_monai.data.series_files import files_below
+from qfae_monai.installed import recipes_folder
 
 __all__ = ["plain_name", "quiet_libraries", "reason_of", "root_message", "without_identifiers"]
 
@@ -114,7 +115,8 @@ def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
 def _spellings(path: Path, *, alone: bool) -> list[str]:
     """How messages name a file: by its path or, as folders are not, by its name or stem alone."""
     whole = dict.fromkeys([str(path), str(path.absolute())])
-    names = dict.fromkeys([path.name, path.stem]) if alone else ()
+    stem = [] if path.stem in _own_words() else [path.stem]  # "a NIfTI file" speaks of no a.nii
+    names = dict.fromkeys([path.name, *stem]) if alone else ()
     return [*whole, *(name for name in names if not (name.isdecimal() and len(name) <= SHORT))]  # 2 slices, not "2"
 
 
@@ -142,7 +144,7 @@ def _short(core: str) -> str:
 @cache
 def _own_words() -> frozenset[str]:
     """Words of the package's messages; none where it was installed without its source."""
-    places = [*(PACKAGE / room for room in ROOMS), PACKAGE.parent / "preprocessing"]
+    places = [*(PACKAGE / room for room in ROOMS), recipes_folder()]
     sources = [file for place in places for file in (files_below(place) if place.is_dir() else [place])]
     return frozenset().union(*(_words_of(file) for file in sources if file.suffix == ".py"))
 

@@ -65,8 +65,12 @@ function showStudy(scores) {
   get("verdict").textContent = { true: `Above threshold ${rate}`, false: `Not above threshold ${rate}` }[
     scores.above_threshold] ?? "Not calibrated: no threshold";
   get("verdict").classList.toggle("above", scores.above_threshold === true);
-  get("risks").replaceChildren(...(scores.risks ?? []).map((risk) =>
-    Object.assign(document.createElement("li"), { textContent: `Allowed when reading: ${risk}` })));
+  const remarks = [
+    ...(scores.warnings ?? []).map((warning) => `Unlike the training scans: ${warning}`),
+    ...(scores.risks ?? []).map((risk) => `Allowed when reading: ${risk}`),
+  ];
+  get("risks").replaceChildren(...remarks.map((textContent) =>
+    Object.assign(document.createElement("li"), { textContent })));
   if (scores.notice) get("notice").textContent = scores.notice;
 
   const slider = get("threshold");

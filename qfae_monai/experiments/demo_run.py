@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from monai.bundle import run
 from numpy.typing import NDArray
 
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.files import write_whole
 from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.writer import keep_figures
 from qfae_monai.report.demo import format_table, save_montage
 
 SHOWN = 6
@@ -27,12 +27,11 @@ CALIBRATION = 40
 """Normal volumes held out for thresholds: 19 are the least for a false-positive rate of 5 %."""
 
 
-def run_demo(output: Path, bundle: Path, *, seed: int, epochs: int | None, volumes: int) -> str:
+def run_demo(output: Path, *, seed: int, epochs: int | None, volumes: int) -> str:
     """Make the cohort, train, calibrate, evaluate, write maps, report and `summary.json`; return the table to print.
 
     Args:
         output: folder for everything; `data`, `model`, `evaluation` below it.
-        bundle: the bundle's folder.
         seed: of the phantoms and of the training.
         epochs: of the training, None for the preset's.
         volumes: normal volumes to train on.
@@ -40,30 +39,21 @@ def run_demo(output: Path, bundle: Path, *, seed: int, epochs: int | None, volum
     start = time.monotonic()
     datalist = write_phantom_cohort(output / "data", train=volumes, validation=CALIBRATION, seed=seed)
     evaluation = output / "evaluation"
-    overlays = ["train", "presets/tiny", "datasets/phantoms"]
     settings: dict[str, Any] = {
-        "bundle_root": path_text(bundle),
+        "preset": "tiny",
         "dataset_dir": path_text(output / "data"),
-        "ckpt_dir": path_text(output / "model"),
-        "log_dir": path_text(output / "logs"),
+        "model_dir": path_text(output / "model"),
         "output_dir": path_text(evaluation),
         "seed": seed,
-        "meta_file": str(bundle / "configs" / "metadata.json"),
-        "logging_file": str(bundle / "configs" / "logging.conf"),
     }
     if epochs is not None:
         settings["max_epochs"] = epochs
-    configs = [str(bundle / "configs" / f"{name}.json") for name in overlays]
-    evaluate, calibrate = (str(bundle / "configs" / f"{name}.json") for name in ("evaluate", "calibrate"))
-    run(run_id="training", config_file=configs, **settings)
-    run(run_id="calibrating", config_file=[*configs, evaluate, calibrate], **settings)
-    run(
-        run_id="evaluating",
-        config_file=[*configs, evaluate],
-        save_reconstructions=True,
-        run_name="phantoms",
-        **settings,
-    )
+    names = ["train", "datasets/phantoms"]
+    Bundle(names, settings).run("training")
+    Bundle([*names, "evaluate", "calibrate"], {**settings, "output_dir": settings["model_dir"]}).run("calibrating")
+    shown = {**settings, "save_reconstructions": True, "run_name": "phantoms"}
+    Bundle([*names, "evaluate"], shown).run("evaluating")
+    keep_figures(output / "model", evaluation)
     found = json.loads((evaluation / "evaluation.json").read_text())
     _montage(output / "montage.png", datalist, evaluation)
     summary = {
@@ -78,13 +68,11 @@ def run_demo(output: Path, bundle: Path, *, seed: int, epochs: int | None, volum
         },
         "seed": seed,
         "seconds": round(time.monotonic() - start, 1),
-        "peak_memory_mb": round(_peak_memory_mb()),
+        "peak_memory_mb": _peak_memory_mb(),
     }
     write_whole(output / "summary.json", json.dumps(summary, indent=2) + "\n")
-    written = "\n".join(
-        f"  {output / name}" for name in ("summary.json", "montage.png", "evaluation", "model/model.pt", "data")
-    )
-    spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb']} MB"
+    written = "\n".join(f"  {output / name}" for name in ("summary.json", "montage.png", "evaluation", "model", "data"))
+    spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb'] or 'unknown'} MB"
     return f"{format_table(found)}\n{spent}\nwritten:\n{written}\nreport: {evaluation / 'report.html'}"
 
 
@@ -133,6 +121,11 @@ def _load(path: Path) -> NDArray:
     return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
-def _peak_memory_mb() -> float:
+def _peak_memory_mb() -> int | None:
+    """None on Windows, which does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415
+
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)

@@ -1,0 +1,5 @@
+"""`python -m qfae_monai` is `qfae`."""
+
+from qfae_monai.cli import main
+
+main()

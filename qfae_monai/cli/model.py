@@ -1,0 +1,93 @@
+"""`qfae model`: a model folder shown, checked, packed, or made of a checkpoint."""
+
+# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from qfae_monai.cli.options import PRESET, SET, TRUST
+from qfae_monai.screen import echo
+
+app = typer.Typer(no_args_is_help=True, help="Model folders: show, verify, pack, and import checkpoints.")
+MODEL = typer.Argument(help="Model folder, or a packed one (.zip).")
+
+
+@app.command()
+def show(model: Path = MODEL) -> None:
+    """Print the model card and the frozen networks with their licences."""
+    from qfae_monai.model.card import model_card
+    from qfae_monai.model.folder import ModelFolder
+    from qfae_monai.model.packing import unpacked
+
+    folder = ModelFolder.open(unpacked(model))
+    echo(model_card(folder.path), lines=True)
+    echo("## Frozen networks")
+    for one in folder.content["frozen"]:
+        place = one["file"] or "not in the folder, looked up by name"
+        echo(f"- {one['role']}: {one['name']}, {place}; licence: {one['licence']}")
+
+
+@app.command()
+def verify(model: Path = MODEL, trust: bool = TRUST) -> None:
+    """Check every hash and every number of a model."""
+    from qfae_monai.files.configurations import path_text
+    from qfae_monai.model.bundle import Bundle
+    from qfae_monai.model.folder import INFERENCE, TRAINING, ModelFolder
+    from qfae_monai.model.packing import unpacked
+    from qfae_monai.model.trust import check_model_trusted
+
+    folder = ModelFolder.open(unpacked(model))
+    for name in (INFERENCE, TRAINING):
+        check_model_trusted(folder.path, name, trusted=trust)
+    bundle = Bundle([folder.path / INFERENCE], {"bundle_root": path_text(folder.path)})
+    folder.check_signature(bundle.signature)
+    folder.check(list(folder.files))
+    echo(f"{model}: {len(folder.files)} files and {len(bundle.signature)} values are as they were written")
+
+
+@app.command()
+def pack(
+    model: Path = typer.Argument(help="Model folder."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="File; default: the folder's name with .zip."),
+) -> None:
+    """Make one .zip of a model, which all commands take, too."""
+    from qfae_monai.model.packing import pack as write
+
+    resolved = model.resolve()
+    written = write(model, output or resolved.with_name(f"{resolved.name}.zip"))
+    echo(f"{written}: {written.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command("import")
+def import_(
+    checkpoint: Path = typer.Argument(help="model.pt of an earlier version, or a published last_ckpt.pth."),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder of the model."),
+    preset: str = PRESET,
+    config: list[str] | None = typer.Option(
+        None, help="Overlay it was trained with: a name as datasets/phantoms, or a file. May be given often."
+    ),
+    include_weights: bool | None = typer.Option(
+        None, "--include-weights/--no-include-weights", help="Frozen networks as files; default: where licences allow."
+    ),
+    set_: list[str] | None = SET,
+    trust: bool = TRUST,
+) -> None:
+    """Make a model folder of a checkpoint; thresholds beside it come along if they fit."""
+    from qfae_monai.files import one_writer
+    from qfae_monai.files.configurations import SUFFIXES, check_trusted
+    from qfae_monai.model.bundle import parse_settings
+    from qfae_monai.model.folder import check_free
+    from qfae_monai.model.importing import import_checkpoint
+
+    overlays = [Path(name) if name.endswith(SUFFIXES) else name for name in config or []]
+    check_trusted([name for name in overlays if isinstance(name, Path)], trusted=trust)
+    check_free(output)
+    with one_writer(output):
+        import_checkpoint(
+            checkpoint, output, ["train", *overlays], {"preset": preset, **parse_settings(set_ or [])},
+            include_weights=include_weights,
+        )  # fmt: skip
+    echo(f"{output}: a model folder; `qfae model show {output}` prints its card")

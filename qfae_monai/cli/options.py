@@ -1,0 +1,17 @@
+"""Options that several commands have: the same name, meaning and words wherever they stand."""
+
+from __future__ import annotations
+
+import typer
+
+MODEL = typer.Option(..., "-m", "--model", help="Model folder, as `qfae train` writes it, or a packed one (.zip).")
+SET = typer.Option(None, "--set", help="KEY=VALUE of the configuration; JSON, or else text. May be given often.")
+TRUST = typer.Option(
+    False, "--trust", help="Run configurations from elsewhere: they are code (`qfae inspect` shows it and runs none)."
+)
+PRESET = typer.Option("tiny", help="Sizes of the networks: paper, small, tiny.")
+PATIENT = typer.Option(None, help="Regular expression that tells the patient from a file's name or path.")
+IMAGE = typer.Option(None, help="Scans to take where several kinds lie together, by a pattern such as '*FLAIR*'.")
+SHOW_COMMAND = typer.Option(
+    False, "--show-command", help="Print the `python -m monai.bundle run` lines that do the same, and stop."
+)

@@ -1,0 +1,66 @@
+"""`qfae train`: from a folder of normal scans to a model, in one command that goes on where it stopped."""
+
+# ruff: noqa: PLC0415 (imports inside the command keep `qfae --help` quick)
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from qfae_monai.cli.options import IMAGE, PATIENT, SHOW_COMMAND
+from qfae_monai.cli.quick_imports import quick_imports
+from qfae_monai.cli.rates import rate
+from qfae_monai.cli.signals import INTERRUPTED
+from qfae_monai.screen import echo
+
+
+def train(
+    scans: Path = typer.Argument(help="Normal scans: a folder, data list, prepared folder or BIDS data set."),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder of the model."),
+    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans, to test with."),
+    masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
+    patient: str | None = PATIENT,
+    image: str | None = IMAGE,
+    plan: Path | None = typer.Option(None, help="Plan to follow instead of a new one; see --plan-only."),
+    plan_only: bool = typer.Option(False, "--plan-only", help="Write the plan and the split, and stop."),
+    weights: list[Path] | None = typer.Option(
+        None, help="Folder of pretrained weights; default: QFAE_WEIGHTS. May be given often."
+    ),
+    images: int | None = typer.Option(None, min=1, help="Budget: images that the training sees, in all."),
+    held_out: float = typer.Option(0.2, callback=rate, help="Share of normal patients that thresholds come from."),
+    false_positive_rate: float = typer.Option(0.05, callback=rate, help="That thresholds are to keep."),
+    seed: int = typer.Option(42, min=0, help="Of the split and of every draw."),
+    include_weights: bool | None = typer.Option(
+        None, "--include-weights/--no-include-weights", help="Frozen networks as files; default: where licences allow."
+    ),
+    show_command: bool = SHOW_COMMAND,
+) -> None:
+    """Look at scans, plan, split by patient, train, calibrate and, where labels are given, evaluate.
+
+    Started again with the same arguments after any interruption, it goes on where it stopped.
+    """
+    with quick_imports():
+        from qfae_monai.model.runs import Data
+        from qfae_monai.model.training import Training, Wishes
+
+    folders = weights or [Path(text) for text in os.environ.get("QFAE_WEIGHTS", "").split(os.pathsep) if text]
+    for folder in weights or []:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")
+    wishes = Wishes(tuple(folders), images, held_out, false_positive_rate, seed, include_weights)
+    training = Training(Data(scans, abnormal, masks, patient, image), output, wishes, plan=plan, say=echo)
+    if plan_only or show_command:
+        steps = training.steps(training.plan())
+        if show_command:
+            for run_id, bundle in steps:
+                echo(bundle.command(run_id), lines=True)
+        echo(f"plan: {output / 'training' / 'plan.yaml'}; edit a copy and give it with --plan")
+        return
+    try:
+        model = training.run()
+    except KeyboardInterrupt:
+        echo(f"interrupted: the same command goes on in {output}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    echo(f"{model}: `qfae model show {model}` prints its card, `qfae predict -i SCANS -o RESULTS -m {model}` uses it")

@@ -1,0 +1,213 @@
+"""A plan: every choice of a training that a user may want to change, as a short YAML with a comment for every key."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qfae_monai.files import checked, printable
+from qfae_monai.files.configurations import path_text, read_configuration
+from qfae_monai.files.schema import Check, choice, items, number, optional, record, text, whole
+from qfae_monai.model.frozen import network_changes
+
+__all__ = ["INTENSITIES", "Plan"]
+
+WHAT = "a plan of `qfae train`"
+WIDTH = 116
+HEAD = "Plan of a training by `qfae train`. Change what you like and give it back with --plan."
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
+
+INTENSITIES = ("window", "foreground", "image")
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "window": {"_target_": "monai.transforms.ScaleIntensityRanged", "b_min": 0.0, "b_max": 1.0, "clip": True},
+    "foreground": {"_target_": "qfae_monai.transforms.ScaleIntensityForegroundPercentilesd"},
+    "image": {
+        "_target_": "monai.transforms.ScaleIntensityRangePercentilesd", "b_min": 0.0, "b_max": 1.0, "clip": True,
+    },
+}  # fmt: skip
+"""By `intensity`: what makes [0, 1] of a scan."""
+LEVELS = {"window": ("a_min", "a_max"), "foreground": ("lower", "upper"), "image": ("lower", "upper")}
+
+SCHEMA: dict[str, tuple[str, Check]] = {
+    "modality": ("Kind of scans: of their headers or values", text(r"[A-Za-z0-9 ]{1,16}", "a modality", 16)),
+    "axis": ("Slices lie across this axis of the patient: 0 left-right (sagittal), 1 back-front (coronal), 2 "
+             "feet-head (axial); null for images", optional(whole(0, 2))),
+    "slice_range": ("First and last slice to take, counted from 0 along the axis; null for all",
+                    optional(items(whole(), 2, 2))),
+    "min_foreground": ("Slices with a smaller share of pixels above the scan's minimum are skipped", number(0, 1)),
+    "intensity": ("What becomes [0, 1]: window (between two values, HU of CT), foreground (between percentiles of "
+                  "what is above the scan's minimum) or image (between percentiles of all pixels)",
+                  choice(*INTENSITIES)),
+    "levels": ("What becomes 0 and what becomes 1: two values of a window, else two percentiles",
+               items(number(-1e9, 1e9), 2, 2)),
+    "preset": ("Sizes of Q-Former and decoder: tiny, small or paper", choice("tiny", "small", "paper")),
+    "encoder": ("Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
+                text(r"[A-Za-z0-9_.-]+", "a network's name", 100)),
+    "perceptual": ("Frozen network that images and reconstructions are compared by: a timm name, in-house "
+                   "(mae.safetensors) or random", text(r"[A-Za-z0-9_.-]+", "a network's name", 100)),
+    "weights": ("Folder of the weights of both; null for random ones", optional(text(r"[^$@%\0].*", "a path", 4096))),
+    "image_size": ("Side of the square that slices are resized to, pixels", whole(16, 2048)),
+    "score_over_pixels": ("A slice's score: max of its map (small lesions) or mean (diffuse change)",
+                          choice("max", "mean")),
+    "batch_size": ("Images in one step", whole(1, 65536)),
+    "epochs": ("Times that every image is seen", whole(1, 1_000_000)),
+    "learning_rate": ("At its highest", number(1e-9, 1)),
+    "crop_area": ("Augmentation: least and largest share of an image that is seen", items(number(0.01, 1), 2, 2)),
+    "max_angle": ("Augmentation: rotation up to this, degrees", number(0, 180)),
+    "flip": ("Augmentation: how often an image is turned around its first axis (left and right of axial and coronal "
+             "slices)", number(0, 1)),
+    "jitter": ("Augmentation: brightness and contrast change up to this share", number(0, 1)),
+    "held_out": ("Share of normal patients that give thresholds instead of being trained on", number(0.01, 0.9)),
+    "false_positive_rate": ("Share of normals that thresholds may call abnormal", number(1e-4, 0.5)),
+    "seed": ("Of the split and of every draw", whole(0, 2**31 - 1)),
+    "precision": ("Number format of matrix products: auto, float32, tf32, bfloat16 or float16", choice(*PRECISIONS)),
+    "workers": ("Processes that prepare images beside the training", whole(0, 256)),
+}  # fmt: skip
+"""Key -> what it is, and what its value may be; in the order of the file."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is made of.
+
+    Attributes:
+        why: reason by key, for the screen and for comments.
+        warnings: what a user should know before starting.
+
+    The others are explained in `SCHEMA`, and in the file that `text` makes.
+
+    Raises:
+        ValueError: naming the key, for a value that is none, or that does not go with another.
+    """
+
+    modality: str
+    axis: int | None
+    slice_range: list[int] | None
+    min_foreground: float
+    intensity: str
+    levels: list[float]
+    preset: str
+    encoder: str
+    perceptual: str
+    weights: str | None
+    image_size: int
+    score_over_pixels: str
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    crop_area: list[float]
+    max_angle: float
+    flip: float
+    jitter: float
+    held_out: float
+    false_positive_rate: float
+    seed: int
+    precision: str
+    workers: int
+    why: Mapping[str, str] = field(default_factory=dict, compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        checked(self.values(), _RECORD, "plan")
+        for key in ("slice_range", "levels", "crop_area"):
+            pair = getattr(self, key)
+            strict = key == "levels"
+            if pair is not None and (pair[0] > pair[1] or (strict and pair[0] == pair[1])):
+                raise ValueError(f"plan: {key}: expected the smaller number first, got {pair[0]:g} and {pair[1]:g}")
+        if self.intensity != "window" and not 0 <= self.levels[0] < self.levels[1] <= 100:
+            raise ValueError(f"plan: levels: expected percentiles from 0 to 100, got {self.levels}")
+        self._changes()
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """The plan in a YAML or JSON file.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: naming file and key, if a key is unknown, missing, twice there or has a value that is none.
+        """
+        content = read_configuration(path)
+        _check_repeats(path)
+        checked(content, _RECORD, path, what=WHAT)
+        try:
+            return cls(**content)
+        except (ValueError, FileNotFoundError) as error:
+            raise type(error)(f"{path}: {str(error).removeprefix('plan: ')}") from None
+
+    def values(self) -> dict[str, Any]:
+        """Value by key, in the order of the file."""
+        return {key: getattr(self, key) for key in SCHEMA}
+
+    def text(self) -> str:
+        """The file: each key below a comment that says what it is and, where known, why it has this value."""
+        lines = [f"# {HEAD}"]
+        for key, value in self.values().items():
+            words = f"{SCHEMA[key][0]}." + (f" Here: {self.why[key]}." if self.why.get(key) else "")
+            lines += ["", *_comment(words), f"{key}: {_plain(value)}"]
+        return "\n".join(lines) + "\n"
+
+    def sentences(self) -> list[str]:
+        """Each value that was chosen with its reason, for the screen."""
+        return [f"{key} {_plain(getattr(self, key))}: {self.why[key]}" for key in SCHEMA if self.why.get(key)]
+
+    def settings(self) -> dict[str, Any]:
+        """Keys of the training's configuration that the plan sets; `changes` are sizes, named as in presets."""
+        intensity = dict(TRANSFORMS[self.intensity])
+        low, high = LEVELS[self.intensity]
+        volumes = {} if self.axis is None else {"slice_axis": self.axis, "slice_range": self.slice_range,
+                                                "min_foreground": self.min_foreground}  # fmt: skip
+        weights = {} if self.weights is None else {"weights_dir": path_text(self.weights)}
+        return {
+            "preset": self.preset,
+            **weights,
+            "changes": {**self._changes(), "score_over_pixels": self.score_over_pixels},
+            **volumes,
+            "intensity": {**intensity, "keys": "image", low: self.levels[0], high: self.levels[1]},
+            "batch_size": self.batch_size,
+            "max_epochs": self.epochs,
+            "val_interval": max(1, self.epochs // 10),
+            "learning_rate": self.learning_rate,
+            "crop_area": self.crop_area,
+            "max_angle": self.max_angle,
+            "flip_prob": self.flip,
+            "jitter": self.jitter,
+            "seed": self.seed,
+            "precision": self.precision,
+            "num_workers": self.workers,
+        }
+
+    def _changes(self) -> dict[str, Any]:
+        folder = None if self.weights is None else Path(self.weights)
+        if folder is None and (self.encoder, self.perceptual) != ("random", "random"):
+            raise ValueError(f"plan: weights: expected the folder of {self.encoder} and {self.perceptual}, got none")
+        try:
+            return network_changes(self.preset, self.encoder, self.perceptual, folder, self.image_size)
+        except ValueError as error:
+            raise ValueError(f"plan: {error}") from None
+
+
+_RECORD = record({key: check for key, (_, check) in SCHEMA.items()})
+assert tuple(SCHEMA) == tuple(one.name for one in fields(Plan))[: len(SCHEMA)]
+
+
+def _comment(words: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(printable(words), WIDTH, break_long_words=False)]
+
+
+def _plain(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
+def _check_repeats(path: Path) -> None:
+    """Refuse a key that stands twice in a YAML file, of which the last one would count without a word."""
+    node = yaml.compose(path.read_text(encoding="utf-8"))
+    counts = Counter(key.value for key, _ in node.value) if isinstance(node, yaml.MappingNode) else Counter()
+    twice = [key for key, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(f"{path}: expected each key once, got {twice[0]} {counts[twice[0]]} times")

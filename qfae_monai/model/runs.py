@@ -1,0 +1,195 @@
+"""Evaluate and calibrate a model on data in any layout: each is one run of the bundle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.data.prepare.pseudonyms import read_or_create_key
+from qfae_monai.files import one_writer, read_json
+from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.datalist import write_datalist
+from qfae_monai.model.folder import CALIBRATION, LOCAL, TRAINING, ModelFolder
+from qfae_monai.model.scan import Found, Scan
+from qfae_monai.model.scans import look
+from qfae_monai.model.split import Split, split
+from qfae_monai.model.trust import check_model_trusted
+
+DATALIST = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a model is evaluated or calibrated on.
+
+    Attributes:
+        path: folder of scans, data list, prepared folder or BIDS data set.
+        abnormal: folder of abnormal scans; None where the data say themselves which are.
+        masks: folder of masks.
+        patient: regular expression that tells the patient from a name.
+        image: shell pattern of the scans to take where several kinds lie together, such as `*FLAIR*`.
+    """
+
+    path: Path
+    abnormal: Path | None = None
+    masks: Path | None = None
+    patient: str | None = None
+    image: str | None = None
+
+    def look(self) -> Found:
+        """What there is; raises as `qfae_monai.model.scans.look`."""
+        return look(self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image)
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """One run of the bundle on a model folder.
+
+    Attributes:
+        folder: of the model.
+        settings: values of the configuration by key.
+        run_id: `evaluating` or `calibrating`.
+        notes: sentences on the data, for the screen.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    run_id: str
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def bundle(self) -> Bundle:
+        """Its configurations: the training's own, and the package's on top."""
+        layout = ["datasets/image_list"] if ModelFolder.open(self.folder).images else []
+        overlays = ["evaluate", "calibrate"] if self.run_id == "calibrating" else ["evaluate"]
+        return Bundle([self.folder / TRAINING, *layout, *overlays], self.settings)
+
+    def run(self, *, quiet: bool = True) -> None:
+        """Run it; raises as the run does."""
+        self.bundle.run(self.run_id, quiet=quiet)
+
+
+def evaluation(
+    model: Path, data: Data, output: Path, *, settings: Mapping[str, Any] | None = None, trusted: bool = False
+) -> ModelRun:
+    """Prepare an evaluation: every scan of the data, or the test section where it has one.
+
+    Args:
+        model: model folder.
+        data: labelled scans.
+        output: folder of the run, its tables and report.
+        settings: further values of the configuration.
+        trusted: what the user said of configurations that this package did not write.
+
+    Raises:
+        FileNotFoundError: if the model or the data are missing.
+        ValueError: if there is nothing to score, or the model's configuration would run code of others.
+    """
+    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
+    found = data.look()
+    chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
+    given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output)
+    name = {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
+    return ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences())
+
+
+def calibration(
+    model: Path, data: Data, *, settings: Mapping[str, Any] | None = None, trusted: bool = False
+) -> ModelRun:
+    """Prepare new thresholds of a model: from all normal scans of the data, or those of its validation section.
+
+    Scans that the model was trained on are left aside, where its training is known on this machine.
+
+    Args:
+        model, settings, trusted: as in `evaluation`.
+        data: normal scans.
+
+    Raises:
+        FileNotFoundError: if the model or the data are missing.
+        ValueError: if no normal scan is left, or the model's configuration would run code of others.
+    """
+    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
+    found = data.look()
+    sections = {scan.section for scan in found.scans}
+    normal = [scan for scan in found.scans if scan.label == "normal"]
+    if "validation" in sections:
+        normal = [scan for scan in normal if scan.section == "validation"]
+    kept = _not_trained_on(model, normal)
+    notes = [*found.sentences()]
+    if len(kept) < len(normal):
+        notes.append(f"left aside, trained on: {len(normal) - len(kept)} of {len(normal)} scans")
+    if not kept:
+        raise ValueError(f"{data.path}: expected normal scans that the model was not trained on, got none")
+    split = Split((), tuple(replace(scan, section="validation") for scan in kept), ())
+    given = _listed(model, split, model / LOCAL / "calibration")
+    return ModelRun(model, {**given, **(settings or {})}, "calibrating", notes)
+
+
+def pretraining(
+    method: str, data: Data, output: Path, *, size: str, settings: Mapping[str, Any] | None = None
+) -> tuple[str, Bundle, list[str]]:
+    """Prepare the training of a frozen network.
+
+    Args:
+        method: `mae` or `dino`.
+        data: normal scans.
+        output: folder of the weights, their card and report.
+        size: `tiny`, `small` or `base`.
+        settings: further values of the configuration.
+
+    Returns:
+        What is run, the bundle, and sentences on the data.
+
+    Raises:
+        FileNotFoundError: if there are no scans.
+        ValueError: if there are too few to hold some out.
+    """
+    found = data.look()
+    parted = split(found)
+    place = output / "data"
+    with one_writer(place):
+        listed = write_datalist(parted, place, key=key_beside(output))
+    images = ["datasets/bmad", "datasets/image_list"] if found.kind == "image" else []
+    names = ["train", "pretrain", f"pretrain_{method}", f"presets/pretrain_{size}", *images]
+    places = {"ckpt_dir": output, "log_dir": output / "logs", "dataset_dir": place, "datalist": listed}
+    given = {key: path_text(path.resolve()) for key, path in places.items()}
+    axis = {} if found.kind == "image" else {"slice_axis": _plane(parted.training)}
+    notes = [*found.sentences(), *parted.sentences()]
+    return f"pretraining_{method}", Bundle(names, {**given, **axis, **(settings or {})}), notes
+
+
+def key_beside(output: Path) -> bytes:
+    """Key of the pseudonyms in data lists, made if it is absent: beside the folder, which may be passed on."""
+    beside = output.resolve()
+    return read_or_create_key(beside.with_name(f"{beside.name}.key"), output)
+
+
+def _plane(scans: Sequence[Scan]) -> int:
+    """Patient axis that most scans were acquired across; axial where voxels are alike along all."""
+    planes = Counter(2 if scan.looked_at.plane is None else scan.looked_at.plane for scan in scans)
+    return planes.most_common(1)[0][0]
+
+
+def _listed(model: Path, split: Split, place: Path) -> dict[str, Any]:
+    """Write the data list of a run, and say where it and the model are."""
+    with one_writer(place):
+        listed = write_datalist(split, place, key=key_beside(model))
+    places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
+    return {
+        **{key: path_text(path.resolve()) for key, path in places.items()},
+        "calibration_path": path_text((model / CALIBRATION).resolve()),
+    }
+
+
+def _not_trained_on(model: Path, scans: list[Scan]) -> list[Scan]:
+    listed = model / LOCAL / DATALIST
+    if not listed.is_file():
+        return scans
+    content = read_json(listed, what="the data list of the training")
+    entries = content.get("training", []) if isinstance(content, dict) else []
+    trained = {str(entry["image"]) for entry in entries if isinstance(entry, dict) and "image" in entry}
+    return [scan for scan in scans if str(scan.path.absolute()) not in trained]

@@ -1,0 +1,167 @@
+"""Who is trained on, who gives thresholds and who is tested: by patient, and the same for one seed on every machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from math import ceil
+
+from qfae_monai.model.scan import SECTIONS, Found, Scan, counted
+
+__all__ = ["Split", "least_held_out", "split"]
+
+SHOWN = 3
+FEW = 10  # normal patients in a test: worth a word
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sections of the data list.
+
+    Attributes:
+        training: scans whose normal slices are trained on.
+        validation: scans of held-out normal patients: they show the training's progress and give the thresholds.
+        test: scans that are evaluated; empty where there is nothing abnormal to find.
+        notes: how it was done, and what is too few, each in one sentence.
+    """
+
+    training: tuple[Scan, ...]
+    validation: tuple[Scan, ...]
+    test: tuple[Scan, ...]
+    notes: tuple[str, ...] = ()
+
+    def sections(self) -> dict[str, tuple[Scan, ...]]:
+        """Scans by section of the data list."""
+        return {"training": self.training, "validation": self.validation, "test": self.test}
+
+    def sentences(self) -> list[str]:
+        """What goes where, for the screen; names no patient."""
+        lines = [
+            f"{section}: {counted(len(scans), scans[0].kind)} of {counted(len(_patients(scans)), 'patient')}"
+            for section, scans in self.sections().items()
+            if scans
+        ]
+        return [*lines, *self.notes]
+
+
+def least_held_out(false_positive_rate: float) -> int:
+    """Fewest held-out normals for a threshold with this rate: p-values are (k + 1) / (n + 1), so n >= 1/rate - 1.
+
+    >>> least_held_out(0.05), least_held_out(0.01)
+    (19, 99)
+    """
+    return max(1, ceil(1 / false_positive_rate - 1 - 1e-9))
+
+
+def split(found: Found, seed: int = 42, *, share: float = 0.2, false_positive_rate: float = 0.05) -> Split:
+    """Sections of what was found.
+
+    A data list or prepared folder keeps its own sections. Else patients with an abnormal scan are tested, with all
+    their scans. Of the others, in the order of a seeded hash: held out are `share` of them or as many as thresholds
+    need, whichever is more; where something abnormal is tested, `share` of them are tested, too, but no more than there
+    are abnormal patients. Thresholds come before the test, and training keeps half of the normal patients.
+
+    Args:
+        found: what `look` found.
+        seed: of the order of patients.
+        share: of normal patients to hold out, and to test.
+        false_positive_rate: that thresholds should keep.
+
+    Raises:
+        ValueError: if there is one patient only, none is normal, or one is in two sections of a list.
+    """
+    known = [scan for scan in found.scans if scan.section is not None]
+    if known:
+        return _kept(found.scans, seed, share, false_positive_rate)
+    ill = {scan.patient for scan in found.scans if scan.label != "normal"}
+    normal = _ordered({scan.patient for scan in found.scans} - ill, seed)
+    _check_normal(normal, found.scans)
+    held_out, tested = _counts(len(normal), len(ill), share, false_positive_rate)
+    section = dict.fromkeys((*ill, *normal[held_out : held_out + tested]), "test")
+    section |= dict.fromkeys(normal[:held_out], "validation")
+    placed = [replace(scan, section=section.get(scan.patient, "training")) for scan in found.scans]
+    return _sectioned(placed, _notes(held_out, tested, len(ill), false_positive_rate))
+
+
+def _counts(normal: int, ill: int, share: float, rate: float) -> tuple[int, int]:
+    """Normal patients to hold out and to test."""
+    wanted = max(1, round(share * normal))
+    spare = normal // 2
+    for_test = 1 if ill and spare > 1 else 0
+    held_out = min(max(wanted, least_held_out(rate)), spare - for_test)
+    return held_out, min(wanted, ill, spare - held_out)
+
+
+def _kept(scans: Sequence[Scan], seed: int, share: float, rate: float) -> Split:
+    """Sections of a list, and held-out patients from its training where it has none."""
+    owner: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        owner[scan.patient].add(str(scan.section))
+    shared = [sections for sections in owner.values() if len(sections) > 1]
+    if shared:
+        pairs = sorted({" and ".join(sorted(sections)) for sections in shared})[:SHOWN]
+        raise ValueError(
+            f"expected each patient in one section, got {counted(len(shared), 'patient')} in several "
+            f"({'; '.join(pairs)}): correct the list, or tell patients by --patient PATTERN"
+        )
+    training = [scan for scan in scans if scan.section == "training"]
+    if not training:
+        raise ValueError(f"expected scans in section training, got none of {counted(len(scans), 'scan')}")
+    ill = len(_patients([scan for scan in scans if scan.section == "test" and scan.label != "normal"]))
+    notes = ["sections as the data say"]
+    validation = [scan for scan in scans if scan.section == "validation" and scan.label == "normal"]
+    placed = list(scans)
+    if not validation:
+        normal = _ordered(_patients([scan for scan in training if scan.label == "normal"]), seed)
+        _check_normal(normal, training)
+        held_out = set(normal[: _counts(len(normal), 0, share, rate)[0]])
+        placed = [
+            replace(scan, section="validation") if scan.section == "training" and scan.patient in held_out else scan
+            for scan in scans
+        ]
+        notes.append("no normal scan is held out by the data, so that some of its training are")
+    split = _sectioned(placed, ())
+    normals = len(_patients([scan for scan in split.validation if scan.label == "normal"]))
+    tested = len(_patients([scan for scan in split.test if scan.label == "normal"]))
+    return replace(split, notes=(*notes, *_notes(normals, tested, ill, rate)))
+
+
+def _notes(held_out: int, tested: int, ill: int, rate: float) -> tuple[str, ...]:
+    least = least_held_out(rate)
+    notes = []
+    if held_out < least:
+        notes.append(
+            f"thresholds at {100 * rate:g} % need {least} held-out normal patients, there are {held_out}: scores are "
+            f"given, p-values reach down to {1 / (held_out + 1):.2g} only"
+        )
+    if ill and tested < min(ill, FEW):
+        notes.append(f"the test has {counted(tested, 'normal patient')} beside {ill} abnormal: intervals are wide")
+    if not ill:
+        notes.append("nothing abnormal was given: there is no test, and nothing tells how well lesions are found")
+    return tuple(notes)
+
+
+def _check_normal(normal: Sequence[str], scans: Sequence[Scan]) -> None:
+    if len(normal) < 2:
+        told = sorted({scan.told_by for scan in scans})
+        raise ValueError(
+            f"expected scans of at least 2 normal patients, one to learn from and one to hold out, got "
+            f"{len(normal)} in {counted(len(scans), 'scan')}; patients were told apart by {' and '.join(told)}: where "
+            "that is wrong, give --patient PATTERN"
+        )
+
+
+def _sectioned(scans: Sequence[Scan], notes: tuple[str, ...]) -> Split:
+    training, validation, test = (tuple(scan for scan in scans if scan.section == name) for name in SECTIONS)
+    return Split(training, validation, test, notes)
+
+
+def _ordered(patients: set[str], seed: int) -> list[str]:
+    """Patients in an order that depends on the seed and on their names alone, each on its own."""
+    return sorted(patients, key=lambda name: sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def _patients(scans: Sequence[Scan]) -> set[str]:
+    return {scan.patient for scan in scans}

@@ -1,0 +1,219 @@
+"""From a folder of scans to a complete model: look, plan, split, train, calibrate, evaluate; resumable at each step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qfae_monai.files import one_writer, read_object, write_whole
+from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.datalist import write_datalist
+from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, check_free
+from qfae_monai.model.plan import Plan
+from qfae_monai.model.planning import make_plan
+from qfae_monai.model.runs import DATALIST, Data, key_beside
+from qfae_monai.model.scan import Found
+from qfae_monai.model.split import Split, split
+from qfae_monai.model.writer import keep_figures, update_model
+
+STARTED = "started.json"
+EVALUATION = "evaluation"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user asked of a training beside its data.
+
+    Attributes:
+        weights: folders to look for pretrained weights in.
+        images: budget, how many the training sees in all; None for the plan's own.
+        held_out: share of the normal patients that thresholds are taken from.
+        false_positive_rate: that thresholds should keep.
+        seed: of the split and of every draw.
+        include_weights: whether frozen networks become files of the model; None where licence and size allow it.
+    """
+
+    weights: tuple[Path, ...] = ()
+    images: int | None = None
+    held_out: float = 0.2
+    false_positive_rate: float = 0.05
+    seed: int = 42
+    include_weights: bool | None = None
+
+
+class Training:
+    """One training into one model folder; started again with the same arguments, it goes on where it stopped.
+
+    Args:
+        data: scans to train on, and labelled ones to test with.
+        output: folder of the model.
+        wishes: what else was asked for.
+        plan: that a user wrote; None to make one.
+        say: called with sentences for the screen.
+
+    Raises:
+        ValueError: if the output holds another model, or a training of other scans or wishes.
+    """
+
+    def __init__(
+        self, data: Data, output: Path, wishes: Wishes, *, plan: Path | None = None, say: Say = lambda _: None
+    ) -> None:
+        self.data, self.output, self.wishes, self.say = data, output, wishes, say
+        self.given = None if plan is None else Plan.read(plan)
+        self.local = output / LOCAL
+        self._check_same()
+
+    def plan(self) -> Plan:
+        """Look at the scans, split their patients, and write plan and data list, unless that is done."""
+        if (self.local / DATALIST).is_file():
+            self.say("going on with the plan and the split of last time")
+            return Plan.read(self.local / PLAN)
+        found = self.data.look()
+        _say_all(self.say, found.sentences())
+        parted = self._split(found)
+        _say_all(self.say, parted.sentences())
+        plan = self.given or self._planned(found, parted)
+        _say_all(self.say, plan.sentences())
+        _say_all(self.say, [f"warning: {warning}" for warning in plan.warnings])
+        write_whole(self.local / STARTED, json.dumps(self._asked(), indent=1) + "\n")
+        write_whole(self.local / PLAN, plan.text())
+        handed_on = plan if plan.weights is None else replace(plan, weights="models/pretrained")
+        write_whole(self.output / PLAN, handed_on.text())
+        write_datalist(parted, self.local, key=key_beside(self.output))
+        return plan
+
+    def steps(self, plan: Plan) -> Iterator[tuple[str, Bundle]]:
+        """Run id and bundle of each step that is not done yet, in order."""
+        content = read_object(self.local / DATALIST, what="the data list of a training")
+        images = plan.axis is None
+        names = ["train", *(["datasets/bmad", "datasets/image_list"] if images else [])]
+        settings = self._settings(plan)
+        if not (self.output / MANIFEST).is_file():
+            resume = last_resumable(self.local)
+            resumed = {} if resume is None else {"resume": path_text(resume)}
+            yield "training", Bundle(names, settings | resumed)
+        if not (self.output / CALIBRATION).is_file():
+            yield "calibrating", Bundle([*names, "evaluate", "calibrate"], settings)
+        if content.get("test") and not (self.output / FIGURES).is_file():
+            yield "evaluating", Bundle([*names, "evaluate"], settings)
+
+    def run(self) -> Path:
+        """All steps; the model folder.
+
+        Raises:
+            ValueError, OSError: what was wrong with scans, weights or a plan.
+        """
+        with one_writer(self.output):
+            plan = self.plan()
+            for run_id, bundle in self.steps(plan):
+                self.say(run_id)
+                bundle.run(run_id, quiet=True)
+                if run_id == "evaluating":
+                    keep_figures(self.output, self.local / EVALUATION)
+            for old in self.local.glob("resume_*.pt"):  # three times the model's size, and needed no more
+                old.unlink()
+            update_model(self.output)
+        return self.output
+
+    def _settings(self, plan: Plan) -> dict[str, Any]:
+        settings = plan.settings()
+        if plan.axis is None:
+            settings.pop("intensity")  # images are scaled by their depth
+        return {
+            **settings,
+            "model_dir": path_text(self.output.resolve()),
+            "dataset_dir": path_text(self.local.resolve()),
+            "include_weights": self.wishes.include_weights,
+            "false_positive_rate": plan.false_positive_rate,
+        }
+
+    def _split(self, found: Found) -> Split:
+        seed, share, rate = self.wishes.seed, self.wishes.held_out, self.wishes.false_positive_rate
+        if self.given is not None:
+            seed, share, rate = self.given.seed, self.given.held_out, self.given.false_positive_rate
+        return split(found, seed, share=share, false_positive_rate=rate)
+
+    def _planned(self, found: Found, parted: Split) -> Plan:
+        memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+        wishes = self.wishes
+        return make_plan(
+            found, parted, device_memory=memory, cores=os.cpu_count() or 1, weights_dirs=wishes.weights,
+            images=wishes.images, held_out=wishes.held_out, false_positive_rate=wishes.false_positive_rate,
+            seed=wishes.seed,
+        )  # fmt: skip
+
+    def _asked(self) -> dict[str, Any]:
+        places = {key: None if value is None else str(value) for key, value in asdict(self.data).items()}
+        wishes = {**asdict(self.wishes), "weights": [str(folder.resolve()) for folder in self.wishes.weights]}
+        return {**places, "path": str(self.data.path.resolve()), **wishes,
+                "plan": None if self.given is None else self.given.values()}  # fmt: skip
+
+    def _check_same(self) -> None:
+        started = self.local / STARTED
+        if not started.is_file():
+            check_free(self.output)
+            return
+        then, now = read_object(started), json.loads(json.dumps(self._asked()))
+        different = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in now if then.get(key) != now.get(key)]
+        if different:
+            raise ValueError(
+                f"{self.output}: expected a new folder, or the training that began in it, got one of other arguments "
+                f"({'; '.join(different)})"
+            )
+
+
+def train(
+    scans: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    abnormal: str | os.PathLike | None = None,
+    masks: str | os.PathLike | None = None,
+    patient: str | None = None,
+    image: str | None = None,
+    plan: str | os.PathLike | None = None,
+    weights: Sequence[str | os.PathLike] = (),
+    say: Say = lambda _: None,
+    **wishes: Any,
+) -> Path:
+    """Look at scans, plan, split by patient, train, calibrate and, where labels are given, evaluate: `qfae train`.
+
+    Args:
+        scans: folder of normal scans, data list, prepared folder or BIDS data set.
+        output: folder of the model.
+        abnormal, masks: folders of abnormal scans and of lesion masks, to test with.
+        patient: regular expression that tells the patient from a name.
+        image: shell pattern of the scans to take where several kinds lie together.
+        plan: file to follow instead of a new plan.
+        weights: folders of pretrained weights.
+        say: called with sentences on what is found and planned.
+        wishes: `images`, `held_out`, `false_positive_rate`, `seed`, `include_weights`, as in `Wishes`.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `Training`.
+    """
+    data = Data(*(None if path is None else Path(path) for path in (scans, abnormal, masks)), patient, image)  # type: ignore[arg-type]
+    wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
+    return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
+
+
+def last_resumable(folder: Path) -> Path | None:
+    """The checkpoint of the latest epoch that an interrupted training left; None before the first."""
+    epochs = {int(path.stem.rpartition("=")[2]): path for path in folder.glob("resume_checkpoint_epoch=*.pt")
+              if path.stem.rpartition("=")[2].isdecimal()}  # fmt: skip
+    return epochs[max(epochs)] if epochs else None
+
+
+def _say_all(say: Say, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        say(sentence)

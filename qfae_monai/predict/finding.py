@@ -1,0 +1,80 @@
+"""What a model says of one scan, for a caller in Python: map, mask, score, p-value, and what to mind."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from numpy.typing import ArrayLike, NDArray
+
+from qfae_monai.data import Series, read_series
+from qfae_monai.data.file_features import IMAGE_SUFFIXES
+from qfae_monai.scoring import Calibration
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One scan scored.
+
+    Attributes:
+        score: of the volume or image, higher is more abnormal.
+        p_value: share of normal scans that score as high, NaN without thresholds.
+        above_threshold: whether the score is called abnormal; None without a threshold.
+        anomaly_map: (X, Y, Z) or (H, W) float32, on the scan's own grid.
+        mask: uint8 on the same grid, 1 is above the threshold; None without one.
+        slice_scores: (slices,), NaN where a slice was skipped, along `slice_axis` of the scan in RAS orientation.
+        slice_axis: 0 sagittal, 1 coronal, 2 axial.
+        affine: (4, 4) of the grid, mm in RAS; None of an image.
+        warnings: what of the scan lies outside of what the model was trained on.
+    """
+
+    score: float
+    p_value: float
+    above_threshold: bool | None
+    anomaly_map: NDArray[np.float32] = field(repr=False)
+    mask: NDArray[np.uint8] | None = field(repr=False)
+    slice_scores: NDArray[np.float64] = field(repr=False)
+    slice_axis: int
+    affine: NDArray[np.float64] | None = field(repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+def scan_of(scan: str | Path | ArrayLike, affine: ArrayLike | None) -> Series | Path | MetaTensor:
+    """What a caller gave, read: a series, the path of an image, or voxels with their grid.
+
+    Args:
+        scan: path of a DICOM folder, volume or image; or voxels (X, Y, Z) in the unit of their modality.
+        affine: (4, 4) of voxels, mm in RAS.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a series is refused, or voxels have no affine.
+    """
+    if isinstance(scan, str | Path):
+        if affine is not None:
+            raise ValueError(f"affine: expected none beside a path, whose file has its own, got one beside {scan}")
+        path = Path(scan)
+        return path if path.suffix.lower() in IMAGE_SUFFIXES else read_series(path)
+    voxels = np.asarray(scan)
+    if affine is None or voxels.ndim != 3:
+        raise ValueError(f"scan: expected voxels (X, Y, Z) and their affine, got an array of shape {voxels.shape} and "
+                         f"{'no affine' if affine is None else 'an affine'}")  # fmt: skip
+    return tensor_of(voxels, np.asarray(affine, dtype=np.float64), "array")
+
+
+def tensor_of(voxels: NDArray, affine: NDArray, name: str) -> MetaTensor:
+    """(1, X, Y, Z) float32 with its affine, and a name for messages."""
+    pixels = torch.as_tensor(voxels.astype(np.float32))[None]
+    return MetaTensor(pixels, affine=torch.as_tensor(affine), meta={"filename_or_obj": name})
+
+
+def judged(calibration: Calibration | None, score: float, rate: float) -> tuple[float, float | None, bool | None]:
+    """p-value, threshold and verdict of a volume's score; NaN and None without thresholds."""
+    if calibration is None:
+        return math.nan, None, None
+    threshold = calibration.threshold("volume", rate)
+    return float(calibration.p_values("volume", score)), threshold, None if threshold is None else score > threshold
