@@ -26,7 +26,7 @@ from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.model.scan_features import ScanFeatures
 from qfae_monai.predict.model import Model
 from qfae_monai.predict.result import read_scores as read_study
-from qfae_monai.pretraining import load_trunk
+from qfae_monai.pretraining import own_networks
 from qfae_monai.report.evaluation import summarise
 from qfae_monai.report.inspection import inspect_file
 from qfae_monai.report.prediction_page import write_prediction_page
@@ -85,7 +85,7 @@ def card_inside(folder: Path) -> Entrance:
     weights = write_own(folder / "own.safetensors", seed=1, inside=True)
 
     def use() -> None:
-        load_trunk(weights)
+        own_networks(weights, weights)
         _build(weights)
 
     return Entrance(weights, use)
