@@ -89,7 +89,7 @@ def evaluation(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if there is nothing to score, or the model's configuration would run code of others.
     """
-    check_model_trusted(ModelFolder.open(model).path, trusted=trusted)
+    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
     found = data.look()
     chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
     given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output)
@@ -112,7 +112,7 @@ def calibration(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if no normal scan is left, or the model's configuration would run code of others.
     """
-    check_model_trusted(ModelFolder.open(model).path, trusted=trusted)
+    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
     found = data.look()
     sections = {scan.section for scan in found.scans}
     normal = [scan for scan in found.scans if scan.label == "normal"]

@@ -340,3 +340,12 @@ def test_a_scan_unlike_the_training_scans_is_said_everywhere(
     assert "1 done, 0 kept" in alike.output  # its earlier result was not compared
     assert "warning" not in alike.output
     assert json.loads((tmp_path / "out" / "a" / "scores.json").read_text())["warnings"] == []
+
+
+def test_what_its_header_refuses_is_not_hashed(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(inputs / "a.nii.gz", tmp_path / "in" / "a.nii.gz")
+    with (tmp_path / "in" / "endless.nii").open("wb") as stream:
+        stream.truncate(1 << 42)  # of which nothing is on the disk; its hash takes an hour
+    result = run(tmp_path / "in", tmp_path / "out")
+    assert "1 done, 0 kept, 1 failed" in result.output
