@@ -18,6 +18,7 @@ import typer
 
 from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import read_json, read_rows, sha256_of_files
@@ -47,8 +48,9 @@ class RsnaCXR(Recipe):
         if self.variant == "corrected" and self.people is None:
             raise ValueError("expected --people with the challenge's mapping to the NIH images, got none.")
 
-    def parameters(self) -> dict[str, Any]:
-        return {"variant": self.variant, "people_sha256": sha256_of_files([self.people]) if self.people else ""}
+    def parameters(self, names: Pseudonyms) -> dict[str, Any]:
+        people = names.setting("people", sha256_of_files([self.people])) if self.people else ""
+        return {"variant": self.variant, "people_hmac": people}
 
     def find(self, folder: Path) -> list[Source]:
         classes = _classes(folder)

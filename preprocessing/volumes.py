@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -22,11 +21,12 @@ from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
 from qfae_monai.data.prepare.intensity import scale_to_unit
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.files import sha256_of_files
 from qfae_monai.transforms.foreground_percentiles import foreground_floor, foreground_percentiles
 
-NAMES = ("image", "label", "patient")  # parameters that may name somebody: a hash of them is kept
+NAMES = ("image", "label", "patient")  # parameters that may name somebody: a keyed hash of them is kept
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,13 @@ class Volumes(Recipe):
         if min(self.fractions) < 0 or not sum(self.fractions) > 0:
             raise ValueError(f"expected fractions of 0 or more, and not all 0, got {self.fractions}.")
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, names: Pseudonyms) -> dict[str, Any]:
         values = asdict(self)
         for name in NAMES:
             if values[name] not in (None, "*"):
-                values[name] = "sha256 " + sha256(values[name].encode()).hexdigest()[:16]
-        values["datalist"] = None if self.datalist is None else "sha256 " + sha256_of_files([self.datalist])[:16]
+                values[name] = f"hmac {names.setting(name, values[name])}"
+        if self.datalist is not None:
+            values["datalist"] = f"hmac {names.setting('datalist', sha256_of_files([self.datalist]))}"
         return values
 
     def find(self, folder: Path) -> list[Source]:

@@ -25,10 +25,16 @@ DICOM: dict[str, Any] = {
     "StudyID": "ZQSTUDY", "StudyInstanceUID": "1.2.777.31.1", "SeriesInstanceUID": "1.2.777.31.2",
     "FrameOfReferenceUID": "1.2.777.31.3", "SeriesDescription": "zqdescription", "ImageComments": "zqcomment",
     "PatientComments": "zqremark", "OperatorsName": "Zqoperator", "StationName": "ZQSTATION",
-    "PatientTelephoneNumbers": "0049555777", "SeriesNumber": 555777,
+    "PatientTelephoneNumbers": "0049555777", "SeriesNumber": 555777, "IssuerOfPatientID": "ZQISSUER",
+    "StudyDescription": "zqstudywords", "StudyDate": "19871103", "DeviceSerialNumber": "ZQSERIAL",
+    "ProtocolName": "zqprotocol", "PositionReferenceIndicator": "zqreference", "DeidentificationMethod": "zqremoved",
+    "LossyImageCompression": "ZQLOSSY", "LossyImageCompressionMethod": "ZQMETHOD", "SOPClassUID": "1.2.777.31.6",
+    "Modality": "ZQMODALITY",
 }  # fmt: skip
-IN_HEADERS = [*(str(value) for value in DICOM.values() if value != 555777), "555777", "ZQMODALITY", "zqprivate",
-              "zqoverlay", "zqdescrip", "zqauxfile", "zqdatabase", "zqintent", "zqnrrd", "zqmeta", "zqdimension",
+INSTANCE = "1.2.777.31.5"
+IN_HEADERS = [*(str(value) for value in DICOM.values() if value != 555777), "555777", INSTANCE, "zqprivate",
+              "zqoverlay", "zqdescrip", "zqauxfile", "zqdatabase", "zqintent",
+              "zqextension", "zqnrrd", "zqmeta", "zqdimension",
               "zqmagic", "zqpngtext", "zqexif", "zqsyntax", "zqrows", "zqzipcomment"]  # fmt: skip
 IN_NAMES = ["zqfile", "zqfolder", "zqmember"]
 PIXELS = np.random.default_rng(0).integers(0, 900, (4, 32, 32)).astype(np.int16)
@@ -37,7 +43,8 @@ PIXELS = np.random.default_rng(0).integers(0, 900, (4, 32, 32)).astype(np.int16)
 def write_identifiable(folder: Path) -> Path:
     """A folder of studies, good and damaged, with an identifier in each place of a header and in each name."""
     for name in ("zqfolder/good", "zqfolder/bad"):
-        elements = DICOM | ({"SeriesInstanceUID": "1.2.777.31.4", "Modality": "ZQMODALITY"} if "bad" in name else {})
+        elements = DICOM | {"SOPInstanceUID": [f"{INSTANCE}.{number}" for number in range(len(PIXELS))]}
+        elements |= {"SeriesInstanceUID": "1.2.777.31.4"} if "bad" in name else {}
         for path in series(folder / name, PIXELS, **elements):
             dataset = pydicom.dcmread(path)
             dataset.private_block(0x0011, "zqprivate", create=True).add_new(1, "LO", "zqprivate")
@@ -59,12 +66,20 @@ def write_identifiable(folder: Path) -> Path:
     return folder
 
 
-def _write_volumes(folder: Path) -> None:
-    nifti = nib.Nifti1Image(PIXELS.T, np.diag([1.0, 1.0, 3.0, 1.0]))
+def write_nifti(path: Path, voxels: np.ndarray) -> Path:
+    """A volume with an identifier in each text of its header, and in an extension of it."""
+    nifti = nib.Nifti1Image(voxels, np.diag([1.0, 1.0, 3.0, 1.0]))
     words = {"descrip": "zqdescrip", "aux_file": "zqauxfile", "db_name": "zqdatabase", "intent_name": "zqintent"}
     for field, word in words.items():
         nifti.header[field] = word.encode()
-    nib.save(nifti, folder / "zqfile.nii.gz")
+    nifti.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"zqextension"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nifti, path)
+    return path
+
+
+def _write_volumes(folder: Path) -> None:
+    write_nifti(folder / "zqfile.nii.gz", PIXELS.T)
     content = bytearray(gzip.decompress((folder / "zqfile.nii.gz").read_bytes()))
     content[344:348] = b"zqm\0"
     (folder / "zqfile-magic.nii").write_bytes(bytes(content).replace(b"zqdescrip", b"zqmagic  "))

@@ -73,6 +73,7 @@ def load(studies: Path, conf: dict[str, str]) -> None:
 def serve(given: argparse.Namespace) -> None:
     """Answer requests until Ctrl-C."""
     import uvicorn  # noqa: PLC0415
+    from lib.connections import BoundedConnection  # noqa: PLC0415
     from lib.gate import Options  # noqa: PLC0415
     from local import application  # noqa: PLC0415
 
@@ -82,7 +83,8 @@ def serve(given: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format=LOGGED)
     tempfile.tempdir = os.environ["TMPDIR"]  # a library may have asked for another one before it was set
     print(said, flush=True)  # noqa: T201
-    uvicorn.run(application(options), host=HOST, port=given.port, log_config=None, access_log=False)
+    app, http = application(options), BoundedConnection
+    uvicorn.run(app, host=HOST, port=given.port, http=http, log_config=None, access_log=False)
 
 
 def _settle(studies: Path, conf: dict[str, str], own: Path) -> None:

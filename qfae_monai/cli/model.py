@@ -35,12 +35,13 @@ def verify(model: Path = MODEL, trust: bool = TRUST) -> None:
     """Check every hash and every number of a model."""
     from qfae_monai.files.configurations import path_text
     from qfae_monai.model.bundle import Bundle
-    from qfae_monai.model.folder import INFERENCE, ModelFolder
+    from qfae_monai.model.folder import INFERENCE, TRAINING, ModelFolder
     from qfae_monai.model.packing import unpacked
     from qfae_monai.model.trust import check_model_trusted
 
     folder = ModelFolder.open(unpacked(model))
-    check_model_trusted(folder.path, trusted=trust)
+    for name in (INFERENCE, TRAINING):
+        check_model_trusted(folder.path, name, trusted=trust)
     bundle = Bundle([folder.path / INFERENCE], {"bundle_root": path_text(folder.path)})
     folder.check_signature(bundle.signature)
     folder.check(list(folder.files))

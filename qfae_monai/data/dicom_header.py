@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -33,6 +33,7 @@ IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.
 NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
 NAMES = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}  # newer than pydicom's dictionary
 MAX_FRAMES = 100_000
+MAX_READS = 4_000_000  # of a header, two or three for an element: 50,000 enhanced frames, or 20 s
 START = 4096  # bytes that hold the prefix and the meta information, which is never deflated
 # What tells frames at one position apart, in the order in which they are tried.
 VOLUME_KEYWORDS = (
@@ -120,14 +121,15 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
     """
     head = None
     try:
-        with source.open() as stream:
-            start = stream.read(START)
+        with source.open() as opened:
+            start = opened.read(START)
     except Exception as error:  # a member of an archive is inflated by whatever packed it
         raise _damaged(source, error) from error
     _check_prefix(source, start[:132], named)
     try:
-        with source.open() as stream:
+        with source.open() as opened:
             deflated = DEFLATED.encode() in start and _is_deflated(source, start)
+            stream: Any = _BoundedReads(opened)
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
             syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
             offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
@@ -153,6 +155,20 @@ def read_header(source: SourceFile, named: bool = True) -> DicomFile:
     except Exception as error:  # an element of another kind than its tag's
         raise _damaged(source, error) from error
     return file
+
+
+class _BoundedReads:
+    """A file of which only so many parts are read: zeros are elements without end, eight bytes and much time each."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell = stream.seek, stream.tell
+        self._stream, self._left = stream, MAX_READS
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"expected a header of at most {MAX_READS} parts, got more")
+        return self._stream.read(size)
 
 
 def _damaged(source: SourceFile, error: Exception) -> ValueError:

@@ -11,6 +11,7 @@ import nibabel as nib
 from PIL import Image
 
 from qfae_monai.data.voxel_files import voxel_files
+from qfae_monai.transforms.images import FORMATS
 
 __all__ = ["IMAGE_SUFFIXES", "FileFeatures", "file_features"]
 
@@ -41,7 +42,7 @@ def file_features(source: str | os.PathLike | Sequence[str | os.PathLike]) -> Fi
     size = sum(file.stat().st_size for file in read)
     name = files[0].name.lower() if files else ""
     if name.endswith(IMAGE_SUFFIXES):
-        with Image.open(files[0]) as image:
+        with Image.open(files[0], formats=FORMATS) as image:
             return FileFeatures(size, len(image.getbands()), image.width * image.height)
     if name.endswith(NIFTI_SUFFIXES):
         shape = nib.Nifti1Image.from_filename(files[0]).shape

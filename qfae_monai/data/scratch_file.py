@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
@@ -15,24 +14,15 @@ DESCRIPTORS = Path("/proc/self/fd")  # where Linux lists a process's open files,
 
 
 @contextmanager
-def scratch_file(suffix: str = "") -> Iterator[tuple[IO[bytes], Path]]:
+def scratch_file() -> Iterator[tuple[IO[bytes], Path]]:
     """A file to write into, and a path that opens it within this process; flush before the path is used.
 
-    On Linux the file has no name: the kernel frees it with the process, also a killed one. Elsewhere it lies in the
-    folder of temporary files until the block ends.
-
-    Args:
-        suffix: of the path, for libraries that go by it.
+    On Linux neither has a name in any folder: the kernel frees the file with the process, also a killed one. Elsewhere
+    it lies in the folder of temporary files until the block ends.
     """
-    with ExitStack() as stack:
-        if not DESCRIPTORS.is_dir():
-            path = Path(stack.enter_context(TemporaryDirectory(prefix="qfae-"))) / f"file{suffix}"
-            yield stack.enter_context(path.open("w+b")), path
-            return
-        stream = stack.enter_context(TemporaryFile())
-        path = DESCRIPTORS / str(stream.fileno())
-        if suffix:
-            link = Path(stack.enter_context(TemporaryDirectory(prefix="qfae-"))) / f"file{suffix}"
-            link.symlink_to(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
-            path = link
-        yield stream, path
+    if DESCRIPTORS.is_dir():
+        with TemporaryFile() as stream:
+            yield stream, DESCRIPTORS / str(stream.fileno())
+        return
+    with TemporaryDirectory(prefix="qfae-") as folder, Path(folder, "file").open("w+b") as stream:
+        yield stream, Path(folder, "file")

@@ -49,11 +49,14 @@ class SourceFile:
 
     @contextmanager
     def on_disk(self) -> Iterator[Path]:
-        """A path for libraries that open files by name; of a member, a copy that does not outlive the process."""
+        """A path for libraries that open files by name; of a member, a copy that does not outlive the process.
+
+        A copy's path has no suffix: whoever opens it says what it is.
+        """
         if self.member is None:
             yield self.path
             return
-        with scratch_file(self.name.suffix.lower()) as (copy, path):
+        with scratch_file() as (copy, path):
             with self.open() as stream:
                 shutil.copyfileobj(stream, copy)
             copy.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
 from qfae_monai.file_names import check_file_name
+from qfae_monai.files import checked, read_object, schema, shown
 
 __all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
@@ -22,6 +22,18 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
 IDENTIFIERS = ("case", "patient", "image_label")
 PATHS = ("image", "label")
 SHOWN = 5  # entries that an error lists
+
+
+def _patient(value: Any, key: str) -> None:
+    """A name, or a number as one."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ValueError(f"{key}: expected a name or a whole number, got {shown(value)}")
+
+
+ENTRY = schema.record(
+    {}, {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient}, others=schema.anything
+)
+"""Of an entry, what decides sides and splits; `image`, `label` and `case` are checked as paths and names."""
 
 
 def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = None) -> list[dict[str, Any]]:
@@ -64,7 +76,7 @@ def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
         ValueError: when a file's name can name no results.
     """
     folder = Path(folder)
-    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern))
+    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern) if path.is_file())
     if not found:
         raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
     cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]
@@ -102,15 +114,7 @@ def _filled_sections(path: str | PathLike) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a data list in JSON, got no such file.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: expected a data list in JSON, got a file that is not ({error}).") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object with lists of volumes, got a {type(content).__name__}.")
-    return content
+    return read_object(path, what="a data list in JSON")
 
 
 def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str, Any]]:
@@ -122,7 +126,8 @@ def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str
         raise ValueError(f"{path}: expected volumes in section {section!r}, got none.")
     for number, entry in enumerate(raw, 1):
         if not (isinstance(entry, dict) and entry.get("image")):
-            raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {entry!r}.")
+            raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {shown(entry)}.")
+        checked(entry, ENTRY, _where(path, section, number))
         for key, value in entry.items():
             where = f"{_where(path, section, number)}, {key}"
             if key in PATHS:

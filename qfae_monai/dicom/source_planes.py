@@ -9,6 +9,7 @@ from os import PathLike
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import UID_dictionary
 
 from qfae_monai.data.dicom_frames import Frame, frames_of
 from qfae_monai.data.dicom_header import DicomFile, read_header
@@ -18,6 +19,7 @@ from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series import Series
 from qfae_monai.data.series_files import open_source
 from qfae_monai.dicom.identity import identity_of, pseudonymous_identity
+from qfae_monai.dicom.lossy import lossy_compression
 
 __all__ = ["Plane", "SourcePlanes", "source_planes"]
 
@@ -39,6 +41,11 @@ class Plane:
     uid: str
     frame: int | None
     position: tuple[float, ...]
+
+    def pseudonymous(self, names: Pseudonyms) -> Plane:
+        """The same plane with its UID replaced, and that of its class where it is none of the standard's."""
+        known = self.class_uid in UID_dictionary
+        return replace(self, uid=names.uid(self.uid), class_uid=self.class_uid if known else names.uid(self.class_uid))
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class SourcePlanes:
         """The same planes with another identity and each UID replaced."""
         return replace(
             self,
-            planes=tuple(replace(plane, uid=names.uid(plane.uid)) for plane in self.planes),
+            planes=tuple(plane.pseudonymous(names) for plane in self.planes),
             identity=identity,
             series_uid=names.uid(self.series_uid),
             frame_of_reference=names.uid(self.frame_of_reference),
@@ -176,10 +183,6 @@ def _described(stack: Stack, first: Dataset, title: str) -> SourcePlanes:
     gaps = np.diff(places @ np.cross(*orientation))
     even = len(gaps) > 0 and float(np.ptp(gaps)) <= 0.02 * float(gaps.mean())
     gap = float(gaps.mean()) if even else None
-    lossy = Dataset()
-    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if first.get(keyword) not in (None, ""):
-            setattr(lossy, keyword, first.get(keyword))
     return SourcePlanes(
         planes=tuple(_plane(frame) for frame in frames),
         identity=identity_of(first),
@@ -191,7 +194,7 @@ def _described(stack: Stack, first: Dataset, title: str) -> SourcePlanes:
         spacing=spacing,
         thickness=_thickness(first) or gap or frames[0].thickness or 1.0,
         gap=gap,
-        lossy=lossy,
+        lossy=lossy_compression(first),
         burned_in="NO" if str(first.get("BurnedInAnnotation") or "").upper() == "NO" else "",
     )
 

@@ -29,6 +29,18 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # some 
 _held: dict[Path, tuple[int, bool]] = {}  # folder -> descriptor of its lock, and whether `take` made the folder
 
 
+def _forget() -> None:
+    """In a forked process, such as one that loads data: the lock is its parent's, and ends with that."""
+    for descriptor, _ in _held.values():
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 @contextmanager
 def one_writer(output: Path) -> Iterator[None]:
     """Around everything that writes into an output folder, before anything is read for it.

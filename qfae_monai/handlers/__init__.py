@@ -15,6 +15,7 @@ from qfae_monai.handlers.step_schedule import StepSchedule
 from qfae_monai.handlers.training_guard import TrainingGuard
 from qfae_monai.handlers.training_record import TrainingRecord
 from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
+from qfae_monai.handlers.whole_metrics import WholeMetrics
 
 __all__ = [
     "Calibrator",
@@ -29,6 +30,7 @@ __all__ = [
     "TrainingGuard",
     "TrainingRecord",
     "WholeCheckpoints",
+    "WholeMetrics",
     "begin_output",
     "end_output",
     "every",

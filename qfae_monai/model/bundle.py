@@ -20,6 +20,7 @@ from qfae_monai.files.configurations import OWN, path_text, read_configuration
 from qfae_monai.model.signature import resolved, signature
 
 SUFFIX = ".yaml"
+MONAI_LOGGERS = ("bundle.scripts", "bundle.workflows", "bundle.config_parser", "data.nvimgcodec_pydicom_plugin")
 
 
 class Bundle:
@@ -93,8 +94,9 @@ class Bundle:
         Raises:
             ValueError, OSError: what was wrong with a setting, a weights file or a scan.
         """
-        with plain_errors(), warnings.catch_warnings(), _level(logging.WARNING if quiet else logging.INFO):
+        with plain_errors(), warnings.catch_warnings(), _level(logging.ERROR if quiet else logging.INFO):
             warnings.filterwarnings("ignore", message="parsing config_file")  # whose code it is was checked
+            warnings.filterwarnings("ignore", message="(Detected deprecated name|NvImgCodec)")
             run(
                 run_id=run_id,
                 config_file=[str(file) for file in self.files],
@@ -114,8 +116,8 @@ class Bundle:
 
 @contextmanager
 def _level(level: int) -> Iterator[None]:
-    """MONAI's own messages on a run, which have a handler of their own."""
-    loggers = [logging.getLogger(f"monai.bundle.{name}") for name in ("scripts", "workflows", "config_parser")]
+    """MONAI's own messages on a run, which have handlers of their own and are no news to whoever runs a command."""
+    loggers = [logging.getLogger(f"monai.{name}") for name in MONAI_LOGGERS]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(level)

@@ -9,20 +9,21 @@ from typing import Any
 
 from qfae_monai.files import shown
 from qfae_monai.files.configurations import OWN, code_in, read_configuration
-from qfae_monai.model.folder import INFERENCE, TRAINING, inside
+from qfae_monai.model.folder import INFERENCE, inside
 
 VALUES = ("prepare", "normalize", "read", "intensity")
 """Keys under which transforms may stand in any order, as far as the package's own configurations use them."""
 
 
-def check_model_trusted(folder: Path, *, trusted: bool) -> None:
-    """Refuse a model folder whose configurations evaluate, call or import what this package's own do not.
+def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -> None:
+    """Refuse a model folder whose configuration evaluates, calls or imports what this package's own do not.
 
     What `qfae train` writes has expressions and components of the package's configurations alone, each under its own
     key; so a model of others that was written so needs no trust: nothing of theirs is run.
 
     Args:
         folder: of the model.
+        name: of the configuration that is about to run, below the folder.
         trusted: what the user said of it.
 
     Raises:
@@ -30,16 +31,13 @@ def check_model_trusted(folder: Path, *, trusted: bool) -> None:
     """
     if trusted:
         return
-    for name in (INFERENCE, TRAINING):
-        file = inside(folder, name)
-        if not file.is_file():
-            continue
-        for key, value in code_in(read_configuration(file)):
-            if not _is_own(key, value):
-                raise ValueError(
-                    f"{file}: expected what this package writes, or --trust beside it: a configuration is code, and "
-                    f"{shown(key)} here is {shown(value)}; `qfae inspect {folder}` shows all and runs none"
-                )
+    file = inside(folder, name)
+    for key, value in code_in(read_configuration(file)):
+        if not _is_own(key, value):
+            raise ValueError(
+                f"{file}: expected what this package writes, or --trust beside it: a configuration is code, and "
+                f"{shown(key)} here is {shown(value)}; `qfae inspect {folder}` shows all and runs none"
+            )
 
 
 def _is_own(key: str, value: Any) -> bool:

@@ -113,9 +113,12 @@ def _predict(
     extras: Sequence[Extra],
     progress: Progress,
 ) -> Outcome:
-    target, identity = output / study.name, study.identity()
+    target = output / study.name
     check_own(target)
     earlier = read_scores(target)
+    if earlier is None and study.refusal is not None:
+        raise ValueError(study.refusal)  # its bytes, which may be without end, are of no use
+    identity = study.identity()
     wanted = [extra for extra in extras if extra.applies(study)]
     made_with = {
         "allow": sorted(allow),

@@ -93,7 +93,7 @@ def check_image_memory(path: str | PathLike) -> None:
         OSError: when it is no image.
         TooLarge: when it does not fit into memory.
     """
-    with Image.open(path) as header:  # PIL decodes nothing until it is asked for pixels
+    with Image.open(path, formats=FORMATS) as header:  # PIL decodes nothing until it is asked for pixels
         width, height = header.size
     check_memory(path, width * height * PIXEL_BYTES, f"an image of {width} x {height} pixels")
 

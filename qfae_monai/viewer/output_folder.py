@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
+
+from qfae_monai.files import read_object, schema
 
 SCORES = "scores.json"
 IMAGE, ANOMALY_MAP, MASK = "image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz"
 FILES = (IMAGE, ANOMALY_MAP, MASK, SCORES)
-PLAIN: dict[str, tuple[type, ...]] = {
-    "kind": (str, type(None)),
-    "score": (int, float),
-    "p_value": (int, float, type(None)),
-    "above_threshold": (bool, type(None)),
-}
-"""Columns of the list, and what each may be."""
+LISTED = ("kind", "score", "p_value", "above_threshold")
+"""Columns of the list."""
 
-MAX_BYTES = 64 << 20  # of a JSON file: ours have a hundred bytes a slice or study
-MAX_DEPTH = 20  # of its lists and objects: ours have four
-TOO_DEEP = f"expected lists and objects at most {MAX_DEPTH} deep, got deeper ones"
+P_VALUE = schema.optional(schema.number(0, 1))
+SLICE = schema.record({"slice": schema.whole(), "score": schema.number()}, {"p_value": P_VALUE}, others=schema.anything)
+RESULT = schema.record(
+    {"score": schema.number(), "slices": schema.items(SLICE)},
+    {
+        "kind": schema.optional(schema.text()),
+        "p_value": P_VALUE,
+        "threshold": schema.optional(schema.number()),
+        "above_threshold": schema.optional(schema.truth),
+        "pixel_threshold": schema.optional(schema.number()),
+        "slice_axis": schema.whole(0, 2),
+        "notice": schema.text(),
+    },
+    others=schema.anything,
+)
+NAME = schema.text(longest=4000)
+STUDY = schema.record({"study": NAME, "status": schema.text()}, {"reason": NAME}, others=schema.anything)
+RUN = schema.record({"studies": schema.items(STUDY)}, others=schema.anything)
 
 
 class OutputFolder:
@@ -83,7 +93,7 @@ class OutputFolder:
         if path is None or isinstance(self._row(study), str):
             return None
         try:
-            return {**_read(path), "study": study, "has_mask": self.file(study, MASK) is not None}
+            return {**_read(path, RESULT), "study": study, "has_mask": self.file(study, MASK) is not None}
         except (ValueError, OSError):  # replaced or removed just now
             return None
 
@@ -121,63 +131,32 @@ class OutputFolder:
         if missing:
             return f"no {' and no '.join(missing)}"
         try:
-            scores = _read(self.path / name / SCORES)
-        except (ValueError, OSError) as error:
-            return f"{SCORES}: {error}"
-        if not isinstance(scores.get("score"), (int, float)) or not isinstance(scores.get("slices"), list):
-            return f"{SCORES}: expected a score and slices, got {', '.join(scores) or 'nothing'}"
-        for key, kinds in PLAIN.items():
-            if not isinstance(scores.get(key), kinds):
-                return f"{SCORES}: expected no {type(scores[key]).__name__} as {key}"
-        return {"study": name, **{key: scores.get(key) for key in PLAIN}}
+            scores = _read(self.path / name / SCORES, RESULT)
+        except ValueError as error:
+            return str(error)
+        except OSError as error:
+            return f"{SCORES}: {error.strerror or 'is being replaced'}"
+        return {"study": name, **{key: scores.get(key) for key in LISTED}}
 
     def _failed(self) -> list[dict[str, Any]]:
         """Studies that the run's summary calls failed."""
         try:
-            studies = _read(self.path / "summary.json")["studies"]
-            return [
-                {"study": str(row["study"]), "reason": str(row["reason"])}
-                for row in studies
-                if row["status"] == "failed"
-            ]
-        except (ValueError, OSError, KeyError, TypeError):
+            studies = _read(self.path / "summary.json", RUN)["studies"]
+        except (ValueError, OSError):
             return []
+        return [
+            {"study": row["study"], "reason": row.get("reason", "")} for row in studies if row["status"] == "failed"
+        ]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """An object of JSON; NaN and infinities, which browsers do not read, become None.
+def _read(path: Path, check: schema.Check) -> dict[str, Any]:
+    """The object in a file, called by its name alone: the page says in which folder it lies.
 
     Raises:
-        ValueError: if it is none, or larger or nested more deeply than results are.
+        OSError: if it cannot be read.
+        ValueError: if it is not what it should be; with the key at fault.
     """
-    with path.open("rb") as stream:
-        text = stream.read(MAX_BYTES + 1)
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"expected at most {MAX_BYTES >> 20} MiB, got more")
     try:
-        content = json.loads(text.decode("utf-8"), parse_constant=lambda _: None, parse_float=_finite)
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
-    if not isinstance(content, dict):
-        raise ValueError(f"expected an object, got {type(content).__name__}")
-    if _is_deep(content):
-        raise ValueError(TOO_DEEP)
-    return content
-
-
-def _is_deep(content: Any) -> bool:
-    """Whether writing it again could end in a RecursionError; found without recursion.
-
-    >>> _is_deep({"slices": [{"score": 1.0}]}), _is_deep(json.loads(30 * "[" + 30 * "]"))
-    (False, True)
-    """
-    level = [content]
-    for _ in range(MAX_DEPTH + 1):
-        inner = [item for item in level if isinstance(item, (dict, list))]
-        level = [part for item in inner for part in (item.values() if isinstance(item, dict) else item)]
-    return bool(level)
-
-
-def _finite(text: str) -> float | None:
-    value = float(text)
-    return value if math.isfinite(value) else None
+        return read_object(path, check, what="results of `qfae predict`")
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(path), path.name)) from None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +21,22 @@ from qfae_monai.data import archive as archives
 from qfae_monai.data import find_series, read_series
 from tests.data import dicom_factory as factory
 
+READ = """
+import sys, time
+from pathlib import Path
+
+import SimpleITK as sitk
+from qfae_monai.cli.signals import ended_by_signals
+from qfae_monai.data import read_series
+
+def wait(reader: sitk.ImageFileReader) -> None:
+    print(Path(reader.GetFileName()).stat().st_size, flush=True)
+    time.sleep(60)
+
+sitk.ImageFileReader.ReadImageInformation = wait
+with ended_by_signals():
+    read_series(Path(sys.argv[1]))
+"""
 PIXELS = np.random.default_rng(0).integers(0, 99, (4, 5, 6)).astype(np.int16)
 
 
@@ -116,3 +135,19 @@ def test_only_the_members_of_a_series_are_read(archive: Path, monkeypatch: pytes
     monkeypatch.setattr(archives.Member, "open", noted)
     read_series(list(summary.files))
     assert {os.path.dirname(name) for name in opened} == {"s1"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a killed process leaves them, as docs/privacy.md says")
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_nothing_unpacked_outlives_the_process(archive: Path, scratch: Path, name: str, number: signal.Signals) -> None:
+    before = sorted(archive.parent.rglob("*"))
+    command = [sys.executable, "-c", READ, str(archive / name)]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert int(process.stdout.readline()) > PIXELS.nbytes  # the member lies unpacked
+        assert not list(scratch.iterdir())
+        process.send_signal(number)
+        process.wait(30)
+    assert sorted(archive.parent.rglob("*")) == before

@@ -90,3 +90,12 @@ def test_damaged_slice_is_not_left_aside(tmp_path: Path) -> None:
 def test_missing_source(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError, match=name):
         read_series(tmp_path / name)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_elements_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool) -> None:
+    monkeypatch.setattr("qfae_monai.data.dicom_header.MAX_READS", 1000)
+    sequence = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"  # both of undefined length
+    (tmp_path / "bad.dcm").write_bytes(bytes(128) + b"DICM" + (sequence if nested else b"") + bytes(100_000))
+    with pytest.raises(ValueError, match=r"bad\.dcm: .*at most 1000 parts"):
+        read_series(tmp_path / "bad.dcm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,22 @@ REFUSED: list[list[Any]] = [
     [{"training": ["a.nii.gz", "a.nii.gz"]}, ValueError, r"listed again: .*a.nii.gz"],
     [{"training": ["a.nii.gz", "gone.nii.gz"]}, FileNotFoundError, r"1 of 2 missing: .*gone.nii.gz"],
     [{"training": [{"image": "a.nii.gz", "label": "gone.nii.gz"}]}, FileNotFoundError, r"gone.nii.gz"],
-    [["a.nii.gz"], ValueError, "expected a JSON object .* got a list"],
+    [
+        {"training": [{"image": "a.nii.gz", "image_label": "$open('x')"}]},
+        ValueError,
+        "entry 1: image_label: expected a whole",
+    ],
+    [
+        {"training": [{"image": "a.nii.gz", "image_label": 2}]},
+        ValueError,
+        "image_label: expected a whole number from 0 to 1",
+    ],
+    [
+        {"training": [{"image": "a.nii.gz", "patient": ["x"]}]},
+        ValueError,
+        "entry 1: patient: expected a name or a whole",
+    ],
+    [["a.nii.gz"], ValueError, "expected a data list in JSON, got a list"],
 ]
 OVERLAPS = [
     [{"training": ["a.nii.gz"], "test": ["b.nii"]}, None],
@@ -151,3 +167,23 @@ def test_a_file_whose_name_can_name_no_results_is_refused(folder: Path) -> None:
         input_datalist(folder)
     with pytest.raises(ValueError, match=r"entry 1, case: expected a name without"):
         volume_datalist(written(folder, {"training": ["p2/a\nb.nii"]}), "training")
+
+
+def test_a_folder_or_pipe_is_no_volume_whatever_it_is_called(folder: Path) -> None:
+    (folder / "folder.nii.gz").mkdir()
+    os.mkfifo(folder / "pipe.nii")
+    assert not {"folder", "pipe"} & {entry["case"] for entry in input_datalist(folder)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"training": ' + 100_000 * "[" + 100_000 * "]" + "}", "at most 32 levels"),
+        ('{"training": [{"image": "a.nii.gz", "image_label": NaN}]}', "NaN where a finite number belongs"),
+        ('{"training": [{"image": "a.nii.gz", "image": "b.nii"}]}', "the key 'image' twice"),
+    ],
+)
+def test_a_list_is_strict_json(folder: Path, text: str, message: str) -> None:
+    (folder / "list.json").write_text(text)
+    with pytest.raises(ValueError, match=f"list.json: expected a data list in JSON.*{message}"):
+        volume_datalist(folder / "list.json", "training")

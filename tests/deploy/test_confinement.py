@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("monailabel", reason="needs MONAI Label's environment: make test-label")
@@ -17,6 +18,7 @@ pytest.importorskip("monailabel", reason="needs MONAI Label's environment: make 
 from lib.datastore import StudyDatastore
 from lib.gate import Gate, Options
 from lib.own_folder import open_own_folder, pseudonyms_of
+from lib.served import Served
 from local import application
 
 from tests.deploy.asking import ask, form
@@ -286,11 +288,15 @@ def test_a_list_of_studies_from_a_stranger_leads_nowhere(place: Place, tmp_path:
     assert not store.get_label_uri("b", "../..")
 
 
-@pytest.mark.parametrize("name", [".server", "labels", "model", ".nifti", "datastore_v2.json", "labels/final"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".server", ".server/temporary", ".server/sessions", ".server/pseudonyms.key", "labels", "labels/final", "model",
+        ".nifti", "datastore_v2.json",
+    ],
+)  # fmt: skip
 def test_a_folder_of_the_servers_own_is_no_link(tmp_path: Path, name: str) -> None:
-    (tmp_path / "studies" / "labels").mkdir(parents=True)
-    if name == "labels":
-        (tmp_path / "studies" / "labels").rmdir()
+    (tmp_path / "studies" / name).parent.mkdir(parents=True)
     (tmp_path / "studies" / name).symlink_to(tmp_path)
     with pytest.raises(ValueError, match="expected a file or folder of the server's own, got a link"):
         open_own_folder(tmp_path / "studies")
@@ -319,3 +325,40 @@ def test_refusals_hold_no_folders_of_this_machine(gate: Gate, place: Place) -> N
         answer = ask(gate, "POST", "/infer/qfae", {"image": image}, **BEARER)
         assert answer.status in (404, 422)
         assert str(place.studies.parent) not in answer.detail
+
+
+def test_a_session_from_a_stranger_is_none(tmp_path: Path) -> None:
+    session = tmp_path / ".server" / "sessions" / "11111111-1111-1111-1111-111111111111"
+    session.mkdir(parents=True)
+    (session / "meta.info").write_text(json.dumps({"image": "/etc/passwd", "last_access_ts": 1, "expiry": 1}))
+    assert not list((open_own_folder(tmp_path) / "sessions").iterdir())
+
+
+@pytest.mark.parametrize("text", ['{"a": ' + 99 * "[" + 99 * "]" + "}", '{"objects": NaN}', '{"name": 1, "name": 2}'])
+def test_marks_and_labels_are_strict_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "datastore_v2.json").write_text(text)
+    with pytest.raises(ValueError, match=r"datastore_v2\.json: expected marks and labels of studies"):
+        StudyDatastore(str(tmp_path))
+
+
+def test_a_copy_that_is_a_link_is_made_anew(place: Place, tmp_path: Path) -> None:
+    pixels = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
+    header = b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 4 4\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header + pixels.tobytes())
+    os.utime(tmp_path / "a.nrrd", (place.secret.stat().st_mtime,) * 2)
+    (tmp_path / ".nifti").mkdir()
+    copy = tmp_path / ".nifti" / "a.nii.gz"
+    copy.symlink_to(place.secret)
+    assert StudyDatastore(str(tmp_path)).get_image_uri("a") == str(copy)
+    assert not copy.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["9zz", "0002-copy", "../elsewhere"])
+def test_only_trainings_within_the_studies_are_served(tmp_path: Path, name: str) -> None:
+    given, own = tmp_path / "given.pt", tmp_path / "studies" / "model"
+    own.mkdir(parents=True)
+    (own / name).mkdir()
+    (own / name / "model.pt").write_bytes(b"")
+    if name.startswith(".."):
+        (own / "0001").symlink_to(own / name)
+    assert Served(tmp_path / "studies", tmp_path, given, "tiny").checkpoint == given

@@ -85,3 +85,8 @@ def test_pages_of_other_sites_are_refused_and_told_nothing(gate: Gate, origin: s
     own = ask(gate, "GET", "/datastore/", origin="http://127.0.0.1:8000", authorization=f"Bearer {TOKEN}")
     assert own.status == 200
     assert not [name for name in own.headers if name.startswith("access-control")]
+
+
+def test_a_second_origin_does_not_hide_behind_the_first(gate: Gate) -> None:
+    origins = ["http://127.0.0.1:8000", "http://elsewhere.example"]
+    assert ask(gate, "GET", "/datastore/", origin=origins, authorization=f"Bearer {TOKEN}").status == 403

@@ -24,11 +24,22 @@ with one_writer(Path(sys.argv[1])):
     sys.stdin.read()
 """
 
+FORK = """
+import os, sys
+from pathlib import Path
+from qfae_monai.files import take
+take(Path(sys.argv[1]))
+if os.fork() == 0:
+    print("held", flush=True)
+    sys.stdin.read()  # until the test is over
+sys.stdin.read()
+"""
+
 
 @contextmanager
-def another(output: Path) -> Iterator[subprocess.Popen[str]]:
+def another(output: Path, script: str = HOLD) -> Iterator[subprocess.Popen[str]]:
     """A process that holds an output until its input is closed."""
-    command = [sys.executable, "-c", HOLD, str(output)]
+    command = [sys.executable, "-c", script, str(output)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -64,6 +75,16 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
         with one_writer(output):
             assert not list(output.glob(f"{PARTIAL}*"))
     assert not (output / LOCK).exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked there")
+def test_what_a_killed_run_forked_holds_nothing_either(tmp_path: Path) -> None:
+    """As processes that load data, which notice only later that their parent is gone."""
+    with another(tmp_path, FORK) as first:
+        first.kill()
+        first.wait()
+        with one_writer(tmp_path):
+            assert (tmp_path / LOCK).exists()
 
 
 def test_a_folder_with_results_stays_and_has_no_lock_afterwards(tmp_path: Path) -> None:

@@ -17,7 +17,11 @@ RUNS = {
     "evaluating": ("train", "presets/tiny", "evaluate"),
     "calibrating": ("train", "presets/tiny", "evaluate", "calibrate"),
     "run": ("inference", "presets/tiny"),
+    "training": ("train", "presets/tiny"),
+    "pretraining_mae": ("train", "pretrain", "pretrain_mae", "presets/pretrain_tiny"),
+    "pretraining_dino": ("train", "pretrain", "pretrain_dino", "presets/pretrain_tiny"),
 }
+TRAININGS = [run_id for run_id in RUNS if "training" in run_id]
 
 
 @pytest.mark.parametrize("rates", [{"a": 0.0}, {"a": 1.0}, {"a": 0.5, "b": float("nan")}, {"a": -1.0}])
@@ -46,6 +50,7 @@ def test_an_output_is_held_from_begin_to_end(tmp_path: Path) -> None:
         ("evaluating", {}),
         ("calibrating", {}),
         ("run", {}),
+        *((run_id, {}) for run_id in TRAININGS),
     ],
 )
 def test_nothing_is_read_for_a_run_that_cannot_be_finished(
@@ -54,6 +59,23 @@ def test_nothing_is_read_for_a_run_that_cannot_be_finished(
     """Neither data nor checkpoint exist: the output is looked at before them. Without a wrong rate it is a file."""
     (tmp_path / "out").write_text("x")
     places = {"dataset_dir": str(tmp_path / "nothing"), "ckpt_path": str(tmp_path / "out" / "model.pt")}
+    if run_id in TRAININGS:
+        places["ckpt_dir"] = str(tmp_path / "out")
     reason = "expected a rate above 0 and below 1" if settings else "expected a folder that can be written to"
     with pytest.raises((ValueError, OSError), match=reason), plain_errors():
         run_bundle(*RUNS[run_id], run_id=run_id, output_dir=str(tmp_path / "out"), **places, **settings)
+
+
+@pytest.mark.parametrize("run_id", TRAININGS)
+def test_a_second_training_into_the_same_folder_is_refused(run_id: str, tmp_path: Path) -> None:
+    """Before it reads anything: there are no data. Once the first one is killed, its lock is nobody's."""
+    settings = {"dataset_dir": str(tmp_path / "nothing"), "ckpt_dir": str(tmp_path / "model")}
+    with another(tmp_path / "model") as first:
+        with pytest.raises(ValueError, match="model: expected no other run in this output"), plain_errors():
+            run_bundle(*RUNS[run_id], run_id=run_id, **settings)
+        first.kill()
+        first.wait()
+        assert (tmp_path / "model" / LOCK).exists()
+        with pytest.raises(FileNotFoundError, match="nothing"), plain_errors():
+            run_bundle(*RUNS[run_id], run_id=run_id, **settings)
+    end_output(tmp_path / "model")

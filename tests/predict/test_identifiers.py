@@ -26,6 +26,18 @@ def test_nothing_identifying_in_results(run: Any, tmp_path: Path, packed: bool) 
     assert not found_in(tmp_path / "hidden", [*IN_HEADERS, *IN_NAMES], screen=hidden.output)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_identifying_in_anonymous_dicom_objects(run: Any, tmp_path: Path, packed: bool) -> None:
+    pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+    folder = write_identifiable(tmp_path / "in")
+    source = pack(folder, tmp_path / "zqfile.zip") if packed else folder
+    hidden = run(source, tmp_path / "hidden", "--anonymous", "--dicom")
+    assert hidden.exit_code == SOME_FAILED, hidden.output
+    objects = {path.name for path in (tmp_path / "hidden").rglob("dicom/*.dcm")}
+    assert {"segmentation.dcm", "parametric_map.dcm", "key_image_1.dcm"} <= objects
+    assert not found_in(tmp_path / "hidden", [*IN_HEADERS, *IN_NAMES], screen=hidden.output)
+
+
 def test_anonymous_results_cannot_be_linked_without_the_key(run: Any, scans: Path, tmp_path: Path) -> None:
     source = scans / "image" / "test-000.nii.gz"
     run(source, tmp_path / "named")

@@ -358,3 +358,12 @@ def test_predict_has_few_options() -> None:
     """More than fourteen are asked for by no issue; the rest are keys of `--set`."""
     command: Any = get_command(cli.app).commands["predict"]  # type: ignore[attr-defined]
     assert len([one for one in command.params if one.name != "help"]) <= 14
+
+
+def test_what_its_header_refuses_is_not_hashed(run: Any, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(inputs / "a.nii.gz", tmp_path / "in" / "a.nii.gz")
+    with (tmp_path / "in" / "endless.nii").open("wb") as stream:
+        stream.truncate(1 << 42)  # of which nothing is on the disk; its hash takes an hour
+    result = run(tmp_path / "in", tmp_path / "out")
+    assert "1 done, 0 kept, 1 failed" in result.output

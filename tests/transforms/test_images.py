@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import AsDiscreted, Compose
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from qfae_monai import machine_memory
 from qfae_monai.transforms import LoadGreyImage, LoadGreyImaged, NormalLabeld, ScaleBitDepthd
@@ -152,3 +152,24 @@ def test_an_image_beyond_pils_own_limit_is_refused_in_one_line(tmp_path: Path, m
     with pytest.raises(ValueError, match=r"a\.png: expected a readable image, .*exceeds limit") as refused:
         LoadGreyImage()(tmp_path / "a.png")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "GIF", "WEBP", "PPM", "TGA", "ICO", "PCX", "JPEG2000"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+def test_a_file_of_another_kind_named_as_an_image_is_refused(
+    tmp_path: Path, kind: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostScript above all: PIL's own way is to hand it to a program that runs it, and to look at it is to parse it."""
+    asked: list[object] = []
+    for name in ("_open", "load"):
+        monkeypatch.setattr(EpsImagePlugin.EpsImageFile, name, lambda *given: asked.append(given))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given: asked.append(given))
+    path = tmp_path / f"scan{suffix}"
+    try:
+        Image.fromarray(np.tile(RGB, (6, 6, 1))).save(path, kind)
+    except (OSError, KeyError):
+        pytest.skip(f"this Pillow does not write {kind}")
+    with pytest.raises(ValueError, match=rf"scan\{suffix}: expected a readable image, got one that is not") as refused:
+        LoadGreyImage()(path)
+    assert str(refused.value).count("\n") == 0
+    assert not asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,18 +50,30 @@ def test_what_is_not_complete_is_named_with_its_reason(tmp_path: Path) -> None:
     assert reasons.keys() == {"no-map", "no-json", "no-score"}
     assert reasons["no-map"] == "no anomaly_map.nii.gz"
     assert reasons["no-json"].startswith("scores.json: ")
-    assert reasons["no-score"] == "scores.json: expected a score and slices, got score, slices"
+    assert reasons["no-score"].endswith("is not: NaN where a finite number belongs")
     assert folder.scores("no-score") is None
 
 
-def test_numbers_that_browsers_do_not_read_become_null(tmp_path: Path) -> None:
-    path = make_output(tmp_path / "output", ["a"])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("p_value", float("inf"), "Infinity where a finite number belongs"),
+        ("p_value", 1.5, "p_value: expected a finite number from 0 to 1, got 1.5"),
+        ("slices", [{"slice": 1, "score": "high"}], "slices[0].score: expected a finite number, got 'high'"),
+        ("slices", [{"score": 1.0}], "slices[0]: expected the keys slice, score, missing slice"),
+        ("pixel_threshold", "$open('x')", "pixel_threshold: expected a finite number"),
+        ("above_threshold", 1, "above_threshold: expected true or false, got 1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, key: str, value: Any, reason: str) -> None:
+    path = make_output(tmp_path / "output", ["a", "b"])
     scores = json.loads((path / "a" / "scores.json").read_text())
-    scores["slices"][0]["score"], scores["p_value"] = float("nan"), float("inf")
-    (path / "a" / "scores.json").write_text(json.dumps(scores))
-    shown = OutputFolder(path).scores("a")
-    assert shown is not None
-    assert shown["slices"][0]["score"] is shown["p_value"] is None
+    (path / "a" / "scores.json").write_text(json.dumps(scores | {key: value}))
+    folder = OutputFolder(path)
+    reasons = {row["study"]: row["reason"] for row in folder.listing()["failed"]}
+    assert reasons["a"].startswith("scores.json: ")
+    assert reason in reasons["a"]
+    assert folder.scores("a") is None
 
 
 def test_without_calibration_there_is_no_mask(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 
 from lib.names import TAG, confined, is_study_name, suffix_of
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.files import read_object
 from qfae_monai.predict.result import save_volume
 from qfae_monai.predict.studies import Study, find_studies
 
@@ -130,7 +131,16 @@ class StudyDatastore(LocalDatastore):
         self.refresh()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        before = self._datastore
+        before, file = self._datastore, Path(self._datastore_config_path)
+        try:
+            with FileLock(self._lock_file):
+                if file.exists() and file.stat().st_mtime != self._config_ts:
+                    read_object(file, what="marks and labels of studies")
+        except (ValueError, OSError) as error:
+            if throw_exception:
+                raise
+            logger.warning("kept as it was: %s", error)
+            return
         super()._init_from_datastore_file(throw_exception)
         if self._datastore is not before:
             self._only_names(self._datastore)
@@ -177,7 +187,7 @@ class StudyDatastore(LocalDatastore):
 
     def _converted(self, image_id: str, source: Path) -> Path:
         copy, when = self._copy(image_id), modified(source)
-        if not copy.is_file() or abs(copy.stat().st_mtime - when) > CLOCK:
+        if copy.is_symlink() or not copy.is_file() or abs(copy.stat().st_mtime - when) > CLOCK:
             series = study_of(source).read()
             copy.parent.mkdir(exist_ok=True)
             partial = copy.with_name(f".{os.getpid()}.{copy.name}")

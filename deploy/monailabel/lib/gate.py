@@ -64,7 +64,7 @@ class Gate:
         limit = self.options.upload_bytes + SPARE
         if OWN_HOST.fullmatch(host) is None:
             refusal = 400, "expected this machine's own address as the host, got another"
-        elif headers.get("origin", f"http://{host}") != f"http://{host}":
+        elif any(origin != f"http://{host}" for origin in headers.getlist("origin")):
             refusal = 403, "expected a page of this server, got one of another site"
         elif not known and (scope["method"], scope["path"]) not in OPEN:
             refusal = 401, NO_TOKEN

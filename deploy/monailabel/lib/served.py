@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from qfae_monai.predict.model import Model
 from qfae_monai.scoring import fingerprint
 
+NUMBERED = re.compile(r"[0-9]{4,9}")
 TRAININGS = "model"  # folder within the studies; a folder with model.pt and calibration.json for each training
 
 
@@ -57,7 +59,10 @@ class Served:
         return self.trainings / f"{int(self._complete()[-1].name) + 1 if self._complete() else 1:04d}"
 
     def _complete(self) -> list[Path]:
-        return sorted(path.parent for path in self.trainings.glob("[0-9]*/model.pt"))
+        """Folders of trainings; what is called otherwise, or is a link out of them, is none of ours."""
+        found = (path for path in self.trainings.glob("*/model.pt") if NUMBERED.fullmatch(path.parent.name))
+        inside = self.trainings.resolve()
+        return sorted(path.parent for path in found if path.resolve().is_relative_to(inside))
 
 
 @lru_cache(maxsize=4)  # the time tells a changed file from the one before

@@ -114,7 +114,8 @@ def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
 def _spellings(path: Path, *, alone: bool) -> list[str]:
     """How messages name a file: by its path or, as folders are not, by its name or stem alone."""
     whole = dict.fromkeys([str(path), str(path.absolute())])
-    names = dict.fromkeys([path.name, path.stem]) if alone else ()
+    stem = [] if path.stem in _own_words() else [path.stem]  # "a NIfTI file" speaks of no a.nii
+    names = dict.fromkeys([path.name, *stem]) if alone else ()
     return [*whole, *(name for name in names if not (name.isdecimal() and len(name) <= SHORT))]  # 2 slices, not "2"
 
 

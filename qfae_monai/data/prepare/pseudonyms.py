@@ -46,6 +46,10 @@ class Pseudonyms:
         """Pseudonym of a study's results: "study-" and 16 digits."""
         return "study-" + self._digest("study", study)
 
+    def setting(self, name: str, value: str) -> str:
+        """What stands for a setting that may name somebody, such as a pattern of file names."""
+        return self._digest("setting", name, value)
+
     def content(self, sha256: str) -> str:
         """What stands for a hash of the input, which whoever has the input could make again."""
         return self._hash("content", sha256).hex()

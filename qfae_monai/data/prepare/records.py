@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.prepare.source import SPLITS
-from qfae_monai.files import LOCK, PARTIAL, read_object, remove_partials, schema, write_whole
+from qfae_monai.files import LOCK, read_object, remove_partials, schema, write_whole
 
-__all__ = ["begin", "read_record", "record_path", "remove_strays", "write_record"]
+__all__ = ["begin", "read_record", "record_path", "remove_strays", "remove_unfinished", "write_record"]
 
 FOLDER = ".records"
 SETTINGS = "settings.json"
@@ -37,6 +37,7 @@ def begin(output: Path, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another.")
         write_whole(path, text)
         return
+    remove_unfinished(output)
     begun, new = read_object(path, what="the settings of a preparation"), json.loads(text)
     if changed := sorted(key for key in {*begun, *new} if begun.get(key) != new.get(key)):
         raise ValueError(
@@ -88,6 +89,13 @@ def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tupl
         for folder, _, names in os.walk(output / top):
             for name in names:
                 path = os.path.join(folder, name)
-                if path not in kept and (name.startswith(PARTIAL) or OURS.fullmatch(name)):
+                if path not in kept and OURS.fullmatch(name):
                     os.unlink(path)
+
+
+def remove_unfinished(output: Path) -> None:
+    """Remove what was being written when its process was ended."""
+    for top in (*SPLITS, FOLDER):
+        for folder, _, _ in os.walk(output / top):
+            remove_partials(Path(folder))
     remove_partials(output)

@@ -12,7 +12,7 @@ from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_
 from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.qc_page import qc_page
-from qfae_monai.data.prepare.records import begin, remove_strays
+from qfae_monai.data.prepare.records import begin, remove_strays, remove_unfinished
 from qfae_monai.data.prepare.source import SPLITS, Recipe, Source
 from qfae_monai.data.prepare.tasks import run_tasks
 from qfae_monai.data.prepare.worker import SOFTWARE, Surveyor, Worker
@@ -71,13 +71,14 @@ def prepare(
     """
     if format not in recipe.formats:
         raise ValueError(f"expected a format of {recipe.name}, {', '.join(recipe.formats)}, got {format!r}.")
+    names = Pseudonyms(key)
     settings = {
         "recipe": recipe.name,
-        "parameters": recipe.parameters(),
+        "parameters": recipe.parameters(names),
         "seed": seed,
         "format": format,
         "refuse_burned_in": refuse_burned_in,
-        "key": Pseudonyms(key).fingerprint,
+        "key": names.fingerprint,
         "software": SOFTWARE,
     }
     worker = Worker(recipe, output, format, key, refuse_burned_in)
@@ -85,7 +86,11 @@ def prepare(
         found = recipe.find(folder)
         begin(output, settings)
         planned = _plan(recipe, found, seed)
-        results = list(run_tasks(worker, planned, description=recipe.name))
+        try:
+            results = list(run_tasks(worker, planned, description=recipe.name))
+        except BaseException:  # workers are gone, maybe in the midst of a file
+            remove_unfinished(output)
+            raise
     records = sorted((record for record, _ in results), key=lambda r: (r["patient"], r["series"]))
     reasons = {(record["patient"], record["series"]): reason for record, reason in results if reason}
     rows = sorted((row for record in records for row in record["rows"]), key=lambda row: str(row["output"]))
@@ -96,7 +101,6 @@ def prepare(
     write_whole(output / "refused.csv", table_text([_refused_row(r) for r in refused], REFUSED_COLUMNS))
     write_whole(output / "dataset.json", datalist_text(rows, recipe.title, f"seed {seed}, {format}, {SOFTWARE}"))
     write_whole(output / "qc.html", qc_page(output, rows, records, settings))
-    names = Pseudonyms(key)
     return Outcome(
         counts={
             (split, label): count

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series_files import files_below
 from qfae_monai.data.voxel_files import voxel_files
 
@@ -112,8 +113,12 @@ class Recipe(ABC):
         variant = getattr(self, "variant", "")
         return f"{self.name} {variant}".strip()
 
-    def parameters(self) -> dict[str, Any]:
-        """What decides the outputs besides seed, format and key; a resumed run must have the same."""
+    def parameters(self, names: Pseudonyms) -> dict[str, Any]:
+        """What decides the outputs besides seed, format and key, as JSON values; a resumed run must have the same.
+
+        Args:
+            names: stand for what may name a patient: the settings are part of the output.
+        """
         return asdict(self)  # type: ignore[call-overload]
 
     @abstractmethod

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from threading import Thread
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
@@ -12,6 +17,8 @@ from tqdm import tqdm
 from qfae_monai.screen import guard_messages
 
 __all__ = ["run_tasks", "task_backend"]
+
+WATCH_S = 0.5  # between two looks at whether the parent is still there
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,14 +57,44 @@ def run_tasks(function: Callable[[Item], Result], items: Sequence[Item], *, desc
     """
     if not items:
         return
-    results = Parallel(return_as="generator_unordered")(delayed(_guarded)(function, item) for item in items)
-    yield from tqdm(results, total=len(items), desc=description, unit="series")
+    tasks = (delayed(_guarded)(function, item, os.getpid()) for item in items)
+    results = Parallel(return_as="generator_unordered")(tasks)
+    try:
+        yield from tqdm(results, total=len(items), desc=description, unit="series")
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tasks that are cancelled: whoever ended the run knows
+            results.close()  # no worker is left once this returns
 
 
-def _guarded(function: Callable[[Item], Result], item: Item) -> Result:
-    """The function, in a process whose warnings and logs quote names as those of a command do."""
+def _guarded(function: Callable[[Item], Result], item: Item, owner: int) -> Result:
+    """The function, in a process whose warnings and logs quote names as those of a command do, and that ends with it.
+
+    Args:
+        function: of one item.
+        item: what there is to do.
+        owner: process that hands out the tasks.
+    """
     guard_messages()
+    if os.getppid() == owner:
+        _end_with(owner)
     return function(item)
+
+
+@cache
+def _end_with(owner: int) -> None:
+    """Once in a worker: end it soon after the process that started it, also a killed one.
+
+    Joblib's workers would go on with what they were given, and then wait five minutes for more: a run that takes over
+    the output in the meantime would not be alone in it.
+    """
+
+    def watch() -> None:
+        while os.getppid() == owner:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _dask_client(stack: ExitStack, workers: int, dask: str) -> Any:

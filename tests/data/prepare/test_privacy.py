@@ -74,3 +74,8 @@ def test_a_short_number_is_no_file_that_is_called_so(tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.dcm" for name in (2, 12345678)]
     text = "expected 2 slices, got 12345678 in 2.dcm"
     assert without_identifiers(text, files) == "expected 2 slices, got file 2 in file 1"
+
+
+def test_a_word_of_our_own_is_no_file_that_is_called_so(tmp_path: Path) -> None:
+    text = f"{tmp_path / 'a.nii'}: expected a NIfTI file, got a damaged one"
+    assert without_identifiers(text, [tmp_path / "a.nii"]) == "file 1: expected a NIfTI file, got a damaged one"
