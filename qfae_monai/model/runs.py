@@ -96,6 +96,7 @@ def evaluation(
     found = data.look()
     chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
     given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output, key=key_beside(output))
+    given |= _reference(model)
     name = {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
     return _checked(ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences()), settings)
 
@@ -198,6 +199,17 @@ def _listed(model: Path, split: Split, place: Path, *, key: bytes) -> dict[str, 
         **{key: path_text(path.resolve()) for key, path in places.items()},
         "calibration_path": path_text((model / CALIBRATION).resolve()),
     }
+
+
+def _reference(model: Path) -> dict[str, Any]:
+    """What training-free maps learn from: the scans of the training, where this machine knows them."""
+    listed = model / LOCAL / DATALIST
+    if not listed.is_file():
+        return {"rivals": "$None"}
+    scans = "data.volume_datalist(@reference_datalist, 'training', limit=@reference_volumes)"
+    if ModelFolder.open(model).images:
+        scans = f"[{{'image': item['image']}} for item in {scans}]"
+    return {"reference_datalist": path_text(listed.resolve()), "reference_dataset::data": f"${scans}"}
 
 
 def _not_trained_on(model: Path, scans: list[Scan]) -> list[Scan]:
