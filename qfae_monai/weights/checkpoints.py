@@ -44,7 +44,8 @@ def save_checkpoint(
         if path.suffix == SAFETENSORS:
             _save_tensors(partial, state, metadata)
         else:
-            torch.save(dict(state), partial)
+            with partial.open("wb") as stream:  # by path, torch would write the file's temporary name into it
+                torch.save(dict(state), stream)
 
 
 def read_checkpoint(path: str | os.PathLike, key: str = "model") -> dict[str, Tensor]:
