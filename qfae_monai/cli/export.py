@@ -32,6 +32,8 @@ def export(
 
     if output is None and graph != "detector":
         raise ValueError(f"--graph {graph}: expected --output beside it, as the model itself holds the detector alone")
+    if output is None and model.is_file():
+        raise ValueError(f"{model}: expected --output beside a packed model, which nothing is added to")
     source = read_source(model, graph, settings=parse_settings(set_ or []), trusted=trust)
     written = write_graph(source, output or model / GRAPH)
     if output is None:

@@ -31,13 +31,9 @@ def tune(
     from qfae_monai.model.bundle import Bundle, parse_settings
 
     # without values: their cost is the same
-    given = {
-        "preset": preset,
-        "encoder_weights": "checkpoint",
-        "weights_dir": "checkpoint",
-        **parse_settings(set_ or []),
-    }
-    bundle = Bundle(["train"], given)
+    given = parse_settings(set_ or [])
+    bundle = Bundle(["train"], {"preset": preset, "encoder_weights": "checkpoint", "weights_dir": "checkpoint", **given})
+    bundle.check_known(given)
     network, device = bundle.part("network"), bundle.part("device")
     tasks: list[tuple[Purpose, str, Callable[[int], None], int]] = [
         ("inference", "score_distance", _inference(bundle), LARGEST_FORWARD_BATCH)

@@ -13,6 +13,7 @@ from qfae_monai import __version__
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import INFERENCE, NETWORK, ModelFolder
+from qfae_monai.model.packing import unpacked
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.scoring.graph_record import GRAPHS, GraphRecord, inside_of_graph
 from qfae_monai.weights.checkpoints import load_checkpoint
@@ -34,7 +35,7 @@ def read_source(
     """Build what a model's inference would run, and fill it.
 
     Args:
-        model: model folder.
+        model: model folder, or a packed one.
         graph: `reconstruction` or `detector`.
         settings: values by key of its configuration, such as `weights_dir`.
         trusted: what the user said of configurations that this package did not write.
@@ -45,11 +46,13 @@ def read_source(
     """
     if graph not in GRAPHS:
         raise ValueError(f"graph must be one of {GRAPHS}, got {graph!r}")
-    folder = ModelFolder.open(model)
+    folder = ModelFolder.open(unpacked(model))
+    model = folder.path
     check_model_trusted(model, trusted=trusted)
     # a graph runs on other machines: no half precision that this one happens to have, no code compiled for it
     given = {**(settings or {}), "bundle_root": path_text(model), "precision": "float32", "compile": False}
     bundle = Bundle([model / INFERENCE], given)
+    bundle.check_known(settings or {})
     folder.check_signature(bundle.signature)
     module = bundle.part(MODULES[graph])
     load_checkpoint(module if graph == "reconstruction" else module.network, folder.checkpoint)

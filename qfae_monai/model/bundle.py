@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
+import re
 import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,10 +48,24 @@ class Bundle:
             read_configuration(file)  # says what is wrong with a file, which MONAI's own reader does not
         self.config = ConfigParser()
         self.config.read_config([str(file) for file in self.files])
+        self.known = list(self.config.get())
         self.config.update(self.settings)
 
     def __contains__(self, key: str) -> bool:
         return key in self.config
+
+    def check_known(self, settings: Iterable[str]) -> None:
+        """Refuse names that a user gave and no configuration has: a typing error would change nothing, silently.
+
+        Raises:
+            ValueError: naming the first, and a key like it.
+        """
+        for key in settings:
+            top = re.split("::|#", key)[0]
+            if top not in self.known:
+                like = difflib.get_close_matches(top, self.known, n=1)
+                raise ValueError(f"--set: expected a key of the configuration, got {key!r}"
+                                 f"{f'; there is {like[0]!r}' if like else ''}")  # fmt: skip
 
     def part(self, key: str) -> Any:
         """What the configuration builds under a key, once and with everything that it refers to.

@@ -14,12 +14,14 @@ from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.folder import CALIBRATION, LOCAL, TRAINING, ModelFolder
+from qfae_monai.model.packing import unpacked
 from qfae_monai.model.scan import Found, Scan
 from qfae_monai.model.scans import look
 from qfae_monai.model.split import Split, split
 from qfae_monai.model.trust import check_model_trusted
 
 DATALIST = "dataset.json"
+KEY = "qfae.key"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def evaluation(
     """Prepare an evaluation: every scan of the data, or the test section where it has one.
 
     Args:
-        model: model folder.
+        model: model folder, or a packed one.
         data: labelled scans.
         output: folder of the run, its tables and report.
         settings: further values of the configuration.
@@ -89,12 +91,14 @@ def evaluation(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if there is nothing to score, or the model's configuration would run code of others.
     """
-    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
+    model = ModelFolder.open(unpacked(model)).path
+    check_model_trusted(model, TRAINING, trusted=trusted)
     found = data.look()
     chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
-    given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output)
+    given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output, key=key_beside(output))
+    given |= _reference(model)
     name = {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
-    return ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences())
+    return _checked(ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences()), settings)
 
 
 def calibration(
@@ -112,6 +116,8 @@ def calibration(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if no normal scan is left, or the model's configuration would run code of others.
     """
+    if model.is_file():
+        raise ValueError(f"{model}: expected a model folder, which takes new thresholds, got a file")
     check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
     found = data.look()
     sections = {scan.section for scan in found.scans}
@@ -125,8 +131,8 @@ def calibration(
     if not kept:
         raise ValueError(f"{data.path}: expected normal scans that the model was not trained on, got none")
     split = Split((), tuple(replace(scan, section="validation") for scan in kept), ())
-    given = _listed(model, split, model / LOCAL / "calibration")
-    return ModelRun(model, {**given, **(settings or {})}, "calibrating", notes)
+    given = _listed(model, split, model / LOCAL / "calibration", key=key_beside(model))
+    return _checked(ModelRun(model, {**given, **(settings or {})}, "calibrating", notes), settings)
 
 
 def pretraining(
@@ -159,13 +165,17 @@ def pretraining(
     given = {key: path_text(path.resolve()) for key, path in places.items()}
     axis = {} if found.kind == "image" else {"slice_axis": _plane(parted.training)}
     notes = [*found.sentences(), *parted.sentences()]
-    return f"pretraining_{method}", Bundle(names, {**given, **axis, **(settings or {})}), notes
+    bundle = Bundle(names, {**given, **axis, **(settings or {})})
+    bundle.check_known(settings or {})
+    return f"pretraining_{method}", bundle, notes
 
 
 def key_beside(output: Path) -> bytes:
-    """Key of the pseudonyms in data lists, made if it is absent: beside the folder, which may be passed on."""
-    beside = output.resolve()
-    return read_or_create_key(beside.with_name(f"{beside.name}.key"), output)
+    """Key of the pseudonyms in data lists, made if it is absent: beside the folder, which may be passed on.
+
+    Runs that lie side by side have one key, so a scan has the same name in both and `qfae compare` pairs them.
+    """
+    return read_or_create_key(output.resolve().with_name(KEY), output)
 
 
 def _plane(scans: Sequence[Scan]) -> int:
@@ -174,15 +184,32 @@ def _plane(scans: Sequence[Scan]) -> int:
     return planes.most_common(1)[0][0]
 
 
-def _listed(model: Path, split: Split, place: Path) -> dict[str, Any]:
+def _checked(run: ModelRun, settings: Mapping[str, Any] | None) -> ModelRun:
+    """The run, once every setting that a user gave is one of its configuration."""
+    run.bundle.check_known(settings or {})
+    return run
+
+
+def _listed(model: Path, split: Split, place: Path, *, key: bytes) -> dict[str, Any]:
     """Write the data list of a run, and say where it and the model are."""
     with one_writer(place):
-        listed = write_datalist(split, place, key=key_beside(model))
+        listed = write_datalist(split, place, key=key)
     places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
     return {
         **{key: path_text(path.resolve()) for key, path in places.items()},
         "calibration_path": path_text((model / CALIBRATION).resolve()),
     }
+
+
+def _reference(model: Path) -> dict[str, Any]:
+    """What training-free maps learn from: the scans of the training, where this machine knows them."""
+    listed = model / LOCAL / DATALIST
+    if not listed.is_file():
+        return {"rivals": "$None"}
+    scans = "data.volume_datalist(@reference_datalist, 'training', limit=@reference_volumes)"
+    if ModelFolder.open(model).images:
+        scans = f"[{{'image': item['image']}} for item in {scans}]"
+    return {"reference_datalist": path_text(listed.resolve()), "reference_dataset::data": f"${scans}"}
 
 
 def _not_trained_on(model: Path, scans: list[Scan]) -> list[Scan]:

@@ -88,6 +88,7 @@ class Model:
         if not self.images:
             given["read"] = {"_target_": "monai.transforms.Identityd", "keys": "image"}  # volumes come as read
         self.bundle = Bundle([self.folder.path / INFERENCE], given)
+        self.bundle.check_known(settings or {})
         self._signature = self.bundle.signature
         self.folder.check_signature(self._signature)
         self._check_frozen()

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from qfae_monai.cli import app
 from qfae_monai.data.phantoms import write_phantom_cohort
-from qfae_monai.experiments import seed_run
-from tests.experiments.conftest import BUNDLE
+from qfae_monai.model.bundle import Bundle
 from tests.experiments.own_weights import write_own
 
 NAMES = ["random+random", "dino+mae"]
@@ -38,7 +37,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def arguments(folds: list[Path], output: Path, *more: str) -> list[str]:
     weights = folds[0].parent / "weights"
     return [
-        "encoders", "compare", "--output", str(output), "--bundle", str(BUNDLE), "--config", "datasets/phantoms",
+        "encoders", "compare", "--output", str(output), "--config", "datasets/phantoms",
         *(part for fold in folds for part in ("--data", str(fold))),
         "--encoder", f"dino={weights}/{{fold}}/dino.safetensors", "--perceptual", f"mae={weights}/mae.safetensors",
         "--epochs", "1", "--samples", "20", "--set", "bootstrap_samples=10", "--set", "slice_range=[8, 16]", *more,
@@ -74,26 +73,26 @@ def test_one_table_holds_all_patients_of_all_folds(compared: Path) -> None:
 def test_each_fold_has_its_own_weights(compared: Path, folds: list[Path]) -> None:
     for fold in folds:
         overlay = json.loads((compared / "runs" / "dino+mae" / fold.name / "overlay.json").read_text())
-        assert Path(overlay["encoder_weights"]).parent.name == fold.name
+        assert Path(overlay["changes::encoder"]["weights"]).parent.name == fold.name
 
 
 def test_what_is_complete_is_kept_and_options_are_added(
     folds: list[Path], compared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[tuple[str, Any]] = []
-    run = seed_run.run_bundle
+    ran: list[tuple[str, list[str]]] = []
+    run = Bundle.run
 
-    def count(run_id: str, bundle: Path, names: Any, settings: Any) -> None:
-        ran.append((run_id, names))
-        run(run_id, bundle, names, settings)
+    def count(bundle: Bundle, run_id: str) -> None:
+        ran.append((run_id, [file.stem for file in bundle.files]))
+        run(bundle, run_id, quiet=True)
 
-    monkeypatch.setattr(seed_run, "run_bundle", count)
+    monkeypatch.setattr(Bundle, "run", count)
     only = [part for name in (*NAMES, "dino+mae+corruption") for part in ("--only", name)]
     more = ["--robust", "corruption", "--with", "corruption:corruption_std=0.3"]
     result = CliRunner().invoke(app, arguments(folds, compared, *more, *only))
     assert result.exit_code == 0, result.output
     assert [run_id for run_id, _ in ran] == ["training", "evaluating"] * 2  # of the new combination alone
-    assert all("experiments/robust-corruption" in names for _, names in ran)
+    assert all("robust-corruption" in names for _, names in ran)
     overlay = json.loads((compared / "runs" / "dino+mae+corruption" / "fold-0" / "overlay.json").read_text())
     assert overlay["corruption_std"] == 0.3
     assert len(json.loads((compared / "encoders.json").read_text())["rows"]) == 3
@@ -105,8 +104,8 @@ BAD = [
     (["--encoder", "ibot=missing.safetensors"], "no such file: missing.safetensors"),
     (["--encoder", "dino=twice.safetensors"], "--encoder: expected each name once"),
     (["--only", "dino+clip"], "--only: expected one of"),
-    (["--robust", "prayer"], "expected an overlay experiments/robust-prayer.json"),
-    (["--config", "datasets/none"], "expected a configuration of the bundle"),
+    (["--robust", "prayer"], "robust-prayer"),
+    (["--config", "datasets/none"], "none.yaml: expected a configuration of ["),
     (["--with", "dino"], "--with: expected NAME:KEY=VALUE"),
     (["--data", "nowhere"], "no such folder: nowhere"),
     (["--seeds", "1,1"], "expected different seeds"),
@@ -117,7 +116,7 @@ BAD = [
 def test_bad_input_is_refused_before_anything_is_trained(
     more: list[str], message: str, folds: list[Path], compared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seed_run, "run_bundle", lambda *_: pytest.fail("something was run"))
+    monkeypatch.setattr(Bundle, "run", lambda *_: pytest.fail("something was run"))
     result = CliRunner().invoke(app, arguments(folds, compared, *more))
     assert isinstance(result.exception, (ValueError, OSError)), result.output
     assert message in str(result.exception)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from qfae_monai import cli
-from qfae_monai.cli.experiments import parse_seeds, parse_settings
+from qfae_monai.cli.experiments import parse_seeds, settings_of
 from qfae_monai.experiments import driver
 from qfae_monai.experiments.rows import load_rows
 
-BUNDLE = Path(__file__).parents[2] / "bundles" / "qfae"
+ROOT = Path(__file__).parents[2]
 
 
 def qfae(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -25,36 +25,36 @@ def qfae(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 
 def test_list_shows_every_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert qfae(monkeypatch, "list", "--bundle", BUNDLE) == 0
+    assert qfae(monkeypatch, "list") == 0
     header, *lines = capsys.readouterr().out.splitlines()
     assert header.split() == ["ID", "TABLE", "ROW", "DATA", "PUBLISHED", "COMMAND"]
-    assert [line.split()[0] for line in lines] == [row.name for row in load_rows(BUNDLE)]
+    assert [line.split()[0] for line in lines] == [row.name for row in load_rows()]
     assert all(f"qfae experiments run {line.split()[0]} " in line for line in lines)
-    assert qfae(monkeypatch, "list", "--bundle", BUNDLE, "--table", "5", "--dataset", "rsna") == 0
+    assert qfae(monkeypatch, "list", "--table", "5", "--dataset", "rsna") == 0
     assert "83.8 ± 0.46" in capsys.readouterr().out.splitlines()[1]
 
 
 def test_show_says_what_a_row_changes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert qfae(monkeypatch, "show", "qfae-liverct", "--bundle", BUNDLE) == 0
+    assert qfae(monkeypatch, "show", "qfae-liverct") == 0
     output = capsys.readouterr().out
-    assert "score_patch_sizes: [8, 16]" in output
+    assert "changes::score_patch_sizes: [8, 16]" in output
     assert "published: 65.5 ± 1.96 (Table 5" in output
-    assert "experiments/qfae-liverct.json', " in output  # before evaluate.json
-    assert qfae(monkeypatch, "show", "table-6", "--bundle", BUNDLE) == 1
+    assert "experiments/qfae-liverct.yaml', " in output  # before evaluate.yaml
+    assert qfae(monkeypatch, "show", "table-6") == 1
     assert "got 'table-6'" in capsys.readouterr().err
 
 
 def test_run_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 
-    def run(row: Any, bundle: Path, data: Path, output: Path, **given: Any) -> dict[str, Any]:
+    def run(row: Any, data: Path, output: Path, **given: Any) -> dict[str, Any]:
         seen.update(given, row=row.name)
         return driver.summarise(row, [{"seed": 7, "images": 2, "image_auroc": 50.0}], {})
 
     monkeypatch.setattr(driver, "run_experiment", run)
     typed = ["--seeds", "7", "--epochs", "3", "--weights", "w", "--set", "batch_size=8", "--set", "precision=auto"]
     assert (
-        qfae(monkeypatch, "run", "qfae-resc", "--data", tmp_path, "--output", tmp_path, "--bundle", BUNDLE, *typed) == 0
+        qfae(monkeypatch, "run", "qfae-resc", "--data", tmp_path, "--output", tmp_path, *typed) == 0
     )
     assert seen == {
         "row": "qfae-resc", "seeds": [7], "preset": "paper", "layout": "datasets/bmad",
@@ -66,10 +66,10 @@ def test_what_cannot_be_read_is_refused() -> None:
     with pytest.raises(ValueError, match="got '1;2'"):
         parse_seeds("1;2")
     with pytest.raises(ValueError, match="got 'batch_size'"):
-        parse_settings(["batch_size"], None)
+        settings_of(["batch_size"], None)
 
 
 def test_document_lists_every_row() -> None:
-    listing = (BUNDLE.parents[1] / "docs" / "paper.md").read_text().rpartition("## The listing")[2]
+    listing = (ROOT / "docs" / "paper.md").read_text().rpartition("## The listing")[2]
     shown = [line.split()[0] for line in listing.partition("ID  ")[2].splitlines()[1:] if line and line != "```"]
-    assert shown == [row.name for row in load_rows(BUNDLE)]
+    assert shown == [row.name for row in load_rows()]

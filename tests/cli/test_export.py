@@ -9,22 +9,24 @@ import pytest
 from typer.testing import CliRunner
 
 from qfae_monai import cli
-from tests.export.checkpoints import BUNDLE, TINY, make_checkpoint
+from qfae_monai.model.folder import ModelFolder
+from tests.cli.test_exit_codes import code_of
 
 
-def command(checkpoint: Path, output: Path, *options: str) -> list[str]:
-    return ["export", "--checkpoint", str(checkpoint), "--output", str(output), "--preset", "tiny",
-            "--bundle", str(BUNDLE), *options]  # fmt: skip
-
-
-def test_a_file_and_how_far_it_is_from_pytorch(tmp_path: Path) -> None:
-    checkpoint = make_checkpoint(tmp_path / "model.pt", TINY)
-    asked = command(checkpoint, tmp_path / "network.ts", "--graph", "reconstruction", "--set", "num_workers=0")
-    found = CliRunner().invoke(cli.app, asked, catch_exceptions=False)
+def test_a_file_and_how_far_it_is_from_pytorch(model_folder: Path, tmp_path: Path) -> None:
+    command = ["export", "-m", str(model_folder), "-o", str(tmp_path / "network.ts"), "--graph", "reconstruction"]
+    found = CliRunner().invoke(cli.app, [*command, "--set", "num_workers=0"], catch_exceptions=False)
     assert found.exit_code == 0
     assert (tmp_path / "network.ts").stat().st_size > 1e6
     (difference,) = re.findall(r"largest difference from PyTorch: reconstruction (\S+)", found.output)
     assert float(difference) <= 1e-4
+
+
+def test_a_graph_without_an_output_becomes_part_of_the_model(model_copy: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    found = CliRunner().invoke(cli.app, ["export", "-m", str(model_copy)], catch_exceptions=False)
+    assert found.exit_code == 0
+    assert "models/detector.onnx" in ModelFolder.open(model_copy).files
 
 
 @pytest.mark.parametrize(
@@ -32,17 +34,28 @@ def test_a_file_and_how_far_it_is_from_pytorch(tmp_path: Path) -> None:
     [
         (["--set", "metric"], "KEY=VALUE, got 'metric'"),
         (["--graph", "map"], "got 'map'"),
-        (["--weights", "nowhere", "--set", "perceptual=1"], "got 'perceptual'"),
+        (["--set", "perceptual=1"], "got 'perceptual'"),
+        (["--set", "model::metric=l1"], "model::metric: l2 then, l1 now"),
+        (["-m", "nowhere"], "nowhere: expected a model folder"),
     ],
 )
 def test_bad_input_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, options: list[str], message: str
-) -> None:
-    checkpoint = make_checkpoint(tmp_path / "model.pt", TINY)
-    monkeypatch.setattr("sys.argv", ["qfae", *command(checkpoint, tmp_path / "network.ts", *options)])
-    with pytest.raises(SystemExit, match="1"):
-        cli.main()
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: list[str], message: str,
+) -> None:  # fmt: skip
+    output = tmp_path / "network.ts"
+    assert code_of(monkeypatch, "export", "-m", model_folder, "-o", output, *options) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert message in error
+    assert not output.exists()
+
+
+def test_a_packed_model_has_no_place_for_a_graph(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = tmp_path / "model.zip"
+    assert code_of(monkeypatch, "model", "pack", model_folder, "-o", packed) == 0
+    assert code_of(monkeypatch, "export", "-m", packed) == 1
+    assert "expected --output beside a packed model" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from torch import nn
 
 from qfae_monai.weights import CATALOGUE, save_checkpoint
 
-BUNDLE = Path(__file__).parents[2] / "bundles" / "qfae"
 SMALL = {"embed_dim": 16, "num_heads": 2}
 """Depth, patch size, prefix tokens and native image size stay each network's own."""
 

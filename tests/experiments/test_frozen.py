@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 
 from qfae_monai.experiments.frozen import Role, built_in, parse_network, read_architecture
+from qfae_monai.model.presets import MODELS
 from qfae_monai.weights import save_checkpoint
-from tests.experiments.conftest import BUNDLE
 from tests.experiments.own_weights import ARCHITECTURE, write_own
 
-TINY = ["train", "presets/tiny"]
 
 
 def test_encoder_is_made_as_its_card_says(tmp_path: Path) -> None:
     path = write_own(tmp_path / "fold-0" / "dino.safetensors", seed=1)
     network = parse_network(f"dino={tmp_path}/{{fold}}/dino.safetensors", "encoder")
     found = network.settings("fold-0")
-    assert found["encoder_weights"] == str(path)
-    assert found["encoder_blocks"] == [-2]
-    assert {**ARCHITECTURE, "weights": "@encoder_weights"}.items() <= found["encoder_trunk"].items()
+    assert found["changes::encoder"] == {**ARCHITECTURE, "weights": str(path)}
+    assert found["changes::encoder_blocks"] == [-2]
+    assert found["_encoder_"].startswith("dino.safetensors, ")
     assert network.in_house
     with pytest.raises(FileNotFoundError, match=r"--encoder dino: .*fold-1/dino\.safetensors"):
         network.settings("fold-1")
@@ -30,24 +29,24 @@ def test_encoder_is_made_as_its_card_says(tmp_path: Path) -> None:
 def test_perceptual_network_takes_its_blocks_at_the_papers_depths(tmp_path: Path) -> None:
     path = write_own(tmp_path / "mae.safetensors", seed=1)
     found = parse_network(f"mae={path}", "perceptual").settings("any")
-    assert (found["loss_blocks"], found["score_blocks"], found["metric"]) == ([2], [1, 2], "cosine")
-    assert found["perceptual_trunk"]["weights"] == str(path)
+    numbers = [found[f"changes::{name}"] for name in ("loss_blocks", "score_blocks", "metric")]
+    assert numbers == [[2], [1, 2], "cosine"]
+    assert found["changes::perceptual"]["weights"] == str(path)
 
 
 def test_untrained_twin_has_the_architecture_and_no_weights(tmp_path: Path) -> None:
     path = write_own(tmp_path / "mae.safetensors", seed=1)
     network = parse_network(f"twin=random:{path}", "encoder")
     found = network.settings("any")
-    assert found["encoder_weights"] is None
-    assert found["encoder_trunk"]["seed"] == 7
+    assert found["changes::encoder"] == {**ARCHITECTURE, "seed": 7}
     assert not network.in_house
 
 
 def test_overlay_is_taken_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
-    path.write_text(json.dumps({"encoder_trunk": {"_target_": "x"}, "encoder_blocks": [-1]}))
+    path.write_text(json.dumps({"changes::encoder": {"name": "x"}, "changes::encoder_blocks": [-1]}))
     assert parse_network(f"other={path}", "encoder").settings("any") == json.loads(path.read_text())
-    with pytest.raises(ValueError, match=r"other\.json: expected an overlay with perceptual_trunk"):
+    with pytest.raises(ValueError, match=r"other\.json: expected an overlay with changes::perceptual"):
         parse_network(f"other={path}", "perceptual").settings("any")
 
 
@@ -76,12 +75,11 @@ def test_what_is_no_choice_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("role", ["encoder", "perceptual"])
 def test_public_weights_are_a_choice_where_they_are(role: Role, stand_ins: Path, tmp_path: Path) -> None:
-    assert [one.settings("any") for one in built_in(BUNDLE, TINY, role, {})] == [{}]  # seeded already
-    small = ["train", "presets/small"]
-    (unfilled,) = built_in(BUNDLE, small, role, {"weights_dir": str(tmp_path)})
-    trunk = unfilled.settings("any")[f"{role}_trunk"]
-    assert (trunk["seed"], trunk["weights"]) == ((7, "@encoder_weights") if role == "encoder" else (11, None))
-    found = built_in(BUNDLE, small, role, {"weights_dir": str(stand_ins)})
+    assert [one.settings("any") for one in built_in(["train"], role, {"preset": "tiny"})] == [{}]  # seeded already
+    (unfilled,) = built_in(["train"], role, {"preset": "small", "weights_dir": str(tmp_path)})
+    trunk = unfilled.settings("any")[f"changes::{role}"]
+    assert trunk == {"name": MODELS["small"][role]["name"], "seed": 7 if role == "encoder" else 11}
+    found = built_in(["train"], role, {"preset": "small", "weights_dir": str(stand_ins)})
     assert [one.name for one in found] == ["random", "public"]
     assert not any(one.in_house for one in found)
 

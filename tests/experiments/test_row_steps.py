@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -13,21 +12,23 @@ import torch
 from monai.bundle import ConfigParser
 
 from qfae_monai.experiments.rows import load_rows
+from qfae_monai.files.configurations import read_configuration
+from qfae_monai.model.bundle import configuration_file
 from qfae_monai.networks import QFAE, FrozenViT, PlainAutoencoder
 from qfae_monai.weights import save_checkpoint
-from tests.experiments.conftest import BUNDLE
 
-ROWS = {row.name: row for row in load_rows(BUNDLE)}
-SMALL = {"dim": 16, "decoder_heads": 2, "num_workers": 0}
-STEP = {"max_epochs": 1, "batch_size": 1, "train::dataset::data": "$image_folder_datalist(@dataset_dir, 'train')[:1]"}
-SCORING = {"score_blocks", "score_patch_sizes", "score_consensus", "score_over_pixels", "score_over_layers",
-           "map_over_layers", "score_distance", "_row_"}  # fmt: skip
+ROWS = {row.name: row for row in load_rows()}
+SMALL = {"preset": "paper", "changes::dim": 16, "changes::decoder_heads": 2, "num_workers": 0}
+STEP = {"max_epochs": 1, "batch_size": 1, "train::dataset::data": "$data.image_folder_datalist(@dataset_dir, 'train')[:1]"}
+SCORING = {"changes::score_blocks", "changes::score_patch_sizes", "changes::score_consensus",
+           "changes::score_over_pixels", "changes::score_over_layers", "changes::map_over_layers", "score_distance",
+           "_row_"}  # fmt: skip
 
 
 def parser(*names: str, **settings: Any) -> ConfigParser:
     """The bundle's configurations of those names, with settings on top."""
     found = ConfigParser()
-    found.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in names])
+    found.read_config([str(configuration_file(name)) for name in names])
     found.update({**SMALL, **settings})
     return found
 
@@ -44,7 +45,7 @@ def trunk(name: str, patch: int, prefix: int, depth: int) -> Callable[[ConfigPar
         vit = encoder.trunk
         tokens = 2 * (prefix + (224 // patch) ** 2)
         found = (vit.patch_embed.patch_size, vit.num_prefix_tokens, len(vit.blocks), encoder.num_tokens)
-        return found == ((patch, patch), prefix, depth, tokens) and parser["encoder_trunk"]["name"] == name
+        return found == ((patch, patch), prefix, depth, tokens) and parser.get_parsed_content("model")["encoder"]["name"] == name
 
     return check
 
@@ -174,9 +175,9 @@ def test_every_row_has_its_test() -> None:
 def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Path, tmp_path: Path) -> None:
     places: dict[str, Any] = {
         "dataset_dir": str(images), "weights_dir": str(stand_ins), "ckpt_path": str(tmp_path / "model.pt"),
-        "ckpt_dir": str(tmp_path), "log_dir": str(tmp_path / "logs"), "output_dir": str(tmp_path / "out"),
+        "model_dir": str(tmp_path), "output_dir": str(tmp_path / "out"),
     }  # fmt: skip
-    training = parser(*ROWS[name].overlays("paper"), **places, **STEP)
+    training = parser(*ROWS[name].overlays(), **places, **STEP)
     trainer = training.get_parsed_content("train::trainer")
     before = [weight.detach().clone() for weight in trainer.network.parameters() if weight.requires_grad]
     trainer.run()
@@ -186,7 +187,7 @@ def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Pat
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
     save_checkpoint(tmp_path / "model.pt", trainer.network.state_dict())
 
-    evaluating = parser(*ROWS[name].overlays("paper"), "evaluate", **places)
+    evaluating = parser(*ROWS[name].overlays(), "evaluate", **places)
     evaluating.get_parsed_content("initialize")
     evaluating.get_parsed_content("run")
     with (tmp_path / "out" / "slices.csv").open(newline="") as file:
@@ -199,12 +200,11 @@ def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Pat
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_overlay_is_small(name: str) -> None:
-    path = BUNDLE / "configs" / "experiments" / f"{name}.json"
+    path = configuration_file(f"experiments/{name}")
     assert len(path.read_text().splitlines()) <= 15
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS.values() if row.trained_by], ids=lambda row: row.name)
 def test_shared_training_differs_in_scoring_alone(row: Any) -> None:
     for name in (row.name, row.trained_by):
-        content = json.loads((BUNDLE / "configs" / "experiments" / f"{name}.json").read_text())
-        assert content.keys() <= SCORING
+        assert read_configuration(configuration_file(f"experiments/{name}")).keys() <= SCORING

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qfae_monai.experiments import rows
 from qfae_monai.experiments.rows import DATASETS, find_row, load_rows
-from tests.experiments.conftest import BUNDLE
 
 FIGURES = {"qfae-brats2021": "94.3 ± 0.18", "qfae-resc": "91.8 ± 0.55", "qfae-rsna": "83.8 ± 0.46",
            "qfae-liverct": "65.5 ± 1.96"}  # fmt: skip
@@ -16,40 +16,37 @@ FIGURES = {"qfae-brats2021": "94.3 ± 0.18", "qfae-resc": "91.8 ± 0.55", "qfae-
 
 
 def test_figures_are_the_papers() -> None:
-    rows = {row.name: row for row in load_rows(BUNDLE, table="5")}
-    assert {name: str(row.published) for name, row in rows.items()} == FIGURES
+    assert {row.name: str(row.published) for row in load_rows(table="5")} == FIGURES
 
 
 def test_tables_are_in_order_and_filters_choose() -> None:
-    rows = load_rows(BUNDLE)
-    numbers = [int(row.tables[0]) for row in rows if row.tables]
+    found = load_rows()
+    numbers = [int(row.tables[0]) for row in found if row.tables]
     assert numbers == sorted(numbers)
-    assert [bool(row.tables) for row in rows] == sorted((bool(row.tables) for row in rows), reverse=True)
-    assert len(load_rows(BUNDLE, table="4")) == 9
-    assert {row.dataset for row in load_rows(BUNDLE, table="12")} == set(DATASETS)
-    assert all(row.dataset == "rsna" for row in load_rows(BUNDLE, dataset="rsna"))
+    assert [bool(row.tables) for row in found] == sorted((bool(row.tables) for row in found), reverse=True)
+    assert len(load_rows(table="4")) == 9
+    assert {row.dataset for row in load_rows(table="12")} == set(DATASETS)
+    assert all(row.dataset == "rsna" for row in load_rows(dataset="rsna"))
 
 
 def test_overlays_are_applied_in_order() -> None:
-    assert find_row(BUNDLE, "qfae-rsna").overlays("tiny") == [
-        "train", "presets/tiny", "datasets/bmad", "experiments/qfae-rsna",
-    ]  # fmt: skip
+    assert find_row("qfae-rsna").overlays() == ["train", "datasets/bmad", "experiments/qfae-rsna"]
+    assert find_row("qfae-rsna").overlays("datasets/npy")[1] == "datasets/npy"
 
 
 @pytest.mark.parametrize("content", [{}, {"_row_": {"row": "x"}}, {"_row_": {"table": [], "row": "x", "dataset": "rsna",
                                                                           "published": {"auroc": 1}}}])  # fmt: skip
-def test_overlay_without_description_is_refused(tmp_path: Path, content: dict[str, object]) -> None:
-    path = tmp_path / "configs" / "experiments" / "broken.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"broken\.json: expected '_row_'"):
-        load_rows(tmp_path)
+def test_overlay_without_description_is_refused(
+    tmp_path: Path, content: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.yaml").write_text(json.dumps(content))
+    monkeypatch.setattr(rows, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"broken\.yaml: expected '_row_'"):
+        load_rows()
 
 
-def test_unknown_names_are_refused(tmp_path: Path) -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="got 'table5-brain'"):
-        find_row(BUNDLE, "table5-brain")
+        find_row("table5-brain")
     with pytest.raises(ValueError, match="got 'brain'"):
-        load_rows(BUNDLE, dataset="brain")
-    with pytest.raises(FileNotFoundError, match="--bundle"):
-        load_rows(tmp_path)
+        load_rows(dataset="brain")

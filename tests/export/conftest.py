@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from qfae_monai.export import ExportSource, WrittenGraph, read_source, write_graph
-from tests.export.checkpoints import BUNDLE, PAPER_LIKE, TINY, make_checkpoint
+from tests.export.checkpoints import PAPER_LIKE, TINY, make_model
 
 
 class Exported(NamedTuple):
@@ -21,7 +21,6 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope="session", params=[TINY, PAPER_LIKE], ids=["tiny", "paper-like"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    folder, settings = tmp_path_factory.mktemp("exported"), request.param
-    checkpoint = make_checkpoint(folder / "model.pt", settings)
-    source = read_source(BUNDLE, checkpoint, preset="tiny", settings=settings)
-    return Exported(checkpoint, source, write_graph(source, folder / "detector.onnx"))
+    folder = tmp_path_factory.mktemp("exported")
+    source = read_source(make_model(folder / "model", request.param))
+    return Exported(folder / "model" / "models" / "model.pt", source, write_graph(source, folder / "detector.onnx"))

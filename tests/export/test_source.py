@@ -1,7 +1,8 @@
-"""What is exported is the checkpoint's network or nothing."""
+"""What is exported is the model's network or nothing."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +10,46 @@ import pytest
 import torch
 
 from qfae_monai.export import read_source
+from qfae_monai.model.folder import MANIFEST, NETWORK, PERCEPTUAL, seal_again
+from qfae_monai.model.packing import pack
 from qfae_monai.networks import QFAE
 from qfae_monai.scoring import fingerprint
 from qfae_monai.weights import save_checkpoint
-from tests.export.checkpoints import BUNDLE, PAPER_LIKE, TINY, make_checkpoint
+from tests.export.checkpoints import PAPER_LIKE, TINY, make_model
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("source") / "model.pt", TINY)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("source") / "model", TINY)
 
 
-def test_record_names_checkpoint_and_settings(checkpoint: Path) -> None:
-    record = read_source(BUNDLE, checkpoint, preset="tiny", settings={"score_over_pixels": "mean"}).record
-    assert record.checkpoint_sha256 == fingerprint(checkpoint)
+@pytest.fixture
+def changed(model: Path, tmp_path: Path) -> Path:
+    """A model folder to be changed."""
+    return Path(shutil.copytree(model, tmp_path / "changed"))
+
+
+def test_record_names_checkpoint_and_settings(model: Path) -> None:
+    record = read_source(model).record
+    assert record.checkpoint_sha256 == fingerprint(model / NETWORK)
     assert (record.graph, record.image_size) == ("detector", 64)
-    assert record.settings["score_over_pixels"] == "mean"
+    assert record.settings["model::score_over_pixels"] == "max"
     assert "slice_axis" not in record.settings  # a matter of use, not of the graph
     assert record.differing_settings({**record.settings, "slice_axis": 0}) == []
-    assert record.differing_settings({**record.settings, "metric": "cosine"}) == ["metric: expected cosine, got l2"]
+    assert record.differing_settings({**record.settings, "model::metric": "cosine"}) == [
+        "model::metric: l2 then, cosine now"
+    ]
 
 
-def test_weights_are_the_checkpoints(checkpoint: Path) -> None:
-    saved = torch.load(checkpoint, weights_only=True)["model"]
-    found = read_source(BUNDLE, checkpoint, "reconstruction", preset="tiny").module.state_dict()
-    assert all(torch.equal(found[name], saved[name]) for name in saved)
+def test_weights_are_the_models(model: Path, tmp_path: Path) -> None:
+    saved = torch.load(model / NETWORK, weights_only=True)
+    for path in (model, pack(model, tmp_path / "model.zip")):
+        found = read_source(path, "reconstruction").module.state_dict()
+        assert all(torch.equal(found[name], saved[name]) for name in saved)
 
 
-def test_half_precision_of_this_machine_stays_out(checkpoint: Path) -> None:
-    source = read_source(BUNDLE, checkpoint, preset="tiny", settings={"precision": "bfloat16", "compile": True})
+def test_half_precision_of_this_machine_stays_out(model: Path) -> None:
+    source = read_source(model, settings={"precision": "bfloat16", "compile": True})
     network = source.module.get_submodule("network")
     assert isinstance(network, QFAE)
     assert network.precision == "float32"
@@ -47,34 +59,46 @@ def test_half_precision_of_this_machine_stays_out(checkpoint: Path) -> None:
     ("arguments", "settings", "message"),
     [
         ({"graph": "map"}, {}, "graph must be one of"),
-        ({"preset": "huge"}, {}, r"presets/huge\.json"),
         ({}, {"score_block": [1]}, "got 'score_block'"),
-        ({}, PAPER_LIKE, "does not fit QFAE"),
+        ({}, {"model::metric": "cosine"}, "model::metric: l2 then, cosine now"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    checkpoint: Path, arguments: dict[str, Any], settings: dict[str, Any], message: str
+    model: Path, arguments: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        read_source(BUNDLE, checkpoint, **{"preset": "tiny", **arguments}, settings=settings)
+    with pytest.raises(ValueError, match=message):
+        read_source(model, **arguments, settings=settings)
 
 
-def test_a_missing_or_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
-        read_source(BUNDLE, tmp_path / "model.pt", preset="tiny")
-    (tmp_path / "model.pt").write_bytes(b"half of a file")
+def test_a_checkpoint_of_another_network_is_refused(changed: Path, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other", PAPER_LIKE)
+    shutil.copy(other / NETWORK, changed / NETWORK)
+    with pytest.raises(ValueError, match="expected the file of this model"):
+        read_source(changed)
+    seal_again(changed)
+    with pytest.raises(ValueError, match="does not fit QFAE"):
+        read_source(changed)
+
+
+def test_a_missing_or_damaged_checkpoint_is_an_error(changed: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="expected a model folder"):
+        read_source(tmp_path / "none")
+    state = torch.load(changed / NETWORK, weights_only=True)
+    (changed / NETWORK).write_bytes(b"half of a file")
+    seal_again(changed)
     with pytest.raises(ValueError, match=r"model\.pt.*damaged"):
-        read_source(BUNDLE, tmp_path / "model.pt", preset="tiny")
-    state = torch.load(make_checkpoint(tmp_path / "whole.pt", TINY), weights_only=True)["model"]
+        read_source(changed)
     state["decoder.prediction.bias"][0] = torch.nan
-    save_checkpoint(tmp_path / "nan.pt", {"model": state})
+    save_checkpoint(changed / NETWORK, state)
+    seal_again(changed)
     with pytest.raises(ValueError, match="NaN"):
-        read_source(BUNDLE, tmp_path / "nan.pt", preset="tiny")
+        read_source(changed)
 
 
-def test_missing_perceptual_weights_are_an_error(checkpoint: Path, tmp_path: Path) -> None:
-    settings = {"perceptual_trunk": {"_target_": "qfae_monai.weights.create_vit", "name": "vit_base_patch16_224.mae",
-                                     "weights": "@weights_dir", "image_size": "@image_size"},
-                "weights_dir": str(tmp_path)}  # fmt: skip
-    with pytest.raises(FileNotFoundError, match=r"vit_base_patch16_224\.mae"):
-        read_source(BUNDLE, checkpoint, preset="tiny", settings=settings)
+def test_a_missing_perceptual_network_is_an_error(changed: Path) -> None:
+    (changed / PERCEPTUAL).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{PERCEPTUAL}: expected a file of the model"):
+        read_source(changed)
+    (changed / MANIFEST).unlink()
+    with pytest.raises(FileNotFoundError, match="a folder without it"):
+        read_source(changed)

@@ -17,11 +17,11 @@ from tests.identifiers import IN_HEADERS, IN_NAMES, found_in, pack, write_identi
 def test_nothing_identifying_in_results(run: Any, tmp_path: Path, packed: bool) -> None:
     folder = write_identifiable(tmp_path / "in")
     source = pack(folder, tmp_path / "zqfile.zip") if packed else folder
-    named = run(source, tmp_path / "named", "--report")
+    named = run(source, tmp_path / "named")
     assert named.exit_code == SOME_FAILED, named.output
     assert "zqfile" in named.output
     assert not found_in(tmp_path / "named", IN_HEADERS, screen=named.output)
-    hidden = run(source, tmp_path / "hidden", "--report", "--anonymous")
+    hidden = run(source, tmp_path / "hidden", "--anonymous")
     assert hidden.exit_code == SOME_FAILED, hidden.output
     assert not found_in(tmp_path / "hidden", [*IN_HEADERS, *IN_NAMES], screen=hidden.output)
 
@@ -31,7 +31,7 @@ def test_nothing_identifying_in_anonymous_dicom_objects(run: Any, tmp_path: Path
     pytest.importorskip("highdicom", reason="the extra dicom is not installed")
     folder = write_identifiable(tmp_path / "in")
     source = pack(folder, tmp_path / "zqfile.zip") if packed else folder
-    hidden = run(source, tmp_path / "hidden", "--report", "--anonymous", "--dicom")
+    hidden = run(source, tmp_path / "hidden", "--anonymous", "--dicom")
     assert hidden.exit_code == SOME_FAILED, hidden.output
     objects = {path.name for path in (tmp_path / "hidden").rglob("dicom/*.dcm")}
     assert {"segmentation.dcm", "parametric_map.dcm", "key_image_1.dcm"} <= objects

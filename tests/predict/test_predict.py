@@ -18,14 +18,15 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from qfae_monai import cli, machine_memory
 from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.files import read_rows
-from qfae_monai.model.fingerprint import fingerprint_of_files
+from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, seal_again
+from qfae_monai.model.packing import pack
 from qfae_monai.predict import cohort
-from qfae_monai.predict.model import Model
-from tests.bundles.conftest import BUNDLE
 from tests.data.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
@@ -52,18 +53,19 @@ def inputs(scans: Path, tmp_path: Path) -> Path:
 
 
 def test_a_cohort_is_done_but_for_what_is_damaged(run: Any, inputs: Path, tmp_path: Path) -> None:
-    result = run(inputs, tmp_path / "out", "--report")
+    result = run(inputs, tmp_path / "out")
     assert result.exit_code == SOME_FAILED, result.output
-    assert "4 done, 0 kept, 1 failed" in result.output
+    assert "3 done, 0 kept, 2 failed" in result.output
     rows = {row["study"]: row for row in csv.DictReader((tmp_path / "out" / "summary.csv").open())}
     assert rows["b"]["status"] == "failed"
     assert "b.nii.gz" in rows["b"]["reason"]
-    for name in set(rows) - {"b"}:
+    assert rows["d"]["reason"] == "expected a volume, as the model was trained on, got a single image"
+    for name in set(rows) - {"b", "d"}:
         written = {path.name for path in (tmp_path / "out" / name).iterdir()}
         assert written == {"image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz", "scores.json", "overlay.png"}
     assert not (tmp_path / "out" / "b").exists()
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "4 of 5 studies scored" in page
+    assert "3 of 5 studies scored" in page
     assert "b.nii.gz" in page
 
 
@@ -83,7 +85,7 @@ def test_outputs_lie_on_the_inputs_grid(run: Any, inputs: Path, tmp_path: Path) 
 
 def test_nothing_of_the_header_gets_into_the_outputs(run: Any, inputs: Path, tmp_path: Path) -> None:
     (inputs / "dicom" / "Doe-Jane.dcm").write_bytes((inputs / "dicom" / "001.dcm").read_bytes()[:-500])
-    result = run(inputs / "dicom", tmp_path / "out", "--report")
+    result = run(inputs / "dicom", tmp_path / "out")
     assert "1 done, 0 kept, 1 failed" in result.output
     (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
     for path in (tmp_path / "out").rglob("*"):
@@ -104,7 +106,7 @@ def test_what_is_complete_is_kept_and_what_has_changed_is_done_again(run: Any, i
     assert (out / "a" / "scores.json").stat().st_mtime_ns == first
     shutil.copy(inputs / "c.nii.gz", source)
     assert "1 done, 0 kept" in run(source, out).output
-    assert "1 done, 0 kept" in run(source, out, "--pixel-false-positive-rate", "0.05").output
+    assert "1 done, 0 kept" in run(source, out, "--set", "pixel_false_positive_rate=0.05").output
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -118,7 +120,8 @@ def test_an_interrupted_study_leaves_nothing_behind_and_the_next_run_does_it(
         patch.setattr(cohort, "overlay_png", broken)
         result = run(inputs / "a.nii.gz", tmp_path / "out")
     assert result.exit_code != 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"summary.json", "summary.csv"}
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left - {"report.html"} == {"summary.json", "summary.csv"}
     assert run(inputs / "a.nii.gz", tmp_path / "out").exit_code == 0
 
 
@@ -139,7 +142,7 @@ def test_a_file_in_place_of_the_output_is_an_error(run: Any, inputs: Path, tmp_p
 
 def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
-    assert "4 done" in run(inputs, tmp_path / "out", "--dicom", "--region", "head").output
+    assert "3 done" in run(inputs, tmp_path / "out", "--dicom", "--region", "head").output
     folders = {path.name: path for path in (tmp_path / "out").iterdir() if path.is_dir()}
     with_objects = [path for path in folders.values() if (path / "dicom").exists()]
     assert len(with_objects) == 1
@@ -165,19 +168,17 @@ def test_options_of_dicom_objects_need_a_dicom_series(run: Any, inputs: Path, tm
         assert not (tmp_path / "out").exists()
 
 
-def test_onnx_runtime_finds_the_same(run: Any, inputs: Path, bundle: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_onnx_runtime_finds_the_same(run: Any, inputs: Path, model_copy: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    from qfae_monai.export import read_source, write_graph  # noqa: PLC0415  (needs the extra)
-
-    graph = tmp_path / "detector.onnx"
-    write_graph(read_source(bundle, checkpoint, "detector", preset="tiny", settings={}), graph)
+    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--runtime", "onnx", model=model_copy)
+    assert "detector.onnx" in str(absent.exception)
+    exported = CliRunner().invoke(cli.app, ["export", "-m", str(model_copy)])
+    assert exported.exit_code == 0, exported.output
     run(inputs / "a.nii.gz", tmp_path / "torch")
-    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--runtime", "onnx", "--onnx", str(graph))
+    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--runtime", "onnx", model=model_copy)
     assert result.exit_code == 0, result.output
     maps = [nib.Nifti1Image.from_filename(tmp_path / name / "a" / "anomaly_map.nii.gz") for name in ("torch", "onnx")]
     np.testing.assert_allclose(np.asarray(maps[0].dataobj), np.asarray(maps[1].dataobj), atol=1e-4)
-    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--runtime", "onnx")
-    assert "detector.onnx" in str(absent.exception)
 
 
 def test_a_foreign_folder_is_left_alone(run: Any, inputs: Path, tmp_path: Path) -> None:
@@ -209,39 +210,38 @@ def test_named_and_anonymous_results_do_not_share_an_output(run: Any, inputs: Pa
     assert (tmp_path / "hidden.key").is_file()
 
 
-def test_a_calibration_that_comes_later_counts(
-    run: Any, inputs: Path, checkpoint: Path, bundle: Path, tmp_path: Path
-) -> None:
-    alone = tmp_path / "model" / "model.pt"
-    alone.parent.mkdir()
-    shutil.copy(checkpoint, alone)
-    options = ("--checkpoint", str(alone))
-    run(inputs / "a.nii.gz", tmp_path / "out", *options)
+def test_a_calibration_that_comes_later_counts(run: Any, inputs: Path, model_copy: Path, tmp_path: Path) -> None:
+    thresholds = model_copy / CALIBRATION
+    kept = thresholds.read_bytes()
+    thresholds.unlink()
+    seal_again(model_copy)
+    ended = run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy)
+    assert "has no thresholds" in ended.output
     assert not (tmp_path / "out" / "a" / "mask.nii.gz").exists()
-    shutil.copy(checkpoint.parent / "calibration.json", alone.parent)
-    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", *options).output
+    thresholds.write_bytes(kept)
+    seal_again(model_copy)
+    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy).output
     assert (tmp_path / "out" / "a" / "mask.nii.gz").exists()
     (tmp_path / "out" / "a" / "overlay.png").unlink()
-    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", *options).output
+    assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy).output
 
 
-def test_a_calibration_of_another_checkpoint_is_one_line(
-    run: Any, inputs: Path, checkpoint: Path, tmp_path: Path
+def test_thresholds_of_another_checkpoint_are_refused(
+    run: Any, inputs: Path, model_copy: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    shutil.copy(checkpoint, folder)
-    other = json.loads((checkpoint.parent / "calibration.json").read_text()) | {"checkpoint": "0" * 64}
-    (folder / "calibration.json").write_text(json.dumps(other))
-    result = run(inputs / "a.nii.gz", tmp_path / "out", "--checkpoint", str(folder / "model.pt"))
+    other = json.loads((model_copy / CALIBRATION).read_text()) | {"checkpoint": "0" * 64}
+    (model_copy / CALIBRATION).write_text(json.dumps(other))
+    seal_again(model_copy)  # as one would who wants to be believed
+    result = run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy)
     assert isinstance(result.exception, ValueError)
-    assert "calibrating" in str(result.exception)
+    assert "calibration.json" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
 def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
-    name: str, inputs: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, inputs: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = getattr(signal, name)
     save = cohort.save_volume
@@ -252,8 +252,8 @@ def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(cohort, "save_volume", hit)
-    command = ["predict", "-i", str(inputs), "-o", str(tmp_path / "out"), "--checkpoint", str(checkpoint)]
-    monkeypatch.setattr(sys, "argv", ["qfae", *command, "--preset", "tiny", "--bundle", str(BUNDLE)])
+    command = ["predict", "-i", str(inputs), "-o", str(tmp_path / "out"), "-m", str(model_folder)]
+    monkeypatch.setattr(sys, "argv", ["qfae", *command])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 128 + number
@@ -313,33 +313,51 @@ def test_a_study_that_asks_for_more_memory_than_there_is_fails_alone(
 
 
 def test_a_scan_unlike_the_training_scans_is_said_everywhere(
-    run: Any, inputs: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Any, inputs: Path, model_copy: Path, tmp_path: Path
 ) -> None:
-    trained = fingerprint_of_files(sorted((scans / "image").glob("training-*")))
-    made = Model.__init__
-
-    def with_fingerprint(self: Model, *arguments: Any, **settings: Any) -> None:
-        made(self, *arguments, **settings)
-        self.fingerprint = trained
-
-    run(inputs / "a.nii.gz", tmp_path / "out")
-    monkeypatch.setattr(Model, "__init__", with_fingerprint)
+    trained = (model_copy / FINGERPRINT).read_bytes()
+    (model_copy / FINGERPRINT).unlink()
+    seal_again(model_copy)
+    run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy)
+    (model_copy / FINGERPRINT).write_bytes(trained)
+    seal_again(model_copy)
     long: Any = nib.Nifti1Image(np.tile(np.asarray(nib.load(inputs / "c.nii.gz").dataobj), 3), np.diag([3, 3, 5, 1]))  # type: ignore[attr-defined]
     nib.save(long, inputs / "c.nii.gz")
     said = "slices 3 to 20 of 72 are scored: the training scans have 24"
-    ended = run(inputs, tmp_path / "out", "--series", "c.nii.gz", "--report")
+    ended = run(inputs, tmp_path / "out", "--series", "c.nii.gz", model=model_copy)
     assert f"        warning: {said}" in ended.output.splitlines()
     assert json.loads((tmp_path / "out" / "c" / "scores.json").read_text())["warnings"] == [said]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["studies"][0]["warnings"] == [said]
     assert [row["warnings"] for row in read_rows(tmp_path / "out" / "summary.csv")] == [said]
     assert f"Unlike the training scans: {said}" in (tmp_path / "out" / "report.html").read_text()
-    again = run(inputs, tmp_path / "out", "--series", "c.nii.gz")
+    again = run(inputs, tmp_path / "out", "--series", "c.nii.gz", model=model_copy)
     assert "1 kept" in again.output
     assert said in again.output
-    alike = run(inputs / "a.nii.gz", tmp_path / "out")
+    alike = run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy)
     assert "1 done, 0 kept" in alike.output  # its earlier result was not compared
     assert "warning" not in alike.output
     assert json.loads((tmp_path / "out" / "a" / "scores.json").read_text())["warnings"] == []
+
+
+def test_images_are_scored_by_a_model_of_images(run: Any, inputs: Path, image_model: Path, tmp_path: Path) -> None:
+    ended = run(inputs / "d.png", tmp_path / "out", model=image_model)
+    assert ended.exit_code == 0, ended.output
+    assert nib.Nifti1Image.from_filename(tmp_path / "out" / "d" / "anomaly_map.nii.gz").shape == (32, 32, 1)
+    refused = run(inputs / "a.nii.gz", tmp_path / "none", model=image_model)
+    assert "expected studies that are single images, as this model was trained on" in str(refused.exception)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_packed_model_finds_the_same(run: Any, inputs: Path, model_folder: Path, tmp_path: Path) -> None:
+    packed = pack(model_folder, tmp_path / "model.zip")
+    run(inputs / "a.nii.gz", tmp_path / "out")
+    assert "0 done, 1 kept" in run(inputs / "a.nii.gz", tmp_path / "out", model=packed).output
+
+
+def test_predict_has_few_options() -> None:
+    """More than fourteen are asked for by no issue; the rest are keys of `--set`."""
+    command: Any = get_command(cli.app).commands["predict"]  # type: ignore[attr-defined]
+    assert len([one for one in command.params if one.name != "help"]) <= 14
 
 
 def test_what_its_header_refuses_is_not_hashed(run: Any, inputs: Path, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""A trained model of the smallest preset, made once for all tests: read it, write nothing into it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qfae_monai.data.phantoms import write_phantom_cohort
+from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import NETWORK
+from qfae_monai.model.importing import import_checkpoint
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with dataset.json and a handful of phantoms in image/ and label/."""
+    folder = tmp_path_factory.mktemp("scans")
+    write_phantom_cohort(folder, train=3, validation=3, test_normal=1, test_abnormal=2, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model of volumes after one epoch, with thresholds and a fingerprint."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    settings = {"preset": "tiny", "dataset_dir": path_text(scans), "model_dir": path_text(folder), "max_epochs": 1,
+                "val_interval": 1}  # fmt: skip
+    Bundle(["train", "datasets/phantoms"], settings).run("training", quiet=True)
+    Bundle(["train", "datasets/phantoms", "evaluate", "calibrate"], settings).run("calibrating", quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image_model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network as a model of single images, without thresholds."""
+    folder = tmp_path_factory.mktemp("images") / "model"
+    import_checkpoint(model_folder / NETWORK, folder, ["train", "datasets/bmad"], {"preset": "tiny"})
+    return folder
+
+
+@pytest.fixture
+def model_copy(model_folder: Path, tmp_path: Path) -> Path:
+    """A model folder of the test's own, to be changed."""
+    return Path(shutil.copytree(model_folder, tmp_path / "copy" / "model"))
