@@ -91,11 +91,14 @@ def evaluation(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if there is nothing to score, or the model's configuration would run code of others.
     """
-    model = ModelFolder.open(unpacked(model)).path
+    folder = ModelFolder.open(unpacked(model))
+    model = folder.path
     check_model_trusted(model, TRAINING, trusted=trusted)
-    found = data.look()
+    found = _fitting(data, folder)
     chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
-    given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output, key=key_beside(output))
+    given = _listed(
+        model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output, key=key_beside(output)
+    )
     name = {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
     return _checked(ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences()), settings)
 
@@ -117,8 +120,9 @@ def calibration(
     """
     if model.is_file():
         raise ValueError(f"{model}: expected a model folder, which takes new thresholds, got a file")
-    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
-    found = data.look()
+    folder = ModelFolder.open(model)
+    check_model_trusted(model, TRAINING, trusted=trusted)
+    found = _fitting(data, folder)
     sections = {scan.section for scan in found.scans}
     normal = [scan for scan in found.scans if scan.label == "normal"]
     if "validation" in sections:
@@ -181,6 +185,17 @@ def _plane(scans: Sequence[Scan]) -> int:
     """Patient axis that most scans were acquired across; axial where voxels are alike along all."""
     planes = Counter(2 if scan.looked_at.plane is None else scan.looked_at.plane for scan in scans)
     return planes.most_common(1)[0][0]
+
+
+def _fitting(data: Data, model: ModelFolder) -> Found:
+    """What there is, once it is of the kind that the model was trained on."""
+    found = data.look()
+    if (found.kind == "image") != model.images:
+        kinds = ("volumes", "images")
+        raise ValueError(
+            f"{data.path}: expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}"
+        )
+    return found
 
 
 def _checked(run: ModelRun, settings: Mapping[str, Any] | None) -> ModelRun:
