@@ -44,7 +44,8 @@ def save_checkpoint(
         if path.suffix == SAFETENSORS:
             _save_tensors(partial, state, metadata)
         else:
-            torch.save(dict(state), partial)
+            with partial.open("wb") as stream:  # by its path, the archive would be named after the temporary file
+                torch.save(dict(state), stream)
 
 
 def read_checkpoint(path: str | os.PathLike, key: str = "model") -> dict[str, Tensor]:

@@ -83,7 +83,7 @@ def test_bad_input_is_one_line(
         ([normals, "-o", out, "--plan", tmp_path / "no.yaml"], "no.yaml"),
         ([normals, "-o", out, "--weights", tmp_path / "no"], "--weights"),
         ([normals, "-o", out, "--abnormal", tmp_path / "no"], "--abnormal"),
-        ([normals, "-o", out, "--masks", tmp_path / "empty"], "masks"),
+        ([normals, "-o", out, "--masks", tmp_path / "empty"], "empty"),
         ([normals, "-o", out, "--patient", "("], "--patient"),
         ([normals, "-o", out, "--image", "*FLAIR*"], "FLAIR"),
     ]
