@@ -21,16 +21,14 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 # MONAI Label needs older packages than the rest, so it has an environment of its own: docs/monai-label.md
-CHECKPOINT ?= demo/model/model.pt
-PRESET ?= tiny
+MODEL ?= demo/model
 PORT ?= 8000
 
 label-server: studies-given .venv-label/ready
-	@exec $(LABEL)/python deploy/monailabel/serve.py --studies "$(STUDIES)" --checkpoint "$(CHECKPOINT)" \
-	  --preset "$(PRESET)" --port "$(PORT)" $(addprefix --config ,$(CONFIG)) $(OPTIONS)
+	@exec $(LABEL)/python deploy/monailabel/serve.py --studies "$(STUDIES)" --model "$(MODEL)" --port "$(PORT)" $(OPTIONS)
 
 studies-given:
-	@test -n "$(STUDIES)" || { echo "usage: make label-server STUDIES=DIR [CHECKPOINT=FILE] [PRESET=tiny] [CONFIG=FILE] [PORT=8000] [OPTIONS=--allow-upload]"; exit 2; }
+	@test -n "$(STUDIES)" || { echo "usage: make label-server STUDIES=DIR [MODEL=demo/model] [PORT=8000] [OPTIONS=--allow-upload]"; exit 2; }
 
 test-label: .venv-label/ready
 	$(LABEL)/python -m pip install --quiet "pytest>=8.2"

@@ -1,1 +1,1 @@
-"""Data recipes: `python -m preprocessing.<recipe> INPUT OUTPUT`."""
+"""Data recipes, one file a data set: `qfae prepare NAME INPUT OUTPUT`; in a wheel, `qfae_monai.preprocessing`."""

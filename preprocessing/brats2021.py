@@ -16,10 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.data.series import read_series
+
+from . import command
 
 IMAGE, LABEL = "_flair.nii.gz", "_seg.nii.gz"
 NORMAL_PATIENTS = (424, 162, 39)  # train, test and validation, of 625

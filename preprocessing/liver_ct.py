@@ -24,12 +24,13 @@ import typer
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
-from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.data.series import read_series
 from qfae_monai.transforms import BilateralFilter, EqualizeNonzero, QuantizeSlice, RegionCanvas
 from qfae_monai.transforms.region_canvas import bounding_box
+
+from . import command
 
 BTCV, LITS = re.compile(r"img(\d+)\.nii(\.gz)?"), re.compile(r"volume-(\d+)\.nii(\.gz)?")
 BTCV_LIVER, LITS_LESION = 6, 2

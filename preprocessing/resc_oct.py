@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients
 from qfae_monai.transforms.images import check_image_memory
+
+from . import command
 
 SETS = {"train": "Edema_trainingset", "test": "Edema_validationset"}
 VALID_TO_TEST = (115, 1805)

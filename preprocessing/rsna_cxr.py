@@ -16,12 +16,13 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import typer
 
-from preprocessing import command
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import read_json, read_rows, sha256_of_files
+
+from . import command
 
 LABELS, CLASSES, IMAGES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv", "stage_2_train_images"
 NORMAL, OPACITY, NOT_NORMAL = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"

@@ -16,7 +16,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from preprocessing import command
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
@@ -25,6 +24,8 @@ from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.files import sha256_of_files
 from qfae_monai.transforms.foreground_percentiles import foreground_floor, foreground_percentiles
+
+from . import command
 
 NAMES = ("image", "label", "patient")  # parameters that may name somebody: a keyed hash of them is kept
 

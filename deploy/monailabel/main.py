@@ -27,12 +27,12 @@ class QFAEApp(MONAILabelApp):
     Args:
         app_dir: this folder.
         studies: folder of studies.
-        conf: `bundle`, `checkpoint`, `preset`; `config`, further overlays separated by commas.
+        conf: `model` and `weights`, paths; `trust`, yes or no: as the options of serve.py.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        overlays = [Path(name) for name in conf.get("config", "").split(",") if name]
-        self.served = Served(Path(studies), Path(conf["bundle"]), Path(conf["checkpoint"]), conf["preset"], overlays)
+        model, weights = Path(conf["model"]), Path(conf["weights"])
+        self.served = Served(Path(studies), model, weights=weights, trusted=conf["trust"] == "yes")
         super().__init__(app_dir, studies, conf, "QFAE for MONAI", NOTICE, __version__)
 
     def init_datastore(self) -> StudyDatastore:

@@ -1,6 +1,6 @@
 """Start the server on this machine's own address: `python deploy/monailabel/serve.py --studies DIR`.
 
-Everything is checked before the server listens: a wrong folder, checkpoint or preset is one line and exit code 1.
+Everything is checked before the server listens: a wrong folder or model is one line and exit code 1.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 APP = Path(__file__).resolve().parent
 ROOT = APP.parents[1]
+WEIGHTS = ROOT / "bundles/qfae/models/pretrained"
 HOST = "127.0.0.1"  # MONAI Label's own default is every network
 LOGGED = "[%(asctime)s] [%(process)s] [%(levelname)s] (%(name)s) - %(message)s"
 OPEN = "no token: every account of this machine can read these studies and save labels"
@@ -25,12 +26,11 @@ in 3D Slicer, curl, Python: {url}/{token}"""
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve a QFAE checkpoint to viewers of this machine.")
+    parser = argparse.ArgumentParser(description="Serve a QFAE model to viewers of this machine.")
     parser.add_argument("--studies", type=Path, required=True, help="folder of volumes and DICOM folders")
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "demo/model/model.pt", help="what a training wrote")
-    parser.add_argument("--preset", default="tiny", help="the one that the checkpoint was trained with")
-    parser.add_argument("--config", type=Path, action="append", default=[], help="further overlay of the training")
-    parser.add_argument("--bundle", type=Path, default=ROOT / "bundles/qfae", help="the bundle's folder")
+    parser.add_argument("--model", type=Path, default=ROOT / "demo/model", help="model folder, or a packed one (.zip)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of frozen networks that are not in it")
+    parser.add_argument("--trust", action="store_true", help="run a model's configurations that others wrote: code")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--allow-upload", action="store_true", help="let viewers add studies and open sessions")
     parser.add_argument("--allow-delete", action="store_true", help="let viewers remove studies and labels")
@@ -44,14 +44,13 @@ def main() -> None:
     given = arguments()
     if not given.studies.is_dir():
         sys.exit(f"error: {given.studies}: expected a folder of studies, got no such folder")
-    if not given.checkpoint.is_file():
-        sys.exit(f"error: {given.checkpoint}: expected a checkpoint (`make demo` trains a small one), got no such file")
+    if not given.model.exists():
+        sys.exit(f"error: {given.model}: expected a model folder (`make demo` trains a small one), got no such folder")
     studies = given.studies.resolve()
     conf = {
-        "bundle": str(given.bundle.resolve()),
-        "checkpoint": str(given.checkpoint.resolve()),
-        "preset": given.preset,
-        "config": ",".join(str(path.resolve()) for path in given.config),
+        "model": str(given.model.resolve()),
+        "weights": str(given.weights.resolve()),
+        "trust": "yes" if given.trust else "no",
     }
     load(studies, conf)
     serve(given)
@@ -81,7 +80,6 @@ def serve(given: argparse.Namespace) -> None:
     options = Options(token, given.allow_upload, given.allow_delete, given.upload_limit << 20)
     said = OPEN if token is None else GUARDED.format(url=f"http://{HOST}:{given.port}", token=token)
     logging.basicConfig(level=logging.INFO, format=LOGGED)
-    tempfile.tempdir = os.environ["TMPDIR"]  # a library may have asked for another one before it was set
     print(said, flush=True)  # noqa: T201
     app, http = application(options), BoundedConnection
     uvicorn.run(app, host=HOST, port=given.port, http=http, log_config=None, access_log=False)
@@ -100,6 +98,7 @@ def _settle(studies: Path, conf: dict[str, str], own: Path) -> None:
             "HF_HUB_OFFLINE": "1",
         }
     )
+    tempfile.tempdir = os.environ["TMPDIR"]  # a library may have asked for another one before it was set
 
 
 def _megabytes(text: str) -> int:

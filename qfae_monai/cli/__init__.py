@@ -15,6 +15,7 @@ from qfae_monai.cli.evaluate import calibrate, evaluate
 from qfae_monai.cli.export import export
 from qfae_monai.cli.inspect import inspect
 from qfae_monai.cli.predict import predict
+from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
 from qfae_monai.cli.pretrain import pretrain
 from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.train import train
@@ -30,6 +31,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(weights.app, name="weights")
 for command in (train, predict, view, evaluate, calibrate, check, demo, compare, export, inspect, pretrain, tune):
     app.command()(command)
+app.command(context_settings=ALL_TO_THE_RECIPE, add_help_option=False)(prepare)
 
 
 def _show_version(asked: bool) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
+    from qfae_monai.data.shared_items import SharedCacheDataset
     from qfae_monai.data.slice_store import SliceStore
     from qfae_monai.data.slices import SliceDataset
     from qfae_monai.data.volumes import check_patient_disjoint, input_datalist, volume_datalist
@@ -24,6 +25,7 @@ __all__ = [
     "Series",
     "SeriesReader",
     "SeriesSummary",
+    "SharedCacheDataset",
     "SliceDataset",
     "SliceStore",
     "check_folder_patients",
@@ -40,6 +42,7 @@ MODULES = {
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
     "series": ("Series", "SeriesSummary", "find_series", "read_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
+    "shared_items": ("SharedCacheDataset",),
     "slice_store": ("SliceStore",),
     "slices": ("SliceDataset",),
     "volumes": ("check_patient_disjoint", "input_datalist", "volume_datalist"),

@@ -13,6 +13,7 @@ from typing import Any
 from monai.data import Dataset
 from tqdm import tqdm
 
+from qfae_monai.data.shared_items import SharedItems
 from qfae_monai.data.slice_store import SliceStore
 from qfae_monai.data.volume_slices import SliceCutter, VolumeSlices
 
@@ -29,7 +30,7 @@ class SliceDataset(Dataset):
     written there at the first start and mapped from there at every later one; the pixels are the same. ``data`` lists
     them as dictionaries of ``image`` (1, H, W), ``case``, ``slice_index`` and, where known, ``label`` (1, H, W; 1 is
     lesion, 0 is not) and ``image_label`` (1 abnormal, 0 normal, of the slice), with new tensors at each access. Slices
-    of different volumes may differ in size.
+    of different volumes may differ in size. Worker processes share them, however they are started.
 
     Args:
         data: dictionaries of volumes, as :func:`qfae_monai.data.volume_datalist` lists them.
@@ -88,7 +89,7 @@ class _ListedSlices(Sequence[dict[str, Any]]):
 
     def __init__(self, volumes: Sequence[tuple[str, VolumeSlices]]) -> None:
         self.cases = [case for case, _ in volumes]
-        self.volumes = [slices for _, slices in volumes]
+        self.volumes = SharedItems(slices for _, slices in volumes)
         self.ends = list(accumulate(map(len, self.volumes)))
 
     def __len__(self) -> int:

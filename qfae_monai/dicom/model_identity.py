@@ -60,6 +60,6 @@ def import_highdicom() -> Any:
         import highdicom  # noqa: PLC0415  (an optional dependency)
     except ImportError as error:
         raise ValueError(
-            "expected highdicom to write DICOM objects, got none installed: pip install 'qfae-monai[dicom]' adds it."
+            "expected highdicom to write DICOM objects, got none installed: pip install highdicom adds it."
         ) from error
     return highdicom

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -69,11 +68,11 @@ def run_demo(output: Path, *, seed: int, epochs: int | None, volumes: int) -> st
         },
         "seed": seed,
         "seconds": round(time.monotonic() - start, 1),
-        "peak_memory_mb": round(_peak_memory_mb()),
+        "peak_memory_mb": _peak_memory_mb(),
     }
     write_whole(output / "summary.json", json.dumps(summary, indent=2) + "\n")
     written = "\n".join(f"  {output / name}" for name in ("summary.json", "montage.png", "evaluation", "model", "data"))
-    spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb']} MB"
+    spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb'] or 'unknown'} MB"
     return f"{format_table(found)}\n{spent}\nwritten:\n{written}\nreport: {evaluation / 'report.html'}"
 
 
@@ -122,6 +121,11 @@ def _load(path: Path) -> NDArray:
     return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
 
 
-def _peak_memory_mb() -> float:
+def _peak_memory_mb() -> int | None:
+    """None on Windows, which does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415
+
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)

@@ -80,7 +80,7 @@ def _write_onnx(source: ExportSource, path: Path) -> None:
         import onnxscript  # noqa: F401, PLC0415
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is not installed: expected the extra `export` (pip install 'qfae-monai[export]')"
+            f"{error.name} is not installed: expected the extra `export` (pip install onnx onnxruntime onnxscript)"
         ) from error
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,9 +15,10 @@ import yaml
 
 from qfae_monai.files.printable import shown
 from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
+from qfae_monai.installed import bundle_folder
 
-OWN = Path(__file__).resolve().parents[2] / "bundles" / "qfae"
-"""The bundle that lies beside this package in its repository."""
+OWN = bundle_folder()
+"""The bundle of this installation."""
 
 SUFFIXES = (".json", ".yaml", ".yml")
 MARKS = ("$", "@", "%")
@@ -76,6 +77,19 @@ def code_in(content: Any) -> list[tuple[str, Any]]:
     return [place for place in _places(content) if place is not None and _runs(*place)]
 
 
+def words_in(content: Any) -> list[tuple[str, Any]]:
+    """Key and value of every word, and of all that `code_in` finds; numbers, null and true or false are left out.
+
+    Args:
+        content: of a configuration, as `read_configuration` reads it.
+
+    >>> words_in({"lr": 0.1, "loss": {"_target_": "torch.nn.L1Loss", "reduction": "none"}})
+    [('loss::_target_', 'torch.nn.L1Loss'), ('loss::reduction', 'none')]
+    """
+    found = [place for place in _places(content) if place is not None]
+    return [place for place in found if not _is_number(place[1]) or _runs(*place)]
+
+
 def check_trusted(overlays: Sequence[Path], *, trusted: bool) -> None:
     """Refuse to run configurations that came from elsewhere, unless the user said that they are trusted.
 
@@ -118,6 +132,10 @@ def _is_plain(key: Any, value: Any) -> bool:
         one is None or isinstance(one, bool | int | float) or (isinstance(one, str) and not one.startswith(MARKS))
         for one in values
     )
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, bool | int | float)
 
 
 def _runs(key: str, value: Any) -> bool:

@@ -1,7 +1,9 @@
 """Handlers that MONAI lacks."""
 
+from qfae_monai.handlers.batch_output import BatchOutput
 from qfae_monai.handlers.calibrator import Calibrator
 from qfae_monai.handlers.case_tables import CaseTables
+from qfae_monai.handlers.checkpoint_loader import CheckpointLoader
 from qfae_monai.handlers.epoch_length import EpochLengthCheck
 from qfae_monai.handlers.epoch_seed import EpochSeed
 from qfae_monai.handlers.every import every
@@ -18,8 +20,10 @@ from qfae_monai.handlers.whole_checkpoints import WholeCheckpoints
 from qfae_monai.handlers.whole_metrics import WholeMetrics
 
 __all__ = [
+    "BatchOutput",
     "Calibrator",
     "CaseTables",
+    "CheckpointLoader",
     "EpochLengthCheck",
     "EpochSeed",
     "HeldOutCheck",

@@ -7,12 +7,13 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.nn import Parameter
+
+from qfae_monai.handlers.batch_output import loss_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ class TrainingGuard:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._check_weights)
 
     def _keep(self, engine: Engine) -> None:
-        output: Any = engine.state.output
-        self._losses.append(torch.as_tensor(output["loss"]).detach().float())
+        self._losses.append(torch.as_tensor(loss_of(engine.state.output)).detach().float())
 
     def _read(self, engine: Engine) -> None:
         if not self._losses:

@@ -86,7 +86,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         import onnxruntime  # noqa: PLC0415  (an optional part)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "ONNX Runtime is not installed: expected the extra `export` (pip install 'qfae-monai[export]')"
+            "ONNX Runtime is not installed: expected the extra `export` (pip install onnx onnxruntime onnxscript)"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

@@ -36,7 +36,7 @@ def create_qfae(
     """Build a Q-Former Autoencoder.
 
     Args:
-        settings: `paper`, `small`, `tiny`, or all numbers of a model.
+        settings: `paper`, `small`, `tiny`, or the numbers of a model by name.
         weights: of the frozen encoder, as in `create_vit`: a file or folder, `hub`, `checkpoint` for values that come
             from a checkpoint of the whole network, None for a preset whose encoder is random of a fixed seed.
         precision, compile: as in `QFAE`.
@@ -69,6 +69,7 @@ def create_qfae(
         num_queries=grid**2,
         query_init_std=numbers["query_init_std"],
         query_dropout=numbers["query_dropout"],
+        dropout=numbers["qformer_dropout"],
     )
     decoder = _decoder(numbers, dim, checkpointing)
     return QFAE(
@@ -194,9 +195,7 @@ def _decoder(numbers: Mapping[str, Any], input_dim: int, checkpointing: Checkpoi
 
 
 def _numbers(settings: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """All numbers; a model of an earlier version, which had fewer, did what the paper's values of the others do."""
     if isinstance(settings, str):
         return model_settings(settings, changes)
-    unknown = sorted((set(settings) | set(changes)) ^ set(model_settings("paper")))
-    if unknown:
-        raise ValueError(f"settings: expected every number of a model and no other, got a difference in {unknown}")
-    return {**settings, **changes}
+    return model_settings("paper", {**settings, **changes})

@@ -20,6 +20,7 @@ from qfae_monai.files.configurations import OWN, path_text, read_configuration
 from qfae_monai.model.signature import resolved, signature
 
 SUFFIX = ".yaml"
+NOTHING = "$None"
 MONAI_LOGGERS = ("bundle.scripts", "bundle.workflows", "bundle.config_parser", "data.nvimgcodec_pydicom_plugin")
 
 
@@ -102,7 +103,7 @@ class Bundle:
                 config_file=[str(file) for file in self.files],
                 meta_file=str(OWN / "configs" / "metadata.json"),
                 logging_file=str(OWN / "configs" / ("quiet.conf" if quiet else "logging.conf")),
-                **{"bundle_root": path_text(OWN), **self.settings},
+                **{"bundle_root": path_text(OWN), **{key: _given(value) for key, value in self.settings.items()}},
             )
 
     def command(self, run_id: str) -> str:
@@ -160,6 +161,11 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[key] = value
     return found
+
+
+def _given(value: Any) -> Any:
+    """A value as MONAI's run takes it, which leaves None out."""
+    return NOTHING if value is None else value
 
 
 def _text(value: Any) -> str:

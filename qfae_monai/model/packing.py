@@ -51,7 +51,7 @@ def _unpack(path: Path, modified_ns: int) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+            members = [member for member in archive.infolist() if not member.is_dir()]
             _check_members(path, members)
             for member in members:
                 target = folder / member.filename

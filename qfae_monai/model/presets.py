@@ -18,6 +18,7 @@ PAPER: dict[str, Any] = {
     "grid": 28,  # patches along a side: grid ** 2 queries
     "query_init_std": 0.001,
     "query_dropout": 0.0,
+    "qformer_dropout": 0.01,  # behind its MLPs
     "token_dropout": 0.0,
     "decoder_depth": 6,
     "decoder_heads": 12,

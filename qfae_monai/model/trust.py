@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from qfae_monai.files import shown
-from qfae_monai.files.configurations import OWN, code_in, read_configuration
+from qfae_monai.files.configurations import MARKS, OWN, read_configuration, words_in
 from qfae_monai.model.folder import INFERENCE, inside
 
 VALUES = ("prepare", "normalize", "read", "intensity")
 """Keys under which transforms may stand in any order, as far as the package's own configurations use them."""
+PLACES = (
+    "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
+    "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "include_weights",
+    "own_encoder", "own_perceptual", "start_from", "device", "rank", "join",
+)  # fmt: skip
+"""Keys that say where and on what something ran: none of them is handed on, nor taken from others."""
+WRITTEN = {
+    "model_dir": "@bundle_root",
+    "encoder_weights": "checkpoint",
+    "perceptual_file": "$@bundle_root + '/models/perceptual.safetensors'",
+    "start_from": "$@bundle_root + '/models/model.pt'",
+}
+"""Places of a model folder, as its configurations name them."""
 
 
 def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -> None:
-    """Refuse a model folder whose configuration evaluates, calls or imports what this package's own do not.
+    """Refuse a model folder whose configuration holds words that this package would not have written there.
 
-    What `qfae train` writes has expressions and components of the package's configurations alone, each under its own
-    key; so a model of others that was written so needs no trust: nothing of theirs is run.
+    What `qfae train` writes has expressions, components and references of the package's configurations alone, each
+    under its own key, beside numbers and the names of a model's parts. A model of others that was written so needs no
+    trust: nothing of theirs is run. A plain word can be code, too (`reader: subprocess.Popen` of `LoadImaged`), or a
+    place to write to; so words are held to the same rule.
 
     Args:
         folder: of the model.
@@ -32,7 +46,7 @@ def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -
     if trusted:
         return
     file = inside(folder, name)
-    for key, value in code_in(read_configuration(file)):
+    for key, value in words_in(read_configuration(file)):
         if not _is_own(key, value):
             raise ValueError(
                 f"{file}: expected what this package writes, or --trust beside it: a configuration is code, and "
@@ -40,25 +54,34 @@ def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -
             )
 
 
-def _is_own(key: str, value: Any) -> bool:
-    places, transforms = _own_code()
-    if (key, value) in places:
+def _is_own(key: str, value: object) -> bool:
+    places, words = _own_words()
+    if (_place(key), value) in places:
         return True
-    parts = key.split("::")
-    return parts[0] in VALUES and parts[-1] == "_target_" and value in transforms
+    parts = re.split("::|#", key)
+    if parts[0] in VALUES:
+        return (parts[-1] == "_target_", value) in words
+    plain = isinstance(value, str) and not value.startswith(MARKS) and not any(part.startswith("_") for part in parts)
+    return plain and (parts[0] == "model" or (len(parts) == 1 and key not in PLACES))
 
 
 @lru_cache(maxsize=1)
-def _own_code() -> tuple[frozenset[tuple[str, Any]], frozenset[Any]]:
-    """Key and value of all code in the package's configurations, and the transforms among them."""
-    places = set(_places())
-    transforms = {value for key, value in places if key.endswith("_target_") and ".transforms." in str(value)}
+def _own_words() -> tuple[frozenset[tuple[str, object]], frozenset[tuple[bool, object]]]:
+    """Place and value of all words in the package's configurations; targets and arguments of the transforms there."""
+    places: set[tuple[str, object]] = set(WRITTEN.items())
+    transforms = set()
+    for file in sorted((OWN / "configs").rglob("*.yaml")):
+        for key, value in words_in(read_configuration(file)):
+            places.add((_place(key), value))
+            if key.split("::")[0] in VALUES:
+                transforms.add((key.endswith("_target_"), value))
     return frozenset(places), frozenset(transforms)
 
 
-def _places() -> Iterator[tuple[str, Any]]:
-    for file in sorted((OWN / "configs").rglob("*.yaml")):
-        for key, value in code_in(read_configuration(file)):
-            if isinstance(value, str):
-                yield key.lstrip("+"), value
-    yield "perceptual_file", "$@bundle_root + '/models/perceptual.safetensors'"
+def _place(key: str) -> str:
+    """A key without the numbers of list items: overlays append to lists, and what may stand there may stand anywhere.
+
+    >>> _place("+imports::0"), _place("imports::14")
+    ('imports::*', 'imports::*')
+    """
+    return re.sub(r"(?<=::)\d+", "*", key.replace("#", "::").lstrip("+~"))

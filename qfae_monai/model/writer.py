@@ -23,7 +23,7 @@ from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.handlers.held_out_check import HeldOutCheck
 from qfae_monai.handlers.ranks import is_writer
 from qfae_monai.handlers.training_record import TrainingRecord, Watch
-from qfae_monai.model.bundle import configuration_file
+from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
 from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.folder import (
@@ -40,22 +40,20 @@ from qfae_monai.model.folder import (
     seal_again,
 )
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
-from qfae_monai.pretraining.card import read_card
+from qfae_monai.model.trust import PLACES, WRITTEN
+from qfae_monai.pretraining import read_card
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
-from qfae_monai.weights.checksums import sha256_of
+from qfae_monai.weights.checksums import SUMS_FILE, sha256_of
 
 LITERAL = ("model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "precision")
 """Keys of which the model folder holds the values themselves."""
 PRESET = ("preset", "changes", "networks", "intensity")
 """Keys that those values make needless."""
 OF_TRAINING = ("batch_size", "max_epochs", "learning_rate", "num_workers")
-PLACES = (
-    "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
-    "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "own_encoder",
-    "own_perceptual", "include_weights",
-)  # fmt: skip
-"""Keys that say where something lies on the machine that trained: none of them is handed on."""
+APART = ("backend", "timeout_s", "own_encoder", "own_perceptual")
+"""Keys of overlays that say where a training ran, and mean nothing where its model is used."""
+SUMS = f"models/{SUMS_FILE}"
 KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
 """Parts of `evaluation.json` that become part of a model."""
 ARRAY = ".npy"  # which says nothing of what it was made of
@@ -143,15 +141,15 @@ def write_model(
         record: writes `training.json` and `fingerprint.json`; an imported checkpoint has neither.
     """
     save_checkpoint(folder / NETWORK, {name: value.detach().cpu() for name, value in network.state_dict().items()})
-    numbers = config.get_parsed_content("model")
-    frozen = [*_encoders(numbers), *_perceptual(folder, config, numbers["perceptual"], perceptual, include_weights)]
+    built = config.get_parsed_content("model")  # with the files that one's own networks came from
+    frozen = [*_encoders(built), *_perceptual(folder, config, built["perceptual"], perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
     images = "bits" in config
     _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
                 "Anomaly maps by this model; written by its training, and complete in itself.")  # fmt: skip
     _write_yaml(folder / TRAINING, training_configuration(config, included=included),
                 "How this model was trained, without places; overlays such as evaluate go on top.")  # fmt: skip
-    _copy_bundle_files(folder, numbers["image_size"], numbers["out_channels"])
+    _copy_bundle_files(folder, built["image_size"], built["out_channels"])
     record()
     for old in ("calibration.json", "evaluation/evaluation.json", "models/detector.onnx"):
         (folder / old).unlink(missing_ok=True)  # of an earlier network in this folder
@@ -180,17 +178,17 @@ def inference_configuration(config: ConfigParser, *, images: bool, included: boo
 
 def training_configuration(config: ConfigParser, *, included: bool) -> dict[str, Any]:
     """The configuration of a training as it ran, with its values for names, and without places of its machine."""
-    content = {key: copy.deepcopy(value) for key, value in config.get().items()
+    content = {key: None if value == NOTHING else copy.deepcopy(value) for key, value in config.get().items()
                if key not in PRESET and not key.startswith("_")}  # fmt: skip
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
-    places |= {"model_dir": "@bundle_root", "encoder_weights": "checkpoint"}
+    places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights", "start_from")}
     places |= {key: value for key, value in own.items() if isinstance(value, str) and value.startswith("%")}
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
     literals = _literals(config, (*LITERAL, *OF_TRAINING))
     return {key: value for key, value in (content | literals | places | _perceptual_file(included)).items()
-            if key not in ("own_encoder", "own_perceptual")}  # fmt: skip
+            if key not in APART}  # fmt: skip
 
 
 def update_model(folder: str | os.PathLike) -> None:
@@ -218,7 +216,7 @@ def _literals(config: ConfigParser, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _perceptual_file(included: bool) -> dict[str, Any]:
-    return {"perceptual_file": f"$@bundle_root + '/{PERCEPTUAL}'" if included else None}
+    return {"perceptual_file": WRITTEN["perceptual_file"] if included else None}
 
 
 def _package_training() -> dict[str, Any]:
@@ -269,8 +267,11 @@ def _perceptual(
     small = sum(value.numel() * value.element_size() for value in values.values()) < MOST_BYTES
     if include_weights or (include_weights is None and allowed and small):
         save_checkpoint(folder / PERCEPTUAL, values)
-        return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, sha256_of(folder / PERCEPTUAL), licence)]
-    (folder / PERCEPTUAL).unlink(missing_ok=True)
+        found = sha256_of(folder / PERCEPTUAL)
+        write_whole(folder / SUMS, f"{found}  {Path(PERCEPTUAL).name}\n")  # for MONAI's tools, which know no manifest
+        return [FrozenNetwork("perceptual", network["name"], PERCEPTUAL, found, licence)]
+    for old in (PERCEPTUAL, SUMS):
+        (folder / old).unlink(missing_ok=True)
     weights = network.get("weights") or config.get_parsed_content("weights_dir")
     known = None if "seed" in network else sha256_of(find_weights(network["name"], weights))
     return [FrozenNetwork("perceptual", network["name"], None, known, licence)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import as_three_channels, hidden_states
 from qfae_monai.networks.precision import Precision, autocast, check_precision
+from qfae_monai.networks.whole_state import WholeState
 
 
-class PlainAutoencoder(nn.Module):
+class PlainAutoencoder(WholeState):
     """Vision-transformer encoder and patch decoder, as many tokens as patches.
 
     Args:

@@ -13,9 +13,10 @@ from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import FrozenViT
 from qfae_monai.networks.precision import Precision, autocast, check_precision
 from qfae_monai.networks.qformer import QFormer
+from qfae_monai.networks.whole_state import WholeState
 
 
-class QFAE(nn.Module):
+class QFAE(WholeState):
     """Reconstruct what is normal in an image.
 
     Images are normalised with mean 0.449 and standard deviation 0.226, one grey channel or three equal ones; the

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qfae_monai.pretraining.augment import RandGreyBatch
-    from qfae_monai.pretraining.card import load_trunk, model_card, own_networks, read_card
+    from qfae_monai.pretraining.card import model_card, read_card
     from qfae_monai.pretraining.collapse import CollapseCheck, CollapseError
     from qfae_monai.pretraining.curves import Curves
     from qfae_monai.pretraining.export import TrunkExport
     from qfae_monai.pretraining.features import FeatureFigures
     from qfae_monai.pretraining.information import AssignmentInformation
     from qfae_monai.pretraining.mae import MaskedAutoencoder, MaskedPatchLoss
+    from qfae_monai.pretraining.own import own_networks
     from qfae_monai.pretraining.review import TrainingSetReview
     from qfae_monai.pretraining.self_distillation import SelfDistillation, SelfDistillationLoss
     from qfae_monai.pretraining.survey import CheckImaged, survey_data
@@ -42,7 +43,6 @@ __all__ = [
     "TrunkExport",
     "ViewsPrepareBatch",
     "create_trunk",
-    "load_trunk",
     "model_card",
     "own_networks",
     "read_card",
@@ -67,9 +67,8 @@ _HOME = {
     "TrunkExport": "export",
     "ViewsPrepareBatch": "views",
     "create_trunk": "trunk",
-    "load_trunk": "card",
     "model_card": "card",
-    "own_networks": "card",
+    "own_networks": "own",
     "read_card": "card",
     "survey_data": "survey",
 }
@@ -83,6 +82,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "lightly":
             raise
-        raise ImportError(
-            f"{name} needs lightly, which is not installed: pip install 'qfae-monai[pretraining]'"
-        ) from error
+        raise ImportError(f"{name} needs lightly, which is not installed: pip install lightly") from error

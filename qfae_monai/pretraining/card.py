@@ -15,9 +15,8 @@ from qfae_monai import __version__, grey
 from qfae_monai.files import parse_object, read_object
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.handlers.versions import package_versions
-from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.pretraining.survey import Survey
-from qfae_monai.weights import create_vit, find_entry, find_weights
+from qfae_monai.weights import find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checkpoints import read_metadata
 from qfae_monai.weights.checksums import sha256_of
@@ -102,59 +101,6 @@ def origin(name: str, initial_weights: str | os.PathLike | None) -> dict[str, An
     card = read_card(path)
     licence = find_entry(name).licence if card is None else card.get("licence", UNKNOWN_LICENCE)
     return {"file": path.name, "sha256": sha256_of(path), "licence": licence}
-
-
-def load_trunk(path: str | os.PathLike, *, image_size: int | None = None) -> VisionTransformer:
-    """The network that a weights file with a card holds.
-
-    Args:
-        path: as a pretraining wrote it.
-        image_size: side of the square input in pixels, None for the one it was trained at.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has no card, or the card is another network's.
-    """
-    card = _card_of(path)
-    arguments = card["create_vit"] if image_size is None else {**card["create_vit"], "image_size": image_size}
-    return create_vit(**arguments, weights=path)
-
-
-def own_networks(encoder: str | os.PathLike, perceptual: str | os.PathLike) -> dict[str, Any]:
-    """Numbers of a model, by name, that put two networks of one's own into their roles at the paper's depths.
-
-    Args:
-        encoder, perceptual: weights files as a pretraining wrote them.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has no card, or the card is another network's.
-    """
-    first, second = _own_network(encoder), _own_network(perceptual)
-    return {
-        "encoder": first,
-        "encoder_blocks": encoder_blocks(first["depth"]),
-        "perceptual": second,
-        "loss_blocks": loss_blocks(second["depth"]),
-        "score_blocks": score_blocks(second["depth"]),
-        "metric": "cosine",
-    }
-
-
-def _own_network(path: str | os.PathLike) -> dict[str, Any]:
-    network = _card_of(path)["create_vit"]
-    return {**{key: network[key] for key in ARCHITECTURE}, "weights": os.fspath(path)}
-
-
-def _card_of(path: str | os.PathLike) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} not found: expected weights that pretraining_mae or pretraining_dino wrote")
-    card = read_card(path)
-    if card is None:
-        raise ValueError(
-            f"{path}: expected weights with a card, as a pretraining writes them; use create_vit for others"
-        )
-    return card
 
 
 def read_card(path: str | os.PathLike) -> dict[str, Any] | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
 from qfae_monai.files import csv_text, write_whole
+from qfae_monai.handlers.batch_output import loss_of
 from qfae_monai.handlers.ranks import is_writer
 
 Row = dict[str, Any]
@@ -60,7 +61,7 @@ class Curves:
         self.rows = [dict(row) for row in state["rows"]]
 
     def _keep(self, engine: Engine) -> None:
-        self._losses.append(cast(dict, engine.state.output)["loss"].detach())  # no wait for the device
+        self._losses.append(loss_of(engine.state.output).detach())  # no wait for the device
 
     def _add(self, engine: Engine) -> None:
         epoch = engine.state.epoch

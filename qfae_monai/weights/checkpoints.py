@@ -44,7 +44,7 @@ def save_checkpoint(
         if path.suffix == SAFETENSORS:
             _save_tensors(partial, state, metadata)
         else:
-            with partial.open("wb") as stream:  # by its path, the archive would be named after the temporary file
+            with partial.open("wb") as stream:  # by path, torch would write the file's temporary name into it
                 torch.save(dict(state), stream)
 
 

@@ -38,7 +38,7 @@ def load_matching(
         raise ValueError(f"{source} does not fit {type(network).__name__}: {summarise(differences)}{hint}")
     _refuse_nan(kept, f"{source} holds no trunk, and neither does the network (made with weights='checkpoint'?)")
     _refuse_nan(state, f"{source} is not usable")
-    network.load_state_dict({**kept, **state})
+    network.load_state_dict({**{name: weight.clone() for name, weight in kept.items()}, **state})
 
 
 def shape_differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

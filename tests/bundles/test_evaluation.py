@@ -6,8 +6,6 @@ import csv
 import json
 import logging
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from scipy.stats import binomtest
 
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.files import LOCK
-from tests.bundles.conftest import BUNDLE, config, run_bundle
+from tests.bundles.conftest import TINY, run_bundle
+from tests.bundles.torchrun import finish, start
 
-TINY = ("train", "presets/tiny", "datasets/phantoms")
 QUICK: dict[str, Any] = {"slice_range": [9, 13], "bootstrap_samples": 20, "save_maps": False, "reference_images": 20}
 
 
@@ -31,9 +29,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def model(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Settings that name the trained checkpoint; calibrations land in a folder of this module's own."""
-    folder = tmp_path_factory.mktemp("calibration")
-    return {"ckpt_dir": str(trained / "model"), "calibration_path": str(folder / "calibration.json")}
+    """Settings that name the trained model; calibrations land in a copy of it, of this module's own."""
+    return {"model_dir": shutil.copytree(trained, tmp_path_factory.mktemp("calibrated") / "model")}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def evaluated(model: dict[str, Any], cohort: Path, tmp_path_factory: pytest.Temp
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     output = tmp_path_factory.mktemp("evaluated")
-    settings = {"dataset_dir": str(cohort), "output_dir": str(output), **model, **QUICK}
+    settings = {"dataset_dir": cohort, "output_dir": output, **model, **QUICK}
     run_bundle(*TINY, "evaluate", "calibrate", run_id="calibrating", **settings)
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings)
     torch.set_num_threads(threads)
@@ -83,13 +80,13 @@ def test_run_record_says_what_was_run_on_what(evaluated: Path) -> None:
 def test_thresholds_of_other_settings_or_checkpoints_are_refused(
     evaluated: Path, model: dict[str, Any], cohort: Path, tmp_path: Path
 ) -> None:
-    settings = {"dataset_dir": str(cohort), "output_dir": str(tmp_path / "out"), **model, **QUICK}
+    settings = {"dataset_dir": cohort, "output_dir": tmp_path / "out", **model, **QUICK}
     with pytest.raises(RuntimeError) as error:
         run_bundle(*TINY, "evaluate", run_id="evaluating", **{**settings, "slice_range": [8, 13]})
     assert "slice_range" in causes(error.value)
     with pytest.raises(RuntimeError) as error:
         run_bundle(*TINY, "evaluate", run_id="evaluating",
-                   **{**settings, "ckpt_path": str(next(Path(model["ckpt_dir"]).glob("resume*.pt")))})  # fmt: skip
+                   **{**settings, "ckpt_path": next(Path(model["model_dir"]).glob("training/resume*.pt"))})  # fmt: skip
     assert "another checkpoint" in causes(error.value)
     # the lock is this process's, which may try again; it goes with it
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {LOCK}
@@ -107,9 +104,9 @@ def test_inference_says_how_unusual_a_scan_is(
     shutil.copy(cohort / "image" / "test-003.nii.gz", tmp_path / "scans" / "unknown.nii.gz")
     logger = logging.getLogger("qfae_monai.handlers.case_tables")
     logger.addHandler(caplog.handler)
-    run_bundle("inference", "presets/tiny", run_id="run", dataset_dir=str(tmp_path / "scans"), slice_range=[9, 13],
-               output_dir=str(tmp_path / "out"), ckpt_path=str(Path(model["ckpt_dir"]) / "model.pt"),
-               calibration_path=model["calibration_path"])  # fmt: skip
+    run_bundle(model["model_dir"] / "configs" / "inference.yaml", run_id="run", preset=None, slice_range=[9, 13],
+               bundle_root=model["model_dir"], dataset_dir=tmp_path / "scans",
+               output_dir=tmp_path / "out")  # fmt: skip
     logger.removeHandler(caplog.handler)
     (volume,) = rows(tmp_path / "out" / "volumes.csv")
     (before,) = (row for row in rows(evaluated / "volumes.csv") if row["case"] == "test-003")
@@ -128,20 +125,16 @@ def test_patient_in_two_sections_is_refused(model: dict[str, Any], cohort: Path,
     sections["training"][0]["patient"] = sections["test"][0]["patient"] = "P7"
     (tmp_path / "dataset.json").write_text(json.dumps(sections))
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(tmp_path), **model,
-                   output_dir=str(tmp_path / "out"), calibration="$None")  # fmt: skip
+        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, **model,
+                   output_dir=tmp_path / "out", calibration="$None")  # fmt: skip
     assert "P7 in 'training' and 'test'" in causes(error.value)
 
 
 def test_two_processes_find_what_one_finds(
     evaluated: Path, model: dict[str, Any], cohort: Path, tmp_path: Path
 ) -> None:
-    settings = {"bundle_root": str(BUNDLE), "dataset_dir": str(cohort), "output_dir": str(tmp_path), **model, **QUICK}
-    options = [part for key, value in settings.items() for part in (f"--{key}", str(value))]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes=1", "--nproc_per_node=2",
-               "-m", "monai.bundle", "run", "evaluating",
-               "--config_file", str(config(*TINY, "evaluate", "multi_gpu_evaluate")), *options]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    finish(start(*TINY, "evaluate", "distributed", run_id="evaluating", dataset_dir=cohort, output_dir=tmp_path,
+                 **model, **QUICK))  # fmt: skip
     for name in ("volumes.csv", "lesions.csv", "metrics.csv"):
         assert (tmp_path / name).read_text() == (evaluated / name).read_text(), name
     one, two = ([list(row.values()) for row in rows(folder / "slices.csv")] for folder in (evaluated, tmp_path))
@@ -156,7 +149,7 @@ def test_one_class_alone_leaves_the_rest_reported(model: dict[str, Any], cohort:
     normal = [entry for entry in content["test"] if entry["case"] in ("test-000", "test-001")]
     normal = [{**e, "image": str(cohort / e["image"]), "label": str(cohort / e["label"])} for e in normal]
     (tmp_path / "dataset.json").write_text(json.dumps({"test": normal}))
-    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(tmp_path), output_dir=str(tmp_path / "out"),
+    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, output_dir=tmp_path / "out",
                rivals="$None", false_positive_rate=0.2, **model, **QUICK)  # fmt: skip
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert found["metrics"]["slice"]["auroc"]["value"] is None
@@ -168,9 +161,9 @@ def test_one_class_alone_leaves_the_rest_reported(model: dict[str, Any], cohort:
 
 def test_wanted_rate_is_achieved_on_fresh_normals(model: dict[str, Any], tmp_path: Path) -> None:
     write_phantom_cohort(tmp_path, train=1, validation=39, test_normal=60, test_abnormal=0, seed=11)
-    settings = {"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "out"), "rivals": "$None",
+    settings = {"dataset_dir": tmp_path, "output_dir": tmp_path / "out", "rivals": "$None",
                 "save_pictures": False, "false_positive_rate": 0.1, "pixel_false_positive_rate": 0.02,
-                **model, "calibration_path": str(tmp_path / "calibration.json"), **QUICK}  # fmt: skip
+                **model, "calibration_path": tmp_path / "calibration.json", **QUICK}  # fmt: skip
     run_bundle(*TINY, "evaluate", "calibrate", run_id="calibrating", **settings)
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings)
     run = json.loads((tmp_path / "out" / "run.json").read_text())["calibration"]

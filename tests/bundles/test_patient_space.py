@@ -38,8 +38,7 @@ def test_map_peaks_at_the_lesions_millimetres(name: str, tmp_path: Path) -> None
     (tmp_path / "scans").mkdir()
     nib.save(nib.Nifti1Image((body + lesion).astype(np.float32), affine), tmp_path / "scans" / "case.nii.gz")
     run_bundle(
-        "inference", "presets/tiny", run_id="run", dataset_dir=str(tmp_path / "scans"),
-        output_dir=str(tmp_path / "out"), initialize=[],
+        "inference", run_id="run", dataset_dir=tmp_path / "scans", output_dir=tmp_path / "out", initialize=[],
         network_def={"_target_": "tests.bundles.clipped_image.ClippedImage", "limit": (0.5 - 0.449) / 0.226},
         scorer={"_target_": "qfae_monai.scoring.AnomalyScorer",
                 "distance": {"_target_": "torch.nn.L1Loss", "reduction": "none"}},

@@ -19,7 +19,7 @@ from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import FrozenViT
 from qfae_monai.pretraining import CollapseError, file_identity, read_card
 from qfae_monai.weights import create_vit
-from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle
+from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle, weights
 from tests.bundles.torchrun import finish, start
 
 METHODS = ("mae", "dino")
@@ -30,12 +30,12 @@ SMALL: dict[str, Any] = {"batch_size": 8, "depth": 1, "width": 32, "heads": 2, "
 
 
 def names(method: str, dataset: str = "phantoms") -> tuple[str, ...]:
-    return "train", "pretrain", f"pretrain_{method}", "presets/pretrain_tiny", f"datasets/{dataset}"
+    return "train", "pretrain", f"pretrain_{method}", f"datasets/{dataset}", "presets/pretrain_tiny"
 
 
 def pretrain(method: str, data: Path, folder: Path, *, dataset: str = "phantoms", **settings: Any) -> None:
-    run_bundle(*names(method, dataset), run_id=f"pretraining_{method}", dataset_dir=str(data), ckpt_dir=str(folder),
-               log_dir=str(folder / "logs"), **{**SMALL, **settings})  # fmt: skip
+    run_bundle(*names(method, dataset), run_id=f"pretraining_{method}", preset=None, dataset_dir=data, ckpt_dir=folder,
+               **{**SMALL, **settings})  # fmt: skip
 
 
 def cause(error: pytest.ExceptionInfo[RuntimeError]) -> BaseException:
@@ -77,20 +77,18 @@ def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> No
 
 def test_the_method_trains_and_is_judged_with_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     own = str(pretrained / f"{pretrained.name}.safetensors")
-    order = ("train", "presets/tiny", "own_weights", "datasets/phantoms")
-    places = dict.fromkeys(("ckpt_dir", "log_dir"), str(tmp_path)) | dict.fromkeys(
-        ("own_encoder", "own_perceptual"), own
-    )
-    settings: dict[str, Any] = {**places, "dataset_dir": str(cohort), "image_size": 32, "slice_range": [8, 15]}
+    order = ("train", "own_weights", "datasets/phantoms")
+    settings: dict[str, Any] = {"own_encoder": own, "own_perceptual": own, "model_dir": tmp_path / "model",
+                                "dataset_dir": cohort, "slice_range": [8, 15]}  # fmt: skip
     run_bundle(*order, max_epochs=1, **settings)
-    state = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
+    state = weights(tmp_path / "model")
     trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
     assert all(torch.equal(state[f"encoders.0.trunk.{key}"], value) for key, value in trunk.items())
     run_bundle(*order, "evaluate", "calibrate", run_id="calibrating", **settings)
-    made_with = json.loads((tmp_path / "calibration.json").read_text())["settings"]
+    made_with = json.loads((tmp_path / "model" / "calibration.json").read_text())["settings"]
     assert made_with["perceptual_network"] == file_identity(own)
     assert (made_with["score_blocks"], made_with["metric"]) == ([0], "cosine")
-    run_bundle(*order, "evaluate", run_id="evaluating", output_dir=str(tmp_path / "evaluation"), **settings)
+    run_bundle(*order, "evaluate", run_id="evaluating", output_dir=tmp_path / "evaluation", **settings)
     assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["counts"]["cases"] == 4
 
 
@@ -126,7 +124,7 @@ def test_training_images_are_flagged_for_review(pretrained: Path) -> None:
 
 def test_a_resumed_run_repeats_an_uninterrupted_one(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     (first_epoch,) = pretrained.glob("resume*epoch=1.pt")
-    pretrain(pretrained.name, cohort, tmp_path, resume=str(first_epoch))
+    pretrain(pretrained.name, cohort, tmp_path, resume=first_epoch)
     straight, resumed = (torch.load(folder / "whole.pt", weights_only=True) for folder in (pretrained, tmp_path))
     for part in ("model", "loss"):
         assert straight[part].keys() == resumed[part].keys()
@@ -138,7 +136,7 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(pretrained: Path, cohort: Pa
 
 def test_given_weights_are_gone_on_with(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     path = pretrained / f"{pretrained.name}.safetensors"
-    pretrain("mae", cohort, tmp_path, initial_weights=str(path), max_epochs=1, learning_rate=1e-9)
+    pretrain("mae", cohort, tmp_path, initial_weights=path, max_epochs=1, learning_rate=1e-9)
     before, after = (create_vit(**json.loads(one.with_suffix(".json").read_text())["create_vit"], weights=one)
                      for one in (path, tmp_path / "mae.safetensors"))  # fmt: skip
     for key, value in before.state_dict().items():
@@ -211,8 +209,8 @@ def test_larger_sizes_are_those_of_their_names(method: str, preset: str, width: 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_two_processes_train_one_network(method: str, cohort: Path, tmp_path: Path) -> None:
-    order = ("train", "multi_gpu_train", *names(method)[1:])
-    settings = {**SMALL, "batch_size": 4, "dataset_dir": cohort, "ckpt_dir": tmp_path, "log_dir": tmp_path / "logs"}
+    order = (*names(method), "distributed")
+    settings = {**SMALL, "batch_size": 4, "dataset_dir": cohort, "ckpt_dir": tmp_path}
     finish(start(*order, run_id=f"pretraining_{method}", **settings))
     card = json.loads((tmp_path / f"{method}.json").read_text())
     assert card["settings"]["processes"] == 2

@@ -14,22 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.bundles.conftest import run_bundle
+from tests.bundles.conftest import TINY, run_bundle, weights
 from tests.bundles.torchrun import finish, start
 
-TINY = ("train", "presets/tiny", "datasets/phantoms")
-TRAIN = (*TINY, "multi_gpu_train")
-PLAIN: dict[str, Any] = {"jitter": 0.0, "network_def::qformer::dropout": 0.0}  # what is left is arithmetic
+TRAIN = (*TINY, "distributed")
+PLAIN: dict[str, Any] = {"jitter": 0.0, "changes::qformer_dropout": 0.0}  # what is left is arithmetic
+LAST = "training/resume_checkpoint_epoch=1.pt"
 DYING = {"_target_": "tests.bundles.dying_rank.DyingRank", "rank": "@rank", "dies": 1, "epoch": 2}
 
 
 def training(cohort: Path, folder: Path, **settings: Any) -> dict[str, Any]:
-    return {"run_id": "training", "dataset_dir": cohort, "ckpt_dir": folder, "log_dir": folder / "logs",
-            "max_epochs": 2, "val_interval": 1, "checkpoint_handlers::1::n_saved": 2, **settings}  # fmt: skip
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "model.pt", weights_only=True)["model"]
+    return {"run_id": "training", "dataset_dir": cohort, "model_dir": folder, "max_epochs": 2,
+            "val_interval": 1, "checkpoint_handlers::1::n_saved": 2, **settings}  # fmt: skip
 
 
 def assert_same_weights(folder: Path, other: Path, atol: float = 0.0) -> None:
@@ -57,10 +53,10 @@ def straight(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_checkpoints_of_several_processes_are_those_of_one(straight: Path, trained: Path) -> None:
-    assert weights(straight).keys() == weights(trained / "model").keys()
-    assert {path.name for path in straight.glob("*.pt")} == {
-        "model.pt", "resume_checkpoint_epoch=1.pt", "resume_checkpoint_epoch=2.pt"
-    }  # fmt: skip
+    assert weights(straight).keys() == weights(trained).keys()
+    files = [{path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+              and "logs" not in path.parts} for folder in (straight, trained)]  # fmt: skip
+    assert files[0] == files[1]
 
 
 def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Path, tmp_path: Path) -> None:
@@ -69,15 +65,14 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
     They validate on 17 slices, three batches for one process and two for the other, and do not wait for each other.
     """
     settings = {"max_epochs": 1, **PLAIN, "validate::dataset::index_range": [3, 19],
-                "validate::dataset::data": "$volume_datalist(@datalist, 'validation')[:1]"}  # fmt: skip
+                "validate::dataset::data": "$data.volume_datalist(@datalist, 'validation')[:1]"}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     sequential = {"_target_": "torch.utils.data.SequentialSampler", "data_source": "@train::dataset"}
     in_turn: dict[str, Any] = {"batch_size": 8, "train::sampler": sequential}
-    run_bundle(*TINY, **{key: str(value) if isinstance(value, Path) else value for key, value in
-                         training(cohort, one, **settings, **in_turn).items()})  # fmt: skip
+    run_bundle(*TINY, **training(cohort, one, **settings, **in_turn))
     in_turn = {"batch_size": 4, "train::sampler::shuffle": False}
     finish(start(*TRAIN, **training(cohort, two, **settings, **in_turn)))
-    states = [torch.load(folder / "model.pt", weights_only=True) for folder in (one, two)]
+    states = [torch.load(folder / LAST, weights_only=True) for folder in (one, two)]
     assert states[0]["trainer"]["iteration"] == states[1]["trainer"]["iteration"] == 9
     assert states[0]["lr_scheduler"]["_last_lr"] == states[1]["lr_scheduler"]["_last_lr"]
     assert_same_weights(one, two, atol=2e-4)  # a fifth of one step of Adam
@@ -94,22 +89,22 @@ def test_two_nodes_train_as_one_host_does(straight: Path, cohort: Path, tmp_path
 
 
 def test_a_dead_process_ends_the_job_which_can_be_resumed(straight: Path, cohort: Path, tmp_path: Path) -> None:
-    (tmp_path / "dying.json").write_text(json.dumps({"+train::handlers": [DYING]}))
-    finish(start(*TRAIN, str(tmp_path / "dying"), **training(cohort, tmp_path)), succeeds=False)
-    assert not (tmp_path / "model.pt").exists()  # an unfinished run does not look finished
-    (checkpoint,) = tmp_path.glob("*.pt")
+    dying = tmp_path / "dying.json"
+    dying.write_text(json.dumps({"+train::handlers": [DYING]}))
+    finish(start(*TRAIN, dying, **training(cohort, tmp_path)), succeeds=False)
+    assert not (tmp_path / "model.json").exists()  # an unfinished run does not look finished
+    (checkpoint,) = tmp_path.rglob("*.pt")
     assert checkpoint.name == "resume_checkpoint_epoch=1.pt"
     finish(start(*TRAIN, **training(cohort, tmp_path, resume=checkpoint)))
     assert_same_weights(straight, tmp_path)
 
 
 def test_resuming_with_another_number_of_processes_is_refused(straight: Path, cohort: Path, tmp_path: Path) -> None:
-    checkpoint = straight / "resume_checkpoint_epoch=1.pt"
+    checkpoint = straight / "training" / "resume_checkpoint_epoch=1.pt"
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path / "logs"),
-                   max_epochs=2, resume=str(checkpoint))  # fmt: skip
+        run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, resume=checkpoint)
     assert "expected 4 batches an epoch, as in the run that is resumed, got 9" in str(error.value.__cause__)
-    assert not (tmp_path / "model.pt").exists()
+    assert not (tmp_path / "model.json").exists()
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -123,11 +118,11 @@ def numbers(path: Path) -> dict[str, float]:
 
 def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
     saver = {"_target_": "monai.handlers.MetricsSaver", "save_dir": "@output_dir", "metrics": "*", "delimiter": ","}
-    settings: dict[str, Any] = {"dataset_dir": str(cohort), "ckpt_dir": str(trained / "model"),
+    settings: dict[str, Any] = {"dataset_dir": cohort, "model_dir": trained,
                                 "validate::handlers": ["@case_tables", "@run_record", saver]}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
-    run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=str(one))
-    finish(start(*TINY, "evaluate", "multi_gpu_evaluate", run_id="evaluating", **settings, output_dir=two))
+    run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=one)
+    finish(start(*TINY, "evaluate", "distributed", run_id="evaluating", **settings, output_dir=two))
     for name in ("slices.csv", "volumes.csv", "lesions.csv"):
         assert table(one / name) == table(two / name)
     assert numbers(one / "metrics.csv") == pytest.approx(numbers(two / "metrics.csv"))
@@ -138,10 +133,10 @@ def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp
 
 
 def test_a_cohort_is_scored_by_two_processes_as_by_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"dataset_dir": str(cohort / "image"), "ckpt_path": str(trained / "model" / "model.pt")}
-    names, one, two = ("inference", "presets/tiny"), tmp_path / "one", tmp_path / "two"
-    run_bundle(*names, run_id="run", **settings, output_dir=str(one))
-    finish(start(*names, "multi_gpu_inference", run_id="run", **settings, output_dir=two))
+    settings: dict[str, Any] = {"dataset_dir": cohort / "image", "bundle_root": trained, "preset": None}
+    names, one, two = (trained / "configs" / "inference.yaml",), tmp_path / "one", tmp_path / "two"
+    run_bundle(*names, run_id="run", **settings, output_dir=one)
+    finish(start(*names, "distributed", run_id="run", **settings, output_dir=two))
     assert table(one / "slices.csv") == table(two / "slices.csv")
     assert table(one / "volumes.csv") == table(two / "volumes.csv")
     assert_same_maps(one, two)

@@ -17,32 +17,33 @@ import torch
 from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
-from tests.bundles.conftest import BUNDLE, CONFIGS, config, run_bundle
+from qfae_monai.files import LOCK
+from tests.bundles.conftest import CONFIGS, TINY, config, run_bundle, same, weights
 
 load = nib.Nifti1Image.from_filename
-TINY = ("train", "presets/tiny", "datasets/phantoms")
 
 
-def test_training_leaves_checkpoint_and_log(trained: Path) -> None:
-    state = torch.load(trained / "model" / "model.pt", weights_only=True)
-    assert set(state) == {"model", "optimizer", "lr_scheduler", "trainer"}
-    assert list((trained / "logs").glob("events*"))
+def checkpoint(model: Path, epoch: int = 2) -> dict[str, Any]:
+    """What a training resumes from."""
+    return torch.load(model / "training" / f"resume_checkpoint_epoch={epoch}.pt", weights_only=True)
+
+
+def test_training_leaves_a_model_a_checkpoint_and_a_log(trained: Path) -> None:
+    assert set(checkpoint(trained)) == {"model", "optimizer", "lr_scheduler", "trainer"}
+    assert same(weights(trained), checkpoint(trained)["model"])
+    assert list((trained / "training" / "logs").glob("events*"))
 
 
 def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    (first_epoch,) = (trained / "model").glob("resume*epoch=1.pt")
-    run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path / "logs"), max_epochs=2,
-               val_interval=1, resume=str(first_epoch))  # fmt: skip
-    straight = torch.load(trained / "model" / "model.pt", weights_only=True)["model"]
-    resumed = torch.load(tmp_path / "model.pt", weights_only=True)["model"]
-    assert straight.keys() == resumed.keys()
-    assert all(torch.equal(straight[key], resumed[key]) for key in straight)
+    (first_epoch,) = (trained / "training").glob("resume*epoch=1.pt")
+    run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1, resume=first_epoch)
+    assert same(weights(trained), weights(tmp_path))
 
 
 def test_a_batch_in_parts_takes_as_many_optimiser_steps(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path / "logs"), max_epochs=2,
-               val_interval=1, accumulation_steps=4, checkpointing="full")  # fmt: skip
-    whole, parts = (torch.load(folder / "model.pt", weights_only=True) for folder in (trained / "model", tmp_path))
+    run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1, accumulation_steps=4,
+               checkpointing="full")  # fmt: skip
+    whole, parts = checkpoint(trained), checkpoint(tmp_path)
     steps = [int(state["optimizer"]["state"][0]["step"]) for state in (whole, parts)]
     assert steps[0] == steps[1] > 0
     rates = [state["optimizer"]["param_groups"][0]["lr"] for state in (whole, parts)]
@@ -51,14 +52,13 @@ def test_a_batch_in_parts_takes_as_many_optimiser_steps(trained: Path, cohort: P
 
 def test_a_precision_that_the_device_lacks_is_an_error(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, dataset_dir=str(cohort), ckpt_dir=str(tmp_path), log_dir=str(tmp_path),
-                   device="$torch.device('cpu')", precision="float16")  # fmt: skip
+        run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, device="$torch.device('cpu')", precision="float16")
     assert "'float16' needs a CUDA device" in str(error.value.__cause__)
 
 
 def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(trained / "model"),
-               output_dir=str(tmp_path), save_reconstructions=True)  # fmt: skip
+    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=cohort, model_dir=trained,
+               output_dir=tmp_path, save_reconstructions=True)  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
     assert {row["label"] for row in rows} == {"0", "1"}
     assert {int(row["slice"]) for row in rows} == set(range(3, 21))
@@ -74,9 +74,9 @@ def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path
 
 def test_evaluation_without_checkpoint_is_an_error(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=str(cohort), ckpt_dir=str(tmp_path))
+        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=cohort, model_dir=tmp_path)
     assert "model.pt" in str(error.value.__cause__)
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {LOCK}
 
 
 def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path, tmp_path: Path) -> None:
@@ -84,9 +84,8 @@ def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path,
     scans.mkdir()
     shutil.copy(cohort / "image" / "test-003.nii.gz", scans / "unknown.nii.gz")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file",
-               str(config("inference", "presets/tiny")), "--bundle_root", str(BUNDLE),
-               "--dataset_dir", str(scans), "--output_dir", str(tmp_path / "out"),
-               "--ckpt_path", str(trained / "model" / "model.pt")]  # fmt: skip
+               str(trained / "configs" / "inference.yaml"), "--bundle_root", str(trained), "--dataset_dir", str(scans),
+               "--output_dir", str(tmp_path / "out")]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, text=True)
     image, found = (
         load(scans / "unknown.nii.gz"),
@@ -110,28 +109,28 @@ def test_image_folders_train_and_evaluate(tmp_path: Path) -> None:
                 lesion[10:20, 10:20] = 255 * (kind == "Ungood")
                 Image.fromarray(lesion if part == "label" else pixels).save(path)
     settings: dict[str, Any] = {
-        "dataset_dir": str(tmp_path / "data"),
-        "ckpt_dir": str(tmp_path / "model"),
+        "dataset_dir": tmp_path / "data",
+        "model_dir": tmp_path / "model",
         "batch_size": 2,
     }
-    bmad = ("train", "presets/tiny", "datasets/bmad")
-    run_bundle(*bmad, **settings, max_epochs=1, val_interval=1, log_dir=str(tmp_path / "logs"))
-    run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=str(tmp_path / "out"))
+    bmad = ("train", "datasets/bmad")
+    run_bundle(*bmad, **settings, max_epochs=1, val_interval=1)
+    run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=tmp_path / "out")
     assert len(list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))) == 4
 
 
-@pytest.mark.parametrize("names", [TINY, (*TINY, "evaluate"), ("inference", "presets/tiny")])
+@pytest.mark.parametrize("names", [TINY, (*TINY, "evaluate"), ("inference",)])
 def test_bundle_properties_are_complete(names: tuple[str, ...], cohort: Path, trained: Path, tmp_path: Path) -> None:
     workflow = ConfigWorkflow(
         config_file=config(*names),
         meta_file=str(CONFIGS / "metadata.json"),
         workflow_type="infer" if names[0] == "inference" else "train",
         logging_file=False,
+        preset="tiny",
         dataset_dir=str(cohort),
-        ckpt_path=str(trained / "model" / "model.pt"),
-        ckpt_dir=str(trained / "model"),
-        output_dir=str(tmp_path),
-        log_dir=str(tmp_path),
+        model_dir=str(tmp_path),
+        ckpt_path=str(trained / "models" / "model.pt"),
+        output_dir=str(tmp_path / "out"),
     )
     workflow.initialize()
     assert not workflow.check_properties()
@@ -151,11 +150,10 @@ def test_metadata_is_complete(tmp_path: Path) -> None:
 
 def test_network_takes_and_gives_what_the_metadata_says() -> None:
     overrides: dict[str, Any] = {
-        "encoder_trunk": {"_target_": "qfae_monai.weights.create_vit", "name": "vit_tiny_patch16_224", "seed": 1,
-                          "image_size": 224, "embed_dim": 48, "depth": 4, "num_heads": 3},
+        "encoder": {"name": "vit_tiny_patch16_224", "seed": 1, "embed_dim": 48, "depth": 4, "num_heads": 3},
         "dim": 48, "decoder_depth": 1, "decoder_heads": 4, "grid": 14,
     }  # fmt: skip
     verify_net_in_out(
         net_id="network_def", meta_file=str(CONFIGS / "metadata.json"), config_file=config("inference"),
-        device="cpu", **overrides,
+        device="cpu", changes=overrides,
     )  # fmt: skip

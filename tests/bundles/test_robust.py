@@ -9,23 +9,27 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from tests.bundles.conftest import RESUMABLE, config, run_bundle
+from tests.bundles.conftest import RESUMABLE, TINY, config, run_bundle, same, weights
 
-TINY = ("train", "presets/tiny", "datasets/phantoms")
-OPTIONS = {"corruption_std": 0.2, "foreground_weight": 4.0, "query_dropout": 0.2, "token_dropout": 0.5}
+OPTIONS = {
+    "corruption_std": 0.2,
+    "changes::foreground_weight": 4.0,
+    "changes::query_dropout": 0.2,
+    "changes::token_dropout": 0.5,
+}
 
 
 def parsed(*overlays: str, **settings: Any) -> ConfigParser:
     parser = ConfigParser()
     parser.read_config(config(*TINY, *overlays))
-    parser.update(settings)
+    parser.update({"preset": "tiny", **settings})
     return parser
 
 
 def train(folder: Path, cohort: Path, *overlays: str, **settings: Any) -> dict[str, torch.Tensor]:
-    run_bundle(*TINY, *overlays, dataset_dir=str(cohort), ckpt_dir=str(folder), log_dir=str(folder / "logs"),
+    run_bundle(*TINY, *overlays, dataset_dir=cohort, model_dir=folder,
                **{"max_epochs": 1, "val_interval": 1, **settings})  # fmt: skip
-    return torch.load(folder / "model.pt", weights_only=True)["model"]
+    return weights(folder)
 
 
 def test_options_are_off_by_default() -> None:
@@ -45,7 +49,7 @@ def test_each_option_changes_training_and_not_evaluation(option: str, cohort: Pa
     image = torch.rand(2, 1, 64, 64)
     maps = []
     for settings in ({}, {option: OPTIONS[option]}):
-        parser = parsed("evaluate", ckpt_path=str(tmp_path / "robust" / "model.pt"), encoder_weights=None, **settings)
+        parser = parsed("evaluate", model_dir=str(tmp_path / "robust"), **settings)
         network = parser.get_parsed_content("network_def")
         network.load_state_dict(robust)
         with torch.no_grad():
@@ -56,9 +60,9 @@ def test_each_option_changes_training_and_not_evaluation(option: str, cohort: Pa
 @pytest.mark.parametrize("overlays", [[], ["device_augmentation"]])
 def test_resumed_run_repeats_uninterrupted_one(overlays: list[str], cohort: Path, tmp_path: Path) -> None:
     straight = train(tmp_path / "straight", cohort, *overlays, **OPTIONS, **RESUMABLE, max_epochs=2)
-    (first_epoch,) = (tmp_path / "straight").glob("resume*epoch=1.pt")
+    (first_epoch,) = (tmp_path / "straight" / "training").glob("resume*epoch=1.pt")
     resumed = train(tmp_path / "resumed", cohort, *overlays, **OPTIONS, max_epochs=2, resume=str(first_epoch))
-    assert all(torch.equal(resumed[key], straight[key]) for key in straight)
+    assert same(resumed, straight)
 
 
 @pytest.mark.parametrize("overlays", [[], ["device_augmentation"]])
@@ -69,5 +73,5 @@ def test_the_network_sees_noise_and_the_target_has_none(overlays: list[str]) -> 
     )
     assert not torch.equal(image, target)
     assert len(target[0].unique()) == 1
-    held_out, clean = parser.get_parsed_content("prepare_batch")({"image": target}, device="cpu")
+    held_out, clean = parser.get_parsed_content("validate::evaluator::prepare_batch")({"image": target}, device="cpu")
     assert held_out is clean

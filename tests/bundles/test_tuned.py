@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from qfae_monai.cli import app
 from qfae_monai.engines import tuning
-from tests.bundles.conftest import BUNDLE, run_bundle
+from tests.bundles.conftest import TINY, run_bundle
 
 
 def test_a_training_hands_over_batches_of_the_measured_size(
@@ -20,16 +20,16 @@ def test_a_training_hands_over_batches_of_the_measured_size(
     monkeypatch.setattr(tuning, "images_per_second", lambda step, sizes, device: {2: 9.0, 8: 5.0})
 
     def train(folder: str) -> None:
-        run_bundle("train", "presets/tiny", "datasets/phantoms", dataset_dir=str(cohort), max_epochs=1, val_interval=1,
-                   ckpt_dir=str(tmp_path / folder), log_dir=str(tmp_path / "logs"), tuned=True,
+        run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path / folder, max_epochs=1, val_interval=1, tuned=True,
                    device="$torch.device('cpu')")  # fmt: skip
 
     with pytest.raises(RuntimeError) as error:
         train("before")
     assert "run `qfae tune`" in str(error.value.__cause__)
-    found = CliRunner().invoke(app, ["tune", "--preset", "tiny", "--bundle", str(BUNDLE)], catch_exceptions=False)
+    found = CliRunner().invoke(app, ["tune", "--preset", "tiny"], catch_exceptions=False)
     assert "2 at a time: 9.00 images/s, the best" in found.output
     train("after")
-    state = torch.load(tmp_path / "after" / "model.pt", weights_only=True)
+    (checkpoint,) = (tmp_path / "after" / "training").glob("resume*.pt")
+    state = torch.load(checkpoint, weights_only=True)
     parts = state["trainer"]["epoch_length"]
     assert parts == 4 * int(state["optimizer"]["state"][0]["step"])  # batches of 8 in 4 parts of 2

@@ -14,7 +14,7 @@ from qfae_monai import __version__
 from tests.bundles.conftest import BUNDLE, CONFIGS
 from tests.bundles.zoo_rules import large_file_problems, personal_paths
 
-FILES = ("LICENSE", "large_files.yml", "configs/metadata.json", "configs/inference.json", "configs/train.json",
+FILES = ("LICENSE", "large_files.yml", "configs/metadata.json", "configs/inference.yaml", "configs/train.yaml",
          "docs/README.md", "docs/data_license.txt")  # fmt: skip
 INFERENCE_KEYS = ("bundle_root", "device", "dataset_dir", "output_dir", "network_def", "inferer")
 TRAIN_KEYS = (
@@ -40,7 +40,10 @@ def test_metadata_names_what_is_needed() -> None:
     assert found["version"] == __version__
     assert found["changelog"][found["version"]]
     assert found["name"]
-    assert {"qfae-monai", "timm", "nibabel", "pytorch-ignite"} <= set(found["required_packages_version"])
+    assert {"timm", "nibabel", "pytorch-ignite"} <= set(found["required_packages_version"])
+    assert (
+        "qfae-monai" not in found["required_packages_version"]
+    )  # on no index: whoever took the name would be installed
     assert {"onnx", "onnxscript", "onnxruntime"} == set(found["optional_packages_version"])
     for versions in (found["required_packages_version"], found["optional_packages_version"]):
         assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in versions.values())
@@ -53,7 +56,7 @@ def test_metadata_names_what_is_needed() -> None:
 @pytest.mark.parametrize(("name", "keys"), [("inference", INFERENCE_KEYS), ("train", TRAIN_KEYS)])
 def test_configuration_has_the_zoos_keys(name: str, keys: tuple[str, ...]) -> None:
     config = ConfigParser()
-    config.read_config(str(CONFIGS / f"{name}.json"))
+    config.read_config(str(CONFIGS / f"{name}.yaml"))
     assert [key for key in keys if key not in config] == []
 
 

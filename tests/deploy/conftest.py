@@ -23,29 +23,35 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.bundles.conftest import BUNDLE
+from qfae_monai.data.phantoms import write_phantom_cohort
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import seal_again
 from tests.data.dicom_factory import series
-from tests.predict.conftest import bundle, checkpoint, scans
-
-__all__ = ["bundle", "checkpoint", "scans"]
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "deploy" / "monailabel"
-PHANTOMS = BUNDLE / "configs" / "datasets" / "phantoms.json"
 STARTS_WITHIN, ENDS_WITHIN = 300, 600  # seconds
 
 sys.path.insert(0, str(APP))  # as MONAI Label does, for the parts of the app
 
 
-def serve(
-    studies: Path, checkpoint: Path, port: int, log: Path, *options: str, program: Path
-) -> subprocess.Popen[bytes]:
+def serve(studies: Path, model: Path, port: int, log: Path, *options: str, program: Path) -> subprocess.Popen[bytes]:
     """The command of `make label-server`; what it says goes to `log`."""
-    command = [sys.executable, str(program), "--studies", str(studies), "--checkpoint", str(checkpoint),
-               "--port", str(port), "--config", str(PHANTOMS), *options]  # fmt: skip
+    given = ["--studies", str(studies), "--model", str(model), "--port", str(port), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as stream:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, str(program), *given], cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+
+
+def copy_of(model: Path, target: Path, *, thresholds: bool = True) -> Path:
+    """A model folder of its own, with or without thresholds."""
+    shutil.copytree(model, target)
+    if not thresholds:
+        (target / "calibration.json").unlink()
+        seal_again(target)
+    return target
 
 
 def free_port() -> int:
@@ -75,6 +81,24 @@ def finished(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with dataset.json and a handful of phantoms in image/."""
+    folder = tmp_path_factory.mktemp("scans")
+    write_phantom_cohort(folder, train=3, validation=3, test_normal=1, test_abnormal=2, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with thresholds, after one epoch."""
+    folder = tmp_path_factory.mktemp("made") / "model"
+    settings = {"preset": "tiny", "dataset_dir": str(scans), "model_dir": str(folder), "max_epochs": 1}
+    Bundle(["train", "datasets/phantoms"], {**settings, "val_interval": 1}).run("training")
+    Bundle(["train", "datasets/phantoms", "evaluate", "calibrate"], settings).run("calibrating")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def studies(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Volumes, DICOM series in folders, and what must be refused: one slice, a gap."""
     folder = tmp_path_factory.mktemp("studies")
@@ -92,11 +116,11 @@ def studies(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def predicted(studies: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def predicted(studies: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folder that `qfae predict` wrote of each study, by the hash of its input."""
     output = tmp_path_factory.mktemp("predicted")
-    command = [str(Path(sys.executable).with_name("qfae")), "predict", "-i", str(studies), "-o", str(output),
-               "--checkpoint", str(checkpoint), "--preset", "tiny", "--config", str(PHANTOMS)]  # fmt: skip
+    qfae = [sys.executable, "-c", "from qfae_monai.cli import main; main()"]
+    command = [*qfae, "predict", "-i", str(studies), "-o", str(output), "-m", str(model)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert done.returncode == 3  # the ones to be refused
     return {json.loads(path.read_text())["input_sha256"]: path.parent for path in output.rglob("scores.json")}
@@ -104,20 +128,20 @@ def predicted(studies: Path, checkpoint: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def server(
-    studies: Path, checkpoint: Path, predicted: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+    studies: Path, model: Path, predicted: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, int]]:
     """Address with the token, and process id, when all studies are scored."""
-    with serving(studies, checkpoint, tmp_path_factory.mktemp("log") / "server.log") as started:
+    with serving(studies, model, tmp_path_factory.mktemp("log") / "server.log") as started:
         finished(f"{started[0]}/scoring/")
         yield started
 
 
 @contextmanager
 def serving(
-    studies: Path, checkpoint: Path, log: Path, *options: str, program: Path = APP / "serve.py"
+    studies: Path, model: Path, log: Path, *options: str, program: Path = APP / "serve.py"
 ) -> Iterator[tuple[str, int]]:
     """A server's address with the token, and process id, while it runs."""
-    process = serve(studies, checkpoint, free_port(), log, *options, program=program)
+    process = serve(studies, model, free_port(), log, *options, program=program)
     try:
         url = _address(process, log)
         while request(f"{url}/info/")[0] != 200:
@@ -169,7 +193,7 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def place(scans: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(scans: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     from monailabel.config import settings  # noqa: PLC0415  (its environment may be missing)
     from monailabel.interfaces.utils.app import app_instance  # noqa: PLC0415
     from serve import load  # noqa: PLC0415
@@ -188,8 +212,7 @@ def place(scans: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
         own = {"APP_DIR": APP, "STUDIES": place.studies, "SESSION_PATH": place.studies / ".server" / "sessions"}
         for name, path in own.items():
             patched.setattr(settings, f"MONAI_LABEL_{name}", str(path))
-        conf = {"bundle": str(BUNDLE), "checkpoint": str(checkpoint), "preset": "tiny", "config": str(PHANTOMS)}
-        load(place.studies, conf)
+        load(place.studies, {"model": str(model), "weights": str(folder), "trust": "no"})
         app_instance().server_mode(True)
         yield place
 

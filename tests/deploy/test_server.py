@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +27,8 @@ import SimpleITK as sitk
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from tests.deploy.conftest import finished, request
+from qfae_monai.model.folder import ModelFolder
+from tests.deploy.conftest import APP, finished, request
 
 REAL = pytest.mark.skipif("QFAE_REAL_DATA" not in os.environ, reason="QFAE_REAL_DATA is not set")
 STUDIES = ["test-001", "1.2.840.7", pytest.param("FLAIR", marks=[pytest.mark.realdata, REAL])]
@@ -53,7 +55,8 @@ def test_the_app_says_what_it_serves(client: MONAILabelClient) -> None:
     model = info["models"]["qfae"]
     assert (model["type"], model["labels"], model["dimension"]) == ("segmentation", {"anomaly": 1}, 3)
     assert model["config"] == {"output_type": ["mask", "map"], "pixel_false_positive_rate": 0.01}
-    assert (model["preset"], model["normal_volumes_for_thresholds"]) == ("tiny", 3)
+    assert model["normal_volumes_for_thresholds"] == 3
+    assert all(re.fullmatch("[0-9a-f]{64}", model[f"{part}_sha256"]) for part in ("checkpoint", "configuration"))
     assert set(info["strategies"]) == {"most_anomalous"}
     assert set(info["scoring"]) == {"anomaly"}
     assert info["trainers"]["qfae"]["config"] == {"max_epochs": 10, "held_out": 0.2}
@@ -69,7 +72,8 @@ def test_mask_and_scores_are_those_of_predict(client: MONAILabelClient, predicte
     np.testing.assert_array_equal(mask, wanted)
     np.testing.assert_allclose(affine, wanted_affine, atol=1e-4)
     written = json.loads((folder / "scores.json").read_text())
-    del written["allow"], written["extras"]  # how the command was asked, not what was found
+    for key in ("allow", "extras", "fingerprint_sha256"):  # by which the command knows its own results again
+        del written[key]
     assert {key: value for key, value in scores.items() if key not in ADDED} == written
     assert len(written["slices"]) > 10
 
@@ -231,9 +235,12 @@ def test_a_complete_training_is_served_with_its_own_thresholds(
     client.train_start("qfae", {"max_epochs": 1})
     task = finished(f"{server[0]}/train/")
     assert task["status"] == "DONE", task
-    written = sorted(path.name for path in (studies / "model" / "0001").iterdir())
-    assert written == ["calibration.json", "dataset.json", "model.pt", "model_card.md", "training.json"]
-    sections = json.loads((studies / "model" / "0001" / "dataset.json").read_text())
+    made = ModelFolder.open(studies / "model" / "0001")
+    made.check(list(made.files))
+    assert {"calibration.json", "docs/README.md", "models/perceptual.safetensors"} < set(made.files)
+    assert [path.name for path in (made.path / "training").iterdir()] == ["dataset.json"]  # which is never packed
+    assert str(studies).encode() not in b"".join((made.path / name).read_bytes() for name in made.files)
+    sections = json.loads((made.path / "training" / "dataset.json").read_text())
     assert {name: len(entries) for name, entries in sections.items()} == {"training": 3, "validation": 1}
     model = client.info()["models"]["qfae"]
     assert model["checkpoint_sha256"] != before
@@ -256,7 +263,7 @@ def test_a_stopped_training_changes_nothing(server: tuple[str, int], client: MON
     before = client.info()["models"]["qfae"]["checkpoint_sha256"]
     client.train_start("qfae", {"max_epochs": 1000})
     end = time.monotonic() + 120
-    while not list((studies / "model").glob(".0002*/dataset.json")):
+    while not list((studies / "model").glob(".0002*/training/dataset.json")):
         assert time.monotonic() < end
         time.sleep(0.2)
     client.train_stop()
@@ -268,16 +275,18 @@ def test_a_stopped_training_changes_nothing(server: tuple[str, int], client: MON
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "small"], "was it trained with another preset than 'small'?"),
-        (["--checkpoint", "/nowhere/model.pt"], "/nowhere/model.pt: expected a checkpoint"),
+        (["--model", "/nowhere/model"], "/nowhere/model: expected a model folder"),
+        (["--model", str(APP)], f"{APP}: expected a model folder (with model.json"),
+        (["--model", str(APP / "main.py")], "main.py: expected a model folder (with model.json"),
         (["--studies", "/nowhere"], "/nowhere: expected a folder of studies, got no such folder"),
     ],
 )
 def test_a_wrong_start_is_one_line(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())  # which the command sets
-    given = ["serve.py", "--studies", str(tmp_path), "--checkpoint", str(checkpoint), *options]
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
+    given = ["serve.py", "--studies", str(tmp_path), "--model", str(model), *options]
     monkeypatch.setattr(sys, "argv", given)
     with pytest.raises(SystemExit, match=f"error: .*{re.escape(message)}") as stopped:
         command.main()

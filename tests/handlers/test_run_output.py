@@ -14,10 +14,10 @@ from tests.bundles.conftest import run_bundle
 from tests.files.test_lock import another
 
 RUNS = {
-    "evaluating": ("train", "presets/tiny", "evaluate"),
-    "calibrating": ("train", "presets/tiny", "evaluate", "calibrate"),
-    "run": ("inference", "presets/tiny"),
-    "training": ("train", "presets/tiny"),
+    "evaluating": ("train", "evaluate"),
+    "calibrating": ("train", "evaluate", "calibrate"),
+    "run": ("inference",),
+    "training": ("train",),
     "pretraining_mae": ("train", "pretrain", "pretrain_mae", "presets/pretrain_tiny"),
     "pretraining_dino": ("train", "pretrain", "pretrain_dino", "presets/pretrain_tiny"),
 }
@@ -60,7 +60,7 @@ def test_nothing_is_read_for_a_run_that_cannot_be_finished(
     (tmp_path / "out").write_text("x")
     places = {"dataset_dir": str(tmp_path / "nothing"), "ckpt_path": str(tmp_path / "out" / "model.pt")}
     if run_id in TRAININGS:
-        places["ckpt_dir"] = str(tmp_path / "out")
+        places |= dict.fromkeys(("ckpt_dir", "model_dir"), str(tmp_path / "out"))
     reason = "expected a rate above 0 and below 1" if settings else "expected a folder that can be written to"
     with pytest.raises((ValueError, OSError), match=reason), plain_errors():
         run_bundle(*RUNS[run_id], run_id=run_id, output_dir=str(tmp_path / "out"), **places, **settings)
@@ -69,7 +69,8 @@ def test_nothing_is_read_for_a_run_that_cannot_be_finished(
 @pytest.mark.parametrize("run_id", TRAININGS)
 def test_a_second_training_into_the_same_folder_is_refused(run_id: str, tmp_path: Path) -> None:
     """Before it reads anything: there are no data. Once the first one is killed, its lock is nobody's."""
-    settings = {"dataset_dir": str(tmp_path / "nothing"), "ckpt_dir": str(tmp_path / "model")}
+    places = dict.fromkeys(("ckpt_dir", "model_dir"), str(tmp_path / "model"))
+    settings = {"dataset_dir": str(tmp_path / "nothing"), **places}
     with another(tmp_path / "model") as first:
         with pytest.raises(ValueError, match="model: expected no other run in this output"), plain_errors():
             run_bundle(*RUNS[run_id], run_id=run_id, **settings)

@@ -47,13 +47,6 @@ def test_format_threads_and_machine_are_written(checkpoint: Path) -> None:
     assert found["warnings"] == ["The maps are constant"]
 
 
-def test_the_model_card_says_the_same(checkpoint: Path) -> None:
-    card = checkpoint.with_name("model_card.md").read_text()
-    assert "- **Warning**: The maps are constant." in card
-    assert "mean distance 0.1; of the mean training image in place of the reconstruction 0.2" in card
-    assert f"{torch.get_num_threads()} thread(s)" in card
-
-
 def test_another_checkpoints_record_says_nothing(checkpoint: Path) -> None:
     checkpoint.write_bytes(b"other weights")
     assert read_training(checkpoint) is None

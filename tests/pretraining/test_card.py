@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.pretraining import load_trunk, model_card, read_card
+from qfae_monai.pretraining import model_card, own_networks, read_card
 from qfae_monai.pretraining.card import CARD_KEY
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import create_vit, save_checkpoint
@@ -35,9 +35,11 @@ def test_a_card_makes_the_network_that_the_weights_fit(tmp_path: Path) -> None:
     found = read_card(path)
     assert found is not None
     assert found["data"] == {"images": 3, "sha256": "abc", "sizes": {"8 x 8": 3}}
-    for network in (create_vit(**found["create_vit"], weights=path), load_trunk(path)):
+    numbers = own_networks(path, path)
+    for arguments in ({**found["create_vit"], "weights": path}, {**numbers["encoder"], "image_size": 32}):
+        network = create_vit(**arguments)
         assert all(torch.equal(value, network.state_dict()[key]) for key, value in small_trunk().state_dict().items())
-    assert load_trunk(path, image_size=64).patch_embed.grid_size == (8, 8)
+    assert create_vit(**numbers["perceptual"], image_size=64).patch_embed.grid_size == (8, 8)
 
 
 def test_a_licence_is_handed_on_over_two_trainings(tmp_path: Path) -> None:
@@ -57,11 +59,11 @@ def test_a_start_from_scratch_is_its_owners_and_an_unknown_file_is_unknown(tmp_p
 
 
 def test_a_network_is_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="pretraining_mae or pretraining_dino"):
-        load_trunk(tmp_path / "mae.safetensors")
+    with pytest.raises(FileNotFoundError, match="pretrain_mae or pretrain_dino"):
+        own_networks(tmp_path / "mae.safetensors", tmp_path / "mae.safetensors")
     save_checkpoint(tmp_path / "other.safetensors", small_trunk().state_dict())
     with pytest.raises(ValueError, match="expected weights with a card"):
-        load_trunk(tmp_path / "other.safetensors")
+        own_networks(tmp_path / "other.safetensors", tmp_path / "other.safetensors")
 
 
 def test_only_safetensors_hold_a_card(tmp_path: Path) -> None:

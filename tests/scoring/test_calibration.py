@@ -100,7 +100,7 @@ def test_thresholds_of_another_checkpoint_are_refused(tmp_path: Path) -> None:
 def test_missing_and_broken_files(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     assert load_calibration(path, checkpoint=path, settings={}) is None
-    with pytest.raises(FileNotFoundError, match="calibrating"):
+    with pytest.raises(FileNotFoundError, match="`qfae calibrate` writes"):
         load_calibration(path, checkpoint=path, settings={}, required=True)
     path.write_text(json.dumps({"version": 1}))
     with pytest.raises(ValueError, match="expected a calibration"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -71,8 +71,8 @@ def test_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "model.pt"
     save_checkpoint(path, {"a": torch.zeros(1)})
 
-    def fail(state: Any, partial: Path) -> None:
-        partial.write_bytes(b"half")
+    def fail(state: Any, stream: BinaryIO) -> None:
+        stream.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
@@ -80,6 +80,12 @@ def test_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pyt
         save_checkpoint(path, {"a": torch.ones(1)})
     assert os.listdir(tmp_path) == ["model.pt"]
     assert equal(read_checkpoint(path), {"a": torch.zeros(1)})
+
+
+def test_the_same_values_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.pt", "b.pt"):
+        save_checkpoint(tmp_path / name, {"a": torch.arange(3.0)})
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
 
 
 def test_formats_that_cannot_hold_the_state(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ LABELS = {"anomaly": 1}
 OUTPUT_TYPES = ("mask", "map")
 RATE = "pixel_false_positive_rate"
 NO_THRESHOLDS = (
-    "{folder}: expected a calibration.json beside the checkpoint, got none, so that there is no threshold for a mask; "
-    'ask for {{"output_type": "map"}}, or run `calibrating` and start again'
+    "{path}: expected a model with thresholds for a mask, got one without calibration.json; ask for "
+    '{{"output_type": "map"}}, or let `qfae calibrate` take thresholds'
 )
 
 
@@ -43,7 +43,7 @@ class AnomalyInfer(InferTask):
         return True
 
     def info(self) -> dict[str, Any]:
-        """Beside MONAI Label's own entries: which checkpoint, and how many normal scans its thresholds are from."""
+        """Beside MONAI Label's own entries: which model, and how many normal scans its thresholds are from."""
         model = self.served.model()
         normals = None if model.calibration is None else len(model.calibration.volume_scores)
         return {**super().info(), **model.identity, "normal_volumes_for_thresholds": normals}
@@ -59,7 +59,7 @@ class AnomalyInfer(InferTask):
         rate = float(request.get(RATE, model.settings[RATE]))
         threshold = None if model.calibration is None else model.calibration.pixel_threshold(rate)
         if output_type == "mask" and threshold is None:
-            raise ValueError(NO_THRESHOLDS.format(folder=model.checkpoint.parent))
+            raise ValueError(NO_THRESHOLDS.format(path=self.served.path))
         found, affine, scores = _score(Path(request["source"]), model)
         scores["settings"][RATE], scores["pixel_threshold"] = rate, threshold
         pixels = torch.as_tensor(found.anomaly_map)

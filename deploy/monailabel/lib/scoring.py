@@ -1,4 +1,4 @@
-"""Scoring: the anomaly score of each study, kept in the datastore together with the checkpoint that gave it."""
+"""Scoring: the anomaly score of each study, kept in the datastore with the hash of the network that gave it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class AnomalyScoring(ScoringMethod):
-    """`/scoring/anomaly`: scores what has no score of the checkpoint in use, or has changed since.
+    """`/scoring/anomaly`: scores what has no score of the model in use, or has changed since.
 
     A study that cannot be scored keeps the reason as `error`.
     """
@@ -50,7 +50,7 @@ class AnomalyScoring(ScoringMethod):
 
 
 def without_score(datastore: StudyDatastore, checkpoint_sha256: str) -> list[str]:
-    """Ids of the studies that are new, have changed, or were scored by another checkpoint."""
+    """Ids of the studies that are new, have changed, or were scored by another model."""
     datastore.refresh()
     return [
         image_id
@@ -61,7 +61,7 @@ def without_score(datastore: StudyDatastore, checkpoint_sha256: str) -> list[str
 
 
 def entry_of(info: dict[str, Any], checkpoint_sha256: str) -> dict[str, Any] | None:
-    """What scoring left in a study's info, if it is of this checkpoint: scores of two do not compare."""
+    """What scoring left in a study's info, if it is of this model: scores of two do not compare."""
     entry = info.get(ENTRY)
     return entry if isinstance(entry, dict) and entry.get("checkpoint_sha256") == checkpoint_sha256 else None
 

@@ -1,70 +1,78 @@
-"""What is served: the newest complete training on these studies, else the checkpoint given at the start."""
+"""What is served: the newest training on these studies, else the model given at the start."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
+from qfae_monai.files.configurations import path_text
+from qfae_monai.model.folder import MANIFEST
 from qfae_monai.predict.model import Model
-from qfae_monai.scoring import fingerprint
 
 NUMBERED = re.compile(r"[0-9]{4,9}")
-TRAININGS = "model"  # folder within the studies; a folder with model.pt and calibration.json for each training
+TRAININGS = "model"  # folder within the studies; in it a model folder for each training, which is complete or absent
 
 
 class Served:
-    """The checkpoint in use, loaded when it is first needed, and anew after a training.
+    """The model in use, opened when it is first needed, and anew after a training.
 
     Args:
         studies: folder of the studies; trainings on them are kept in it.
-        bundle: the bundle's folder.
-        checkpoint: what is served until a training is complete.
-        preset: the one that the checkpoint was trained with.
-        overlays: further configurations that it was trained with.
+        model: model folder, or a packed one; served until there is a training.
+        weights: folder of frozen networks that are not in the model folder.
+        trusted: what the user said of configurations that others wrote.
     """
 
-    def __init__(
-        self, studies: Path, bundle: Path, checkpoint: Path, preset: str, overlays: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, studies: Path, model: Path, *, weights: Path, trusted: bool = False) -> None:
         self.trainings = studies / TRAININGS
-        self.bundle, self.given, self.preset, self.overlays = bundle, checkpoint, preset, tuple(overlays)
+        self.given, self.weights, self.trusted = model, weights, trusted
         self._model: Model | None = None
+        self._opened: tuple[Path, int | None] | None = None
 
     @property
-    def checkpoint(self) -> Path:
-        """File of the checkpoint in use."""
-        return self._complete()[-1] / "model.pt" if self._complete() else self.given
+    def path(self) -> Path:
+        """Model folder, or packed one, in use."""
+        return self._complete()[-1] if self._complete() else self.given
 
     @property
     def sha256(self) -> str:
-        """Hash of the checkpoint in use, by which scores are kept apart."""
-        return _fingerprint(self.checkpoint, self.checkpoint.stat().st_mtime_ns)
+        """Hash of the network in use, by which scores are kept apart."""
+        return self.model().checkpoint_sha256
 
     def model(self) -> Model:
-        """The model of the checkpoint in use.
+        """The model in use.
 
         Raises:
-            FileNotFoundError: if the checkpoint, a configuration or pretrained weights are missing.
-            ValueError: if the checkpoint was made with another preset, or its calibration is of another checkpoint.
+            FileNotFoundError: if the folder, a file of it or a frozen network is missing.
+            ValueError: if it cannot be used, or is one of single images.
         """
-        checkpoint = self.checkpoint
-        if self._model is None or (self._model.checkpoint, self._model.checkpoint_sha256) != (checkpoint, self.sha256):
-            self._model = Model(self.bundle, checkpoint=checkpoint, preset=self.preset, overlays=self.overlays)
+        path = self.path
+        found = (path, _modified_ns(path))
+        if self._model is None or self._opened != found:
+            self._model, self._opened = self._open(path), found
         return self._model
 
     def next_training(self) -> Path:
         """Folder that the next training gets when it is complete: model/0001, model/0002, ..."""
         return self.trainings / f"{int(self._complete()[-1].name) + 1 if self._complete() else 1:04d}"
 
+    def _open(self, path: Path) -> Model:
+        model = Model(path, settings={"weights_dir": path_text(self.weights)}, trusted=self.trusted)
+        if model.images:
+            raise ValueError(
+                f"{path}: expected a model of volumes, got one of single images, which `qfae predict` scores"
+            )
+        return model
+
     def _complete(self) -> list[Path]:
         """Folders of trainings; what is called otherwise, or is a link out of them, is none of ours."""
-        found = (path for path in self.trainings.glob("*/model.pt") if NUMBERED.fullmatch(path.parent.name))
         inside = self.trainings.resolve()
-        return sorted(path.parent for path in found if path.resolve().is_relative_to(inside))
+        found = (path for path in self.trainings.glob("*") if NUMBERED.fullmatch(path.name))
+        own = [path for path in found if (path / MANIFEST).resolve().is_relative_to(inside)]
+        return sorted(own, key=lambda path: int(path.name))
 
 
-@lru_cache(maxsize=4)  # the time tells a changed file from the one before
-def _fingerprint(checkpoint: Path, modified_ns: int) -> str:
-    return fingerprint(checkpoint)
+def _modified_ns(path: Path) -> int | None:
+    """Time by which a changed model is told from the one before; its manifest is what is written last."""
+    file = path / MANIFEST if path.is_dir() else path
+    return file.stat().st_mtime_ns if file.is_file() else None

@@ -7,21 +7,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import run
 from monailabel.interfaces.tasks.train import TrainTask
 
 from lib.datastore import StudyDatastore
 from lib.normals import Sections, normal_studies, split
 from lib.served import Served
-from qfae_monai.predict.model import DATA_SETTINGS
+from qfae_monai.files import write_whole
+from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import LOCAL, PERCEPTUAL, TRAINING
 from qfae_monai.predict.result import remove_unfinished, whole_folder
 
-FROM_SERVED = Path(__file__).parents[1] / "from_served.json"
 DEFAULTS = {"max_epochs": 10, "held_out": 0.2}
 
 
 class NormalTraining(TrainTask):
-    """`/train/qfae`: train on, from the checkpoint in use; thresholds of the held-out normals; only then serve it.
+    """`/train/qfae`: train on, from the model in use; thresholds of the held-out normals; only then serve it.
 
     Parameters of a request: `max_epochs`; `held_out`, share of the patients that thresholds are taken from.
     """
@@ -46,40 +47,28 @@ class NormalTraining(TrainTask):
         with whole_folder(target) as folder:
             self._train(folder.absolute(), sections, epochs)
         counts = {section: len(studies) for section, studies in sections.items()}
-        return {"checkpoint": str(target / "model.pt"), "max_epochs": epochs, "studies": counts}
+        return {"model": str(target), "max_epochs": epochs, "studies": counts}
 
     def _train(self, folder: Path, sections: Sections, epochs: int) -> None:
-        (folder / "dataset.json").write_text(json.dumps(sections, indent=1) + "\n")
-        known = self.served.model().settings
+        local = folder / LOCAL
+        local.mkdir()
+        write_whole(local / "dataset.json", json.dumps(sections, indent=1) + "\n")
+        model = self.served.model().folder
+        places = {"dataset_dir": path_text(local), "weights_dir": path_text(self.served.weights)}
         settings = {
-            **{key: known[key] for key in DATA_SETTINGS if key in known},
-            "dataset_dir": str(folder),
-            "ckpt_dir": str(folder),
-            "log_dir": str(folder / "logs"),
-            "weights_dir": str(self.served.bundle / "models" / "pretrained"),
+            **places,
+            "bundle_root": path_text(model.path),  # whose values the training starts from
+            "model_dir": path_text(folder),
+            "include_weights": PERCEPTUAL in model.files or None,
             "max_epochs": epochs,
             "val_interval": epochs,
-            "served": str(self.served.checkpoint),
         }
-        self._run("training", [FROM_SERVED], settings)
-        evaluation = [self.served.bundle / "configs" / f"{name}.json" for name in ("evaluate", "calibrate")]
-        self._run("calibrating", evaluation, settings)
-        for resumable in folder.glob("resume_*.pt"):
+        Bundle([model.path / TRAINING], settings).run("training")
+        own = {**places, "bundle_root": path_text(folder)}
+        Bundle([folder / TRAINING, "evaluate", "calibrate"], own).run("calibrating")
+        for resumable in local.glob("resume_*.pt"):
             resumable.unlink()
-        shutil.rmtree(folder / "logs", ignore_errors=True)
-
-    def _run(self, run_id: str, further: list[Path], settings: dict[str, Any]) -> None:
-        configs = self.served.bundle / "configs"
-        names = ("train.json", f"presets/{self.served.preset}.json")
-        files = [*(configs / name for name in names), *self.served.overlays, *further]
-        run(
-            run_id=run_id,
-            config_file=[str(file) for file in files],
-            meta_file=str(configs / "metadata.json"),
-            logging_file=str(configs / "logging.conf"),
-            bundle_root=str(self.served.bundle),
-            **settings,
-        )
+        shutil.rmtree(local / "logs", ignore_errors=True)
 
 
 def _parameters(request: dict[str, Any]) -> tuple[int, float]:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from qfae_monai.data.series_files import files_below
+from qfae_monai.installed import recipes_folder
 
 __all__ = ["plain_name", "quiet_libraries", "reason_of", "root_message", "without_identifiers"]
 
@@ -143,7 +144,7 @@ def _short(core: str) -> str:
 @cache
 def _own_words() -> frozenset[str]:
     """Words of the package's messages; none where it was installed without its source."""
-    places = [*(PACKAGE / room for room in ROOMS), PACKAGE.parent / "preprocessing"]
+    places = [*(PACKAGE / room for room in ROOMS), recipes_folder()]
     sources = [file for place in places for file in (files_below(place) if place.is_dir() else [place])]
     return frozenset().union(*(_words_of(file) for file in sources if file.suffix == ".py"))
 

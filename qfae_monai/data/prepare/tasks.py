@@ -102,7 +102,7 @@ def _dask_client(stack: ExitStack, workers: int, dask: str) -> Any:
         from distributed import Client, LocalCluster  # noqa: PLC0415  (an optional dependency)
     except ImportError as error:
         raise ValueError(
-            "expected Dask for --dask, got none installed: pip install 'qfae-monai[cluster]' adds it."
+            "expected Dask for --dask, got none installed: pip install 'dask[distributed]' adds it."
         ) from error
     if dask != "local":
         return stack.enter_context(Client(dask))

@@ -1,0 +1,59 @@
+"""Builders hold sizes, and where the values of a frozen network come from has one order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from qfae_monai.model import create_distance, create_frozen, create_qfae, create_scorer, model_settings
+from qfae_monai.weights import save_checkpoint
+
+TINY = model_settings("tiny")
+
+
+def test_a_network_is_of_the_sizes_named() -> None:
+    network = create_qfae("tiny", grid=8, decoder_depth=1, out_channels=3).eval()
+    assert network.qformer.queries.shape[-2:] == (64, 128)
+    assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 3, 64, 64)
+
+
+def test_two_encoders_are_two_of_a_list() -> None:
+    assert len(create_qfae("tiny", encoder=[TINY["encoder"], TINY["perceptual"]]).encoders) == 2
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"grid": 5}, "image_size 64 is not divisible by grid 5"),
+    ({"dimm": 5}, "got 'dimm'"),
+])  # fmt: skip
+def test_sizes_that_do_not_fit_are_refused(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        create_qfae("tiny", **changes)
+
+
+def test_settings_are_every_number_and_no_other() -> None:
+    with pytest.raises(ValueError, match=r"a difference in \['dim'\]"):
+        create_qfae({name: value for name, value in TINY.items() if name != "dim"})
+
+
+def test_loss_and_score_share_a_network_and_differ_in_their_output() -> None:
+    trunk = create_frozen(TINY["perceptual"], image_size=64)
+    loss, score = (create_distance("tiny", role, trunk=trunk) for role in ("loss", "score"))
+    image = torch.rand(2, 1, 64, 64)
+    assert loss(image, image.flip(3)).shape == ()
+    assert score(image, image.flip(3)).shape == (2, 1, 64, 64)
+    assert create_scorer("tiny", score)(image, image).score.shape == (2,)
+
+
+def test_a_file_of_frozen_values_counts_more_than_all_others(tmp_path: Path) -> None:
+    def first(**arguments: object) -> torch.Tensor:
+        return next(create_frozen(TINY["perceptual"], image_size=64, **arguments).parameters())  # type: ignore[arg-type]
+
+    other = create_frozen(TINY["perceptual"] | {"seed": 5}, image_size=64)
+    save_checkpoint(tmp_path / "values.safetensors", other.state_dict())
+    expected = next(other.parameters())
+    assert torch.equal(first(weights=tmp_path), first())  # a seed needs no weights
+    assert not torch.equal(first(), expected)
+    assert torch.equal(first(weights="checkpoint", frozen=tmp_path / "values.safetensors"), expected)
+    assert first(weights="checkpoint").isnan().all()

@@ -1,0 +1,54 @@
+"""Configurations read, merged and overridden in one way; what is wrong is said without MONAI's words."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from qfae_monai.model.bundle import Bundle, parse_settings
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("a=false", False), ("a=1e-3", 0.001), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=light", "light"),
+    ("a=", ""), ("a=x=y", "x=y"), ('a="7"', "7"), ("a={not json", "{not json"),
+])  # fmt: skip
+def test_a_value_is_json_or_text(text: str, value: object) -> None:
+    assert parse_settings([text]) == {"a": value}
+
+
+@pytest.mark.parametrize("text", ["", "a", "=1"])
+def test_what_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="--set: expected KEY=VALUE"):
+        parse_settings([text])
+
+
+def test_settings_count_more_than_overlays_and_those_more_than_the_first() -> None:
+    assert Bundle(["train"], {"preset": "tiny"}).plain("slice_range") is None
+    assert Bundle(["train", "datasets/phantoms"]).plain("slice_range") == [3, 20]
+    assert Bundle(["train", "datasets/phantoms"], {"slice_range": [1, 2]}).plain("slice_range") == [1, 2]
+    assert Bundle(["train"], {"preset": "tiny", "changes::dim": 64}).plain("model")["dim"] == 64
+
+
+def test_a_missing_configuration_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"brats\.yaml: expected a configuration of \[.*'brats2015'"):
+        Bundle(["train", "datasets/brats"])
+    with pytest.raises(FileNotFoundError, match=r"own\.yaml: expected a configuration, found none"):
+        Bundle(["train", tmp_path / "own.yaml"])
+    (tmp_path / "own.yaml").write_text("- 1")
+    with pytest.raises(ValueError, match=r"own\.yaml: expected a configuration"):
+        Bundle(["train", tmp_path / "own.yaml"])
+
+
+def test_what_is_wrong_is_said_and_not_where_monai_met_it() -> None:
+    with pytest.raises(ValueError, match=r"^changes: expected names of"):
+        Bundle(["train"], {"preset": "tiny", "changes::dimm": 64}).part("network_def")
+
+
+def test_the_command_has_every_setting() -> None:
+    command = Bundle(["train", "datasets/phantoms"], {"preset": "tiny", "slice_range": [1, 2]}).command("training")
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[:5] == ["python", "-m", "monai.bundle", "run", "training"]
+    assert words[words.index("--preset") + 1] == "tiny"
+    assert words[words.index("--slice_range") + 1] == "[1, 2]"

@@ -1,0 +1,33 @@
+"""Each number of a model stands once, and a name that is none is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from qfae_monai.model.presets import MODELS, TRAINING, model_settings, training_setting
+
+
+def test_all_presets_have_the_same_names() -> None:
+    assert len({frozenset(numbers) for numbers in MODELS.values()}) == 1
+    assert len({frozenset(numbers) for numbers in TRAINING.values()}) == 1
+    assert MODELS.keys() == TRAINING.keys()
+
+
+def test_a_change_stays_with_who_asked_for_it() -> None:
+    model_settings("tiny")["encoder"]["depth"] = 9
+    assert model_settings("tiny")["encoder"]["depth"] == 1
+    assert model_settings("tiny", {"dim": 64})["dim"] == 64
+
+
+@pytest.mark.parametrize(("preset", "changes", "message"), [
+    ("huge", {}, "expected one of paper, small, tiny, got 'huge'"),
+    ("tiny", {"dimm": 1}, r"changes: expected names of .*; got 'dimm'"),
+])  # fmt: skip
+def test_unknown_names_are_refused(preset: str, changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model_settings(preset, changes)
+
+
+def test_training_numbers_of_an_unknown_preset_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 'huge'"):
+        training_setting("huge", "batch_size")
