@@ -202,7 +202,8 @@ def train(
     Raises:
         FileNotFoundError, ValueError: as `Training`.
     """
-    data = Data(*(None if path is None else Path(path) for path in (scans, abnormal, masks)), patient, image)  # type: ignore[arg-type]
+    ill, lesions = (None if path is None else Path(path) for path in (abnormal, masks))
+    data = Data(Path(scans), ill, lesions, patient, image)
     wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
     return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
 

@@ -69,7 +69,7 @@ def test_the_packages_own_overlay_calibrates_as_the_folders_training_does(
 def test_bundle_load_fills_a_network_given_and_create_workflow_one_of_its_own(
     calibrated: Path, scan: Path, tmp_path: Path
 ) -> None:
-    network = load(calibrated.name, model=create_qfae("tiny"), bundle_dir=str(calibrated.parent), device="cpu")
+    network: Any = load(calibrated.name, model=create_qfae("tiny"), bundle_dir=str(calibrated.parent), device="cpu")
     workflow = create_workflow(
         config_file=str(calibrated / "configs" / "inference.yaml"), workflow_type="inference", logging_file=False,
         meta_file=str(calibrated / "configs" / "metadata.json"), bundle_root=str(calibrated), dataset_dir=str(scan),

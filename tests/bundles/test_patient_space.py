@@ -43,7 +43,7 @@ def test_map_peaks_at_the_lesions_millimetres(name: str, tmp_path: Path) -> None
         scorer={"_target_": "qfae_monai.scoring.AnomalyScorer",
                 "distance": {"_target_": "torch.nn.L1Loss", "reduction": "none"}},
         intensity={"_target_": "monai.transforms.Identityd", "keys": "image"},
-        **{"handlers": []},
+        handlers=[],
     )  # fmt: skip
     found = nib.Nifti1Image.from_filename(tmp_path / "out" / "case_anomaly_map.nii.gz")
     assert found.shape == SHAPE

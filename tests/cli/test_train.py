@@ -45,7 +45,12 @@ def test_weights_are_looked_for_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, normals: Path, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(Training, "run", lambda self: seen.append(self.wishes) or self.output)
+
+    def run(training: Training) -> Path:
+        seen.append(training.wishes)
+        return training.output
+
+    monkeypatch.setattr(Training, "run", run)
     monkeypatch.setenv("QFAE_WEIGHTS", str(tmp_path / "own"))
     assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "model", "--images", BUDGET) == 0
     assert seen[0].weights == (tmp_path / "own",)

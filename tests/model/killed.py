@@ -31,7 +31,8 @@ def main(when: str, cohort: Path, output: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         run(bundle, run_id, **how)
 
-    EpochSeed.__call__, Bundle.run = epoch, step  # type: ignore[method-assign]
+    for owner, name, replacement in ((EpochSeed, "__call__", epoch), (Bundle, "run", step)):
+        setattr(owner, name, replacement)
     train(cohort / "normal", output, abnormal=cohort / "abnormal", masks=cohort / "masks", images=BUDGET)
 
 

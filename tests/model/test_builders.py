@@ -48,7 +48,7 @@ def test_loss_and_score_share_a_network_and_differ_in_their_output() -> None:
 
 def test_a_file_of_frozen_values_counts_more_than_all_others(tmp_path: Path) -> None:
     def first(**arguments: object) -> torch.Tensor:
-        return next(create_frozen(TINY["perceptual"], image_size=64, **arguments).parameters())  # type: ignore[arg-type]
+        return next(create_frozen(TINY["perceptual"], image_size=64, **arguments).parameters())
 
     other = create_frozen(TINY["perceptual"] | {"seed": 5}, image_size=64)
     save_checkpoint(tmp_path / "values.safetensors", other.state_dict())

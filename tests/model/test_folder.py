@@ -98,4 +98,4 @@ def test_what_a_run_adds_becomes_part_of_the_model(copied: Path) -> None:
     files = seal_again(copied).files
     assert "calibration.json" in files
     assert not [name for name in files if name.startswith("training/")]
-    ModelFolder.open(shutil.move(copied, copied.with_name("elsewhere")))
+    ModelFolder.open(Path(shutil.move(copied, copied.with_name("elsewhere"))))

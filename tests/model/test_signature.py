@@ -25,7 +25,7 @@ RUN = ("_target_", "keys", "allow_missing_keys", "precision", "settings", "trunk
 
 @pytest.mark.parametrize("overlays", OVERLAYS, ids="+".join)
 def test_inference_of_a_model_is_that_of_its_training(overlays: tuple[str, ...], tmp_path: Path) -> None:
-    settings = {"format": "float32", "device": "cpu"} if "distributed" in overlays else {}
+    settings: dict[str, Any] = {"format": "float32", "device": "cpu"} if "distributed" in overlays else {}
     model = make_model(tmp_path / "model", *overlays, **settings)
     written = Bundle([model.path / INFERENCE]).signature
     assert differences(model.content["signature"], written) == []

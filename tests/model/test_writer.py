@@ -51,7 +51,7 @@ def test_inference_is_complete_in_itself(overlay: str, tmp_path: Path) -> None:
 def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path: Path) -> None:
     names = ("dataset_dir", "datalist", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path", "output_dir",
              "weights_dir", "resume", "slice_store", "encoder_weights")  # fmt: skip
-    places = {name: str(tmp_path / name) for name in names}
+    places: dict[str, Any] = {name: str(tmp_path / name) for name in names}
     model = make_model(tmp_path / "model", *overlays, **places, device="cpu", format="float32")
     for file in (
         path for path in model.path.rglob("*") if path.is_file() and path.suffix not in (".pt", ".safetensors")
@@ -66,8 +66,8 @@ def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path:
 
 def test_an_overlays_own_network_and_distance_are_carried(tmp_path: Path) -> None:
     encoder = {"name": "vit_tiny_patch16_224", "seed": 1, "patch_size": 8, "depth": 1, "embed_dim": 64, "num_heads": 4}
-    plain = make_model(tmp_path / "plain", "experiments/plain-autoencoder",
-                       **{"changes::grid": 8, "changes::encoder": encoder})  # fmt: skip
+    changes: dict[str, Any] = {"changes::grid": 8, "changes::encoder": encoder}
+    plain = make_model(tmp_path / "plain", "experiments/plain-autoencoder", **changes)
     content = read_configuration(plain.path / "configs" / "inference.yaml")
     assert content["network_def"]["_target_"] == "qfae_monai.model.create_autoencoder"
     assert content["score_distance"]["_target_"] == "torch.nn.L1Loss"
