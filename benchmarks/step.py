@@ -138,7 +138,7 @@ def gflop_an_image(name: str, preset: str, arguments: argparse.Namespace) -> flo
     from benchmarks.networks import build
 
     bundle = build(preset, torch.device("cpu"), precision="float32")
-    return next(value for step, part, value in parts(config) if step == name and part == "in all")
+    return next(value for step, part, value in parts(bundle) if step == name and part == "in all")
 
 
 def measure_speed(preset: str, name: str, arguments: argparse.Namespace) -> dict[str, float]:
