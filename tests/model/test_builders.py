@@ -32,9 +32,11 @@ def test_sizes_that_do_not_fit_are_refused(changes: dict[str, int], message: str
         create_qfae("tiny", **changes)
 
 
-def test_settings_are_every_number_and_no_other() -> None:
-    with pytest.raises(ValueError, match=r"a difference in \['dim'\]"):
-        create_qfae({name: value for name, value in TINY.items() if name != "dim"})
+def test_numbers_that_an_earlier_model_had_not_are_the_papers_and_others_are_refused() -> None:
+    earlier = {name: value for name, value in TINY.items() if name != "token_dropout"}
+    assert create_qfae(earlier).token_dropout == model_settings("paper")["token_dropout"]
+    with pytest.raises(ValueError, match="got 'depth_of_field'"):
+        create_qfae({**TINY, "depth_of_field": 1})
 
 
 def test_loss_and_score_share_a_network_and_differ_in_their_output() -> None:
