@@ -18,9 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import run
+from qfae_monai.model.bundle import Bundle
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
 SEQUENCES = {"FLAIR": ("Flair_subtrMeanDivStd", None), "T1c equalised": ("T1c_subtrMeanDivStd", "brats2015_equalised")}
 SPLITS = 3
 STEPS = {"training": (), "calibrating": ("evaluate", "calibrate"), "evaluating": ("evaluate",)}
@@ -102,17 +101,14 @@ def main() -> None:
         for split in range(arguments.splits):
             work = arguments.output / f"{image}-{split}"
             write_datalist(arguments.folder.resolve(), work.resolve() / "dataset.json", image, split)
-            names = ["train", "presets/tiny", "datasets/brats2015", *([f"datasets/{overlay}"] if overlay else [])]
+            names = ["train", "datasets/brats2015", *([f"datasets/{overlay}"] if overlay else [])]
             settings = {
-                "bundle_root": str(CONFIGS.parent), "meta_file": str(CONFIGS / "metadata.json"),
-                "logging_file": str(CONFIGS / "logging.conf"), "dataset_dir": str(work),
-                "ckpt_dir": str(work / "model"), "log_dir": str(work / "logs"),
+                "preset": "tiny", "dataset_dir": str(work), "model_dir": str(work / "model"),
                 "output_dir": str(work / "evaluation"), "max_epochs": arguments.epochs,
             }  # fmt: skip
             named = {"run_name": f"BraTS 2015 sample, {sequence}, split {split}"}
             for run_id, added in STEPS.items():
-                configs = [str(CONFIGS / f"{name}.json") for name in (*names, *added)]
-                run(run_id=run_id, config_file=configs, **settings, **(named if added else {}))
+                Bundle([*names, *added], {**settings, **(named if added else {})}).run(run_id)
             results.append(
                 (f"{sequence}, split {split}", rows(json.loads((work / "evaluation" / "evaluation.json").read_text())))
             )

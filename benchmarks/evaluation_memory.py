@@ -17,9 +17,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-OVERLAYS = ("train", "presets/tiny", "datasets/bmad")
-
 
 def write_images(folder: Path, normal: int, abnormal: int, rng: np.random.Generator) -> None:
     """Noise with a smooth bump; abnormal ones have a bright square and its mask."""
@@ -40,21 +37,11 @@ def write_images(folder: Path, normal: int, abnormal: int, rng: np.random.Genera
 
 def run_bundle(run_id: str, data: Path, work: Path, *overlays: str) -> None:
     """One run of the bundle, in this process."""
-    from monai.bundle import run  # noqa: PLC0415  (only the measured processes load it)
+    from qfae_monai.model.bundle import Bundle  # noqa: PLC0415  (only the measured processes load it)
 
-    run(
-        run_id=run_id,
-        config_file=[str(CONFIGS / f"{name}.json") for name in (*OVERLAYS, *overlays)],
-        bundle_root=str(CONFIGS.parent),
-        meta_file=str(CONFIGS / "metadata.json"),
-        logging_file=str(CONFIGS / "logging.conf"),
-        dataset_dir=str(data),
-        ckpt_dir=str(work / "model"),
-        log_dir=str(work / "logs"),
-        output_dir=str(work / data.name / "evaluation"),
-        max_epochs=1,
-        batch_size=32,
-    )
+    settings = {"preset": "tiny", "dataset_dir": str(data), "model_dir": str(work / "model"),
+                "output_dir": str(work / data.name / "evaluation"), "max_epochs": 1, "batch_size": 32}  # fmt: skip
+    Bundle(["train", "datasets/bmad", *overlays], settings).run(run_id)
 
 
 def main() -> None:

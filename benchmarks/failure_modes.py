@@ -13,18 +13,14 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
-from monai.bundle import ConfigParser
 from numpy.typing import NDArray
 
-from qfae_monai.weights import load_checkpoint
+from qfae_monai import load_model
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-SLICES = range(3, 21)  # as configs/datasets/phantoms.json
+SLICES = range(3, 21)  # as configs/datasets/phantoms.yaml
 MIDDLE = 12  # slice of the lesion's centre
 LETTER = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 1], [1, 0, 1]])  # an R of 5 x 3 voxels
 
@@ -71,23 +67,11 @@ CHANGES: dict[str, tuple[Change, tuple[int, ...]]] = {
 """What is changed, and the slices that it shows in."""
 
 
-def make_scorer(demo: Path) -> Callable[[Path], torch.Tensor]:
-    """File to slice scores, through the bundle's preprocessing and inferer."""
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / name) for name in ("inference.json", "presets/tiny.json")])
-    config.update({"slice_range": [SLICES[0], SLICES[-1]], "precision": "float32", "dataset_dir": str(demo)})
-    network: Any = config.get_parsed_content("network_def")
-    load_checkpoint(network, demo / "model" / "model.pt")
-    network.eval()
-    preprocessing, inferer = (config.get_parsed_content(key) for key in ("preprocessing", "inferer"))
-    return lambda path: inferer(preprocessing({"image": str(path)})["image"][None], network)["slice_scores"][0]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path)
     demo = parser.parse_args().demo
-    score = make_scorer(demo)
+    model = load_model(demo / "model", device="cpu")
     threshold = json.loads((demo / "evaluation" / "evaluation.json").read_text())["threshold"]["slice"]["threshold"]
     entries = json.loads((demo / "data" / "dataset.json").read_text())["test"]
     volumes = [nib.Nifti1Image.from_filename(demo / "data" / entry["image"]) for entry in entries]
@@ -101,7 +85,7 @@ def main() -> None:
                 changed = change(np.asarray(image.dataobj, dtype=np.float32)).astype(np.float32)
                 path = Path(folder) / "changed.nii.gz"
                 nib.save(nib.Nifti1Image(changed, image.affine), path)
-                above += (score(path)[list(where)] > threshold).tolist()
+                above += (model.predict(path).slice_scores[list(where)] > threshold).tolist()
             print(f"| {name} | {len(above)} | {np.mean(above):.0%} |", flush=True)
 
 

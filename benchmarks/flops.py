@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from benchmarks.networks import PRESETS, build
 from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
+from qfae_monai.model.bundle import Bundle
 
 ATEN = torch.ops.aten
 CPU_ATTENTION: dict[Any, Callable[..., int]] = {
@@ -36,9 +36,9 @@ def count(step: Callable[[], Any]) -> tuple[float, Any]:
     return counter.get_total_flops() / 1e9, result
 
 
-def parts(config: ConfigParser) -> list[tuple[str, str, float]]:
+def parts(bundle: Bundle) -> list[tuple[str, str, float]]:
     """(step, part, GFLOP an image)."""
-    network, loss, scorer = (config.get_parsed_content(key) for key in ("network", "loss", "scorer"))
+    network, loss, scorer = (bundle.part(key) for key in ("network", "loss", "scorer"))
     image = torch.randn(1, 1, *network.image_size)
     network.train()
     encoded, tokens = count(lambda: network.encode(image))
@@ -67,11 +67,11 @@ def parts(config: ConfigParser) -> list[tuple[str, str, float]]:
     ]
 
 
-def plain_totals(config: ConfigParser) -> dict[str, float]:
+def plain_totals(bundle: Bundle) -> dict[str, float]:
     """GFLOP an image of the plain formulation."""
-    network = PlainQFAE(config.get_parsed_content("network"))
-    loss = PlainPerceptualLoss(config.get_parsed_content("loss"))
-    distance = PlainPerceptualLoss(config.get_parsed_content("score_distance"))
+    network = PlainQFAE(bundle.part("network"))
+    loss = PlainPerceptualLoss(bundle.part("loss"))
+    distance = PlainPerceptualLoss(bundle.part("score_distance"))
     image = torch.randn(1, 1, *network.network.image_size)
     forward, reconstruction = count(lambda: network(image))
     compared, value = count(lambda: loss(reconstruction, image))
@@ -85,10 +85,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="mid")
     preset = parser.parse_args().preset
-    config = build(preset, torch.device("cpu"), precision="float32")
-    totals = plain_totals(config)
+    bundle = build(preset, torch.device("cpu"), precision="float32")
+    totals = plain_totals(bundle)
     print("| preset | step | part | GFLOP an image |\n|---|---|---|---|")
-    for step, part, value in parts(config):
+    for step, part, value in parts(bundle):
         beside = f" (plain formulation: {totals[step]:.1f})" if part == "in all" else ""
         print(f"| {preset} | {step} | {part} | {value:.1f}{beside} |")
 

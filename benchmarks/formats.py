@@ -2,10 +2,10 @@
 
     python -m benchmarks.formats demo/data OUTPUT                                    # after `make demo`
     python -m benchmarks.formats demo/data OUTPUT --parts                            # each part alone in bfloat16
-    python -m benchmarks.formats CHEST OUTPUT --overlays datasets/bmad benchmarks/formats_dinov2.json \
-        --set encoder_weights=FILE --set weights_file=FILE
+    python -m benchmarks.formats CHEST OUTPUT --overlays datasets/bmad benchmarks/formats_dinov2.yaml \
+        --set weights_file=FILE
 
-DATA is what `dataset_dir` names; overlays follow train.json. A format that the CPU lacks is emulated
+DATA is what `dataset_dir` names; overlays follow train.yaml. A format that the CPU lacks is emulated
 (benchmarks/emulation.py): its figures are the format's, its time says nothing and is left out. Each run has a folder of
 its own in OUTPUT, and what is complete there is not run again. One thread, so that a run repeats to the last bit.
 """
@@ -23,15 +23,15 @@ from typing import Any
 import torch
 
 from benchmarks.emulation import EmulatedProducts, float16_on_cpu, part_in
-from qfae_monai.experiments.seed_run import MODEL, run_bundle, train_once
+from qfae_monai.experiments.seed_run import MODEL, train_once
 from qfae_monai.handlers.training_record import read_training
+from qfae_monai.model.bundle import Bundle, parse_settings
+from qfae_monai.model.folder import NETWORK
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import FrozenViT
 from qfae_monai.networks.precision import cpu_has_bfloat16
 from qfae_monai.networks.qformer import CrossAttention, MultiQuerySelfAttention, QueryMLP
 
-ROOT = Path(__file__).parents[1]
-BUNDLE = ROOT / "bundles" / "qfae"
 FORMATS = ("float32", "tf32", "bfloat16", "float16")
 PARTS: dict[str, tuple[type, ...]] = {
     "encoder": (FrozenViT,),
@@ -66,17 +66,17 @@ def in_part(name: str) -> Iterator[dict[str, Any]]:
         yield {"precision": "float32", **(both if name == "perceptual distance" else {})}
 
 
-def figures(folder: Path, overlays: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
+def figures(folder: Path, overlays: Sequence[str | Path], settings: Mapping[str, Any]) -> dict[str, float]:
     """Train and evaluate into a folder, unless that is done: figures by name."""
     done = folder / "figures.json"
     if not done.is_file():
-        train_once(folder, BUNDLE, overlays, settings)
-        places = {"ckpt_path": str(folder / MODEL), "output_dir": str(folder / "evaluation"), "rivals": None,
+        train_once(folder, overlays, settings)
+        places = {"model_dir": str(folder / MODEL), "output_dir": str(folder / "evaluation"), "rivals": None,
                   "save_maps": False, "save_pictures": False}  # fmt: skip
-        run_bundle("evaluating", BUNDLE, [*overlays, "evaluate"], {**places, **settings})
+        Bundle([*overlays, "evaluate"], {**places, **settings}).run("evaluating")
         metrics = json.loads((folder / "evaluation" / "evaluation.json").read_text())["metrics"]
         found = {f"{level} {name}": metrics[level][name]["value"] for level, name in FIGURES if level in metrics}
-        record = read_training(folder / MODEL) or {"held_out": {"distance": None}}
+        record = read_training(folder / MODEL / NETWORK) or {"held_out": {"distance": None}}
         found["held-out distance"] = record["held_out"]["distance"]
         found["seconds"] = json.loads((folder / "trained.json").read_text())["seconds"]
         done.write_text(json.dumps(found))
@@ -110,30 +110,22 @@ def runs_of(given: argparse.Namespace) -> list[tuple[str, AbstractContextManager
 
 def settings_of(given: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of the configuration; values are JSON or text."""
-    found: dict[str, Any] = {"dataset_dir": str(given.data), "num_workers": 0}
-    for item in given.set:
-        key, _, text = item.partition("=")
-        try:
-            found[key] = json.loads(text)
-        except ValueError:
-            found[key] = text
-    return found
+    return {"preset": "tiny", "dataset_dir": str(given.data), "num_workers": 0, **parse_settings(given.set)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--overlays", nargs="+", default=["presets/tiny", "datasets/phantoms"],
-                        help="names of the bundle's, or .json files")  # fmt: skip
+    parser.add_argument("--overlays", nargs="+", default=["datasets/phantoms"],
+                        help="names of the bundle's, or .yaml files")  # fmt: skip
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=["float32", "bfloat16"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parts", action="store_true", help="each part alone in bfloat16, with the first seed")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    files = (Path(name).resolve().with_suffix("") if name.endswith(".json") else name for name in given.overlays)
-    overlays = [str(name) for name in files]
+    overlays = [Path(name) if name.endswith(".yaml") else name for name in given.overlays]
     rows: dict[str, list[dict[str, float]]] = {}
     for name, context, seed in runs_of(given):
         folder = given.output / name.replace(" ", "_") / str(seed)

@@ -22,33 +22,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
+from networks import PRESETS
 from PIL import Image
 from slice_store import write_volumes
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-VIT = {"_target_": "qfae_monai.weights.create_vit", "image_size": "@image_size"}
+from qfae_monai.model.bundle import Bundle
+
 ONE_SIZE = {"augment": {"_target_": "monai.transforms.Identityd", "keys": "image"}}
 AUGMENTATIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "CPU": ([], {}),
     "device": (["device_augmentation"], {}),
     "device, one size": (["device_augmentation"], ONE_SIZE),
 }
-PRESETS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "tiny": (["presets/tiny"], {}),
-    "paper": (
-        [],
-        {
-            "encoder_trunk": {**VIT, "name": "vit_large_patch14_reg4_dinov2", "seed": 7},
-            "perceptual_trunk": {**VIT, "name": "vit_large_patch16_224", "seed": 11},
-        },
-    ),
-}
-"""Overlays on train.json, and what replaces single keys of it; random weights do for timing."""
 
 
 def write_images(folder: Path, images: int, side: int) -> None:
-    """Head-sized discs of noise as 8-bit PNG, in the layout of `datasets/bmad.json`."""
+    """Head-sized discs of noise as 8-bit PNG, in the layout of `datasets/bmad.yaml`."""
     rng = np.random.default_rng(0)
     x, y = np.ogrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     for split, count in (("train", images), ("valid", 1)):
@@ -68,21 +57,17 @@ def write_data(folder: Path, arguments: argparse.Namespace) -> list[str]:
     return []
 
 
-def parse(overlays: list[str], arguments: argparse.Namespace, folder: Path, overrides: dict[str, Any]) -> ConfigParser:
-    preset_overlays, preset_overrides = PRESETS[arguments.preset]
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *preset_overlays, *overlays)])
-    config.update({**preset_overrides, "image_size": arguments.size, "batch_size": arguments.batch_size, **overrides})
-    config.update({"dataset_dir": str(folder), "precision": arguments.precision})
-    config["device"] = torch.device(arguments.device)
-    return config
+def parse(overlays: list[str], arguments: argparse.Namespace, folder: Path, overrides: dict[str, Any]) -> Bundle:
+    settings = {"changes::image_size": arguments.size, "batch_size": arguments.batch_size, "dataset_dir": str(folder),
+                "precision": arguments.precision, "device": f"$torch.device({arguments.device!r})"}  # fmt: skip
+    return Bundle(["train", *overlays], {**PRESETS[arguments.preset], **settings, **overrides})
 
 
-def loader_rate(config: ConfigParser) -> Callable[[], float]:
+def loader_rate(bundle: Bundle) -> Callable[[], float]:
     """Measure one epoch of the bundle's loader and `prepare_batch`: images a second."""
-    loader = config.get_parsed_content("train::dataloader")
-    prepare = config.get_parsed_content("train::trainer::prepare_batch")
-    device = config["device"]
+    loader = bundle.part("train::dataloader")
+    prepare = bundle.part("train::trainer::prepare_batch")
+    device = bundle.part("device")
 
     def measure() -> float:
         count, start = 0, 0.0
@@ -99,11 +84,11 @@ def loader_rate(config: ConfigParser) -> Callable[[], float]:
     return measure
 
 
-def step_rate(config: ConfigParser, steps: int) -> Callable[[], float]:
+def step_rate(bundle: Bundle, steps: int) -> Callable[[], float]:
     """Measure forward, loss, backward and optimiser: images a second."""
-    network, loss, optimizer = (config.get_parsed_content(key) for key in ("network", "loss", "optimizer"))
-    device, size = config["device"], config["image_size"]
-    image = torch.randn(config["batch_size"], 1, size, size, device=device)
+    network, loss, optimizer = (bundle.part(key) for key in ("network", "loss", "optimizer"))
+    device, size = bundle.part("device"), bundle.part("model")["image_size"]
+    image = torch.randn(bundle.part("batch_size"), 1, size, size, device=device)
 
     def measure() -> float:
         for number in range(steps + 1):
@@ -146,8 +131,8 @@ def main() -> None:
         measures: dict[tuple[str, int], Callable[[], float]] = {}
         for augmentation, (overlays, overrides) in AUGMENTATIONS.items():
             for workers in arguments.workers:
-                config = parse([*source, *overlays], arguments, Path(name), {**overrides, "num_workers": workers})
-                measures[augmentation, workers] = loader_rate(config)
+                bundle = parse([*source, *overlays], arguments, Path(name), {**overrides, "num_workers": workers})
+                measures[augmentation, workers] = loader_rate(bundle)
         step = step_rate(parse(source, arguments, Path(name), {"num_workers": 0}), arguments.steps)
         rounds = [({row: measure() for row, measure in measures.items()}, step()) for _ in range(arguments.rounds)]
     trained = statistics.median(rate for _, rate in rounds)

@@ -1,4 +1,4 @@
-"""Whole runs over cohorts with one damaged file: `python -m benchmarks.mutants --checkpoint model.pt --count 10000`.
+"""Whole runs over cohorts with one damaged file: `python -m benchmarks.mutants --model demo/model --count 10000`.
 
 Each cohort has 49 good studies (DICOM series, NIfTI, NRRD, MetaImage and PNG of 32 pixels, made here) and one mutant:
 one of the same files, mutated as in `benchmarks/fuzz_reader.py`. `qfae predict` and `preprocessing.volumes` run over it
@@ -113,25 +113,24 @@ def write_seeds(folder: Path) -> None:
     write_nifti_seeds(folder)
 
 
-def predictions(checkpoint: Path, preset: str, bundle: Path) -> Callable[[Path, Path], tuple[Result, set[str]]]:
+def predictions(model: Path) -> Callable[[Path, Path], tuple[Result, set[str]]]:
     """`qfae predict` over a folder; the model is loaded once. Gives the result, and the studies that are done."""
-    from qfae_monai.cli import app  # noqa: PLC0415 (the package is loaded when there is a checkpoint)
+    from qfae_monai.cli import app  # noqa: PLC0415 (the package is loaded when there is a model)
     from qfae_monai.cli import predict as command  # noqa: PLC0415
 
-    kept: dict[bool, Any] = {}
-    load = sys.modules[command.__module__]._models
+    kept: list[Any] = []
+    load = sys.modules[command.__module__]._model
 
-    def once(studies: list[Any], folder: Path, made_of: dict[str, Any]) -> dict[bool, Any]:
-        for images in {study.kind == "image" for study in studies} - set(kept):
-            kept.update(load([study for study in studies if (study.kind == "image") == images], folder, made_of))
-        return {images: kept[images] for images in {study.kind == "image" for study in studies}}
+    def once(*arguments: Any) -> Any:
+        if not kept:
+            kept.append(load(*arguments))
+        return kept[0]
 
-    sys.modules[command.__module__]._models = once  # type: ignore[attr-defined]
+    sys.modules[command.__module__]._model = once  # type: ignore[attr-defined]
 
     def run(folder: Path, output: Path) -> tuple[Result, set[str]]:
         (output / "summary.csv").unlink(missing_ok=True)
-        arguments = ["predict", "-i", folder, "-o", output, "--checkpoint", checkpoint, "--preset", preset,
-                     "--bundle", bundle]  # fmt: skip
+        arguments = ["predict", "-i", folder, "-o", output, "-m", model]
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         return result, _column(output / "summary.csv", "study", {"done", "kept"})
 
@@ -203,9 +202,7 @@ def _died(result: Result) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("demo/model/model.pt"))
-    parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--bundle", type=Path, default=Path("bundles/qfae"))
+    parser.add_argument("-m", "--model", type=Path, default=Path("demo/model"))
     parser.add_argument("--count", type=int, default=10_000, help="mutants, and as many runs of each command")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which a command gets no more")
     parser.add_argument("--seed", type=int, default=0)
@@ -221,7 +218,7 @@ def main() -> None:
         begun = time.monotonic()
         run: Callable[[Path, Path], tuple[Any, set[str]]] = preparation
         if name == "predict":
-            run = predictions(arguments.checkpoint, arguments.preset, arguments.bundle)
+            run = predictions(arguments.model)
         with tempfile.TemporaryDirectory(prefix="qfae-mutants-") as place:
             counts, failed = attack(
                 run, Path(place), count=arguments.count, seed=arguments.seed, start=arguments.start, progress=100,

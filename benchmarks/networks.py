@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from monai.bundle import ConfigParser
+if TYPE_CHECKING:
+    import torch
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-VIT = {"_target_": "qfae_monai.weights.create_vit", "image_size": "@image_size"}
+    from qfae_monai.model.bundle import Bundle
 
 # DINOv2's layer scale starts at 1e-5, with which blocks without trained weights would do next to nothing
-ENCODER = {**VIT, "seed": 7, "init_values": None}
-PERCEPTUAL = {**VIT, "seed": 11}
+ENCODER = {"seed": 7, "init_values": None}
+PERCEPTUAL = {"seed": 11}
 BASE = {
-    "encoder_trunk": {**ENCODER, "name": "vit_base_patch14_reg4_dinov2"},
-    "perceptual_trunk": {**PERCEPTUAL, "name": "vit_base_patch16_224"},
+    "changes::encoder": {**ENCODER, "name": "vit_base_patch14_reg4_dinov2"},
+    "changes::perceptual": {**PERCEPTUAL, "name": "vit_base_patch16_224"},
 }
-PRESETS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "tiny": (["presets/tiny"], {}),
-    "mid": ([], {**BASE, "batch_size": 4, "loss_blocks": [7, 9], "score_blocks": [5, 7, 9]}),
-    "small": (["presets/small"], BASE),
-    "paper": (
-        [],
-        {
-            "encoder_trunk": {**ENCODER, "name": "vit_large_patch14_reg4_dinov2"},
-            "perceptual_trunk": {**PERCEPTUAL, "name": "vit_large_patch16_224"},
-        },
-    ),
+LARGE = {
+    "changes::encoder": {**ENCODER, "name": "vit_large_patch14_reg4_dinov2"},
+    "changes::perceptual": {**PERCEPTUAL, "name": "vit_large_patch16_224"},
 }
-"""Overlays on train.json, and what replaces single keys of it."""
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"preset": "tiny"},
+    "mid": {"preset": "paper", **BASE, "changes::loss_blocks": [7, 9], "changes::score_blocks": [5, 7, 9],
+            "batch_size": 4},
+    "small": {"preset": "small", **BASE},
+    "paper": {"preset": "paper", **LARGE},
+}  # fmt: skip
+"""Settings of the bundle by name."""
 
 
-def build(preset: str, device: torch.device, **settings: Any) -> ConfigParser:
-    """The bundle's configuration, from which `network`, `loss` and `scorer` are made; `settings` replace its keys."""
-    overlays, overrides = PRESETS[preset]
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *overlays)])
-    scorer = json.loads((CONFIGS / "evaluate.json").read_text())["scorer"]
-    config.update({**overrides, **settings, "scorer": scorer})
-    config["device"] = device
-    return config
+def build(preset: str, device: torch.device, **settings: Any) -> Bundle:
+    """The bundle's training, from which `network`, `loss` and `scorer` are made; `settings` replace its keys."""
+    from qfae_monai.model.bundle import Bundle  # noqa: PLC0415 (torch is imported by measuring processes only)
+
+    return Bundle(["train"], {**PRESETS[preset], "device": f"$torch.device({str(device)!r})", **settings})

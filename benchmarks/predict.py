@@ -48,8 +48,7 @@ def run(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("volume", type=Path)
-    parser.add_argument("--checkpoint", type=Path, default=Path("demo/model/model.pt"))
-    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("-m", "--model", type=Path, default=Path("demo/model"))
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     seconds = []
@@ -57,7 +56,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seconds.append(run([
                 sys.executable, "-c", CODE, "predict", "-i", str(arguments.volume), "-o", folder,
-                "--checkpoint", str(arguments.checkpoint), "--preset", arguments.preset,
+                "-m", str(arguments.model),
             ]))  # fmt: skip
         print(f"first slices after {seconds[-1][0]:.1f} s, all written after {seconds[-1][1]:.1f} s", flush=True)
     print("median: {:.1f} s, {:.1f} s".format(*map(statistics.median, zip(*seconds, strict=True))))

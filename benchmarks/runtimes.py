@@ -31,9 +31,11 @@ COLUMNS = ("preset", "batch", "threads", "runtime", "images/s", "times PyTorch",
 
 def make_source(preset: str) -> ExportSource:
     """The detector of a preset; no checkpoint was read, and the record says so."""
-    config = build(preset, CPU, precision="float32")
-    detector = AnomalyDetector(config.get_parsed_content("network_def"), config.get_parsed_content("scorer"))
-    record = GraphRecord("detector", int(config["image_size"]), checkpoint_sha256="none", version=__version__)
+    bundle = build(preset, CPU, precision="float32")
+    detector = AnomalyDetector(bundle.part("network_def"), bundle.part("scorer"))
+    record = GraphRecord(
+        "detector", int(bundle.part("model")["image_size"]), checkpoint_sha256="0" * 64, version=__version__
+    )
     return ExportSource(detector.requires_grad_(False).eval(), record)
 
 

@@ -1,6 +1,6 @@
 """Training in one process and in several, each with a core of its own: `python benchmarks/scaling.py`.
 
-Each measurement is a torchrun job of the bundle's network, loss and optimiser under `multi_gpu_train.json` (gloo), each
+Each measurement is a torchrun job of the bundle's network, loss and optimiser under `distributed.yaml` (gloo), each
 process pinned to one core with one thread, on a batch of noise; the exchange of gradients is in the time, data loading
 is not. The batch of a process stays the same, so the images of a step grow with the processes. One process and several
 take turns, `--rounds` times, and a ratio is of one round. Cores that other work shares make the ratio smaller; the
@@ -18,40 +18,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
-VIT = {"_target_": "qfae_monai.weights.create_vit", "image_size": "@image_size"}
-PRESETS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "tiny": (["presets/tiny"], {}),
-    "mid": (
-        [],
-        {
-            "batch_size": 4,
-            "encoder_trunk": {**VIT, "name": "vit_base_patch14_reg4_dinov2", "seed": 7},
-            "perceptual_trunk": {**VIT, "name": "vit_base_patch16_224", "seed": 11},
-            "loss_blocks": [7, 9],
-        },
-    ),
-}
-"""Overlays on train.json, and what replaces single keys of it; random weights do for timing."""
+from networks import PRESETS
 
 
 def work(preset: str, steps: int, output: Path) -> None:
     """One process of the job: measured steps after one of warm-up; rank 0 writes the seconds of one."""
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[int(os.environ["LOCAL_RANK"])]})
     import torch  # noqa: PLC0415 (threads are counted when it is imported)
-    from monai.bundle import ConfigParser  # noqa: PLC0415
+
+    from qfae_monai.model.bundle import Bundle  # noqa: PLC0415
 
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
-    overlays, overrides = PRESETS[preset]
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *overlays, "multi_gpu_train")])
-    config.update({**overrides, "precision": "float32"})
-    network, loss, optimizer = (config.get_parsed_content(key) for key in ("network", "loss", "optimizer"))
-    size = int(config["image_size"])
-    image = torch.randn(int(config["batch_size"]), 1, size, size)
+    bundle = Bundle(["train", "distributed"], {**PRESETS[preset], "precision": "float32"})
+    network, loss, optimizer = (bundle.part(key) for key in ("network", "loss", "optimizer"))
+    size = int(bundle.part("model")["image_size"])
+    image = torch.randn(int(bundle.part("batch_size")), 1, size, size)
     for number in range(steps + 1):
         if number == 1:
             torch.distributed.barrier()

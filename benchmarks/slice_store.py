@@ -22,13 +22,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 
 from qfae_monai.data import SliceDataset
 from qfae_monai.data.volume_slices import SliceCutter
+from qfae_monai.model.bundle import Bundle
 
-CONFIG = Path(__file__).parents[1] / "bundles" / "qfae" / "configs" / "train.json"
 SIDE = 224
 BATCH = 64
 EPOCHS = 3
@@ -87,9 +86,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where volumes and store are written; a temporary one by default")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = ConfigParser()
-    config.read_config(str(CONFIG))
-    volume_transform = config.get_parsed_content("load_volume")
+    bundle = Bundle(["train"])
+    volume_transform = bundle.part("load_volume")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         data = write_volumes(folder, arguments.volumes, arguments.slices)
@@ -113,7 +111,7 @@ def main() -> None:
         if arguments.augment:
             for workers in arguments.workers:
                 for source_name, dataset in (("memory", memory), ("store", stored)):
-                    both = Dataset(dataset, config.get_parsed_content("train::preprocessing"))
+                    both = Dataset(dataset, bundle.part("train::preprocessing"))
                     print(f"| {source_name} | training | {workers} | {rate(both, workers, 1):.0f} |", flush=True)
 
 

@@ -48,12 +48,12 @@ def make_step(formulation: str, name: str, preset: str, arguments: argparse.Name
     device = torch.device(arguments.device)
     plain = formulation == "plain"
     settings = {} if arguments.batch is None else {"batch_size": arguments.batch}
-    config = build(
+    bundle = build(
         preset, device, precision="float32" if plain else arguments.precision, compile=arguments.compile and not plain,
         checkpointing="none" if plain else arguments.checkpointing, **settings,
     )  # fmt: skip
-    network, image = config.get_parsed_content("network"), _images(config, device)
-    distance = config.get_parsed_content("loss" if name == "training" else "score_distance").to(device)
+    network, image = bundle.part("network"), _images(bundle, device)
+    distance = bundle.part("loss" if name == "training" else "score_distance").to(device)
     if plain:
         network, distance = PlainQFAE(network), PlainPerceptualLoss(distance)
     if name == "training":
@@ -97,12 +97,12 @@ def evaluation_step(network: nn.Module, distance: nn.Module, image: torch.Tensor
     return lambda: step_in_parts(best)
 
 
-def _images(config: Any, device: torch.device) -> torch.Tensor:
+def _images(bundle: Any, device: torch.device) -> torch.Tensor:
     import torch
 
     torch.manual_seed(0)
-    side = int(config["image_size"])
-    return torch.randn(int(config["batch_size"]), 1, side, side, device=device)
+    side = int(bundle.part("model")["image_size"])
+    return torch.randn(int(bundle.part("batch_size")), 1, side, side, device=device)
 
 
 def median_seconds(steps: Mapping[str, Step], turns: int, device: torch.device) -> dict[str, float]:
@@ -137,7 +137,7 @@ def gflop_an_image(name: str, preset: str, arguments: argparse.Namespace) -> flo
     from benchmarks.flops import parts
     from benchmarks.networks import build
 
-    config = build(preset, torch.device("cpu"), precision="float32")
+    bundle = build(preset, torch.device("cpu"), precision="float32")
     return next(value for step, part, value in parts(config) if step == name and part == "in all")
 
 

@@ -1,7 +1,7 @@
 """A volume from its file to its saved map, stage by stage: `python benchmarks/volume.py --preset tiny mid`.
 
 The volume is a head-sized ellipsoid of noise, 240 x 240 x 155 voxels of 16 bits in .nii.gz; chain, network and scorer
-are those of the bundle's `inference.json`, with seeded random weights. Each stage is the time spent within its parts:
+are those of the bundle's `inference.yaml`, with seeded random weights. Each stage is the time spent within its parts:
 read (check, decompress, load), preprocess (orientation, intensities), resize (slices to the network's size), forward,
 score, resize back, restore (orientation of the file), save (compress, write). `other` is what is left of the whole. The
 table has medians over `--rounds`, after one round of warm-up with few slices. On a CPU the memory is the whole
@@ -26,29 +26,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "qfae" / "configs"
+from networks import PRESETS
+
 SHAPE = (240, 240, 155)
 STAGES = ("read", "preprocess", "resize", "forward", "score", "resize back", "restore", "save")
-VIT = {"_target_": "qfae_monai.weights.create_vit", "image_size": "@image_size"}
-PRESETS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "tiny": (["presets/tiny"], {"encoder_weights": None}),
-    "mid": (
-        [],
-        {
-            "encoder_trunk": {**VIT, "name": "vit_base_patch14_reg4_dinov2", "seed": 7},
-            "perceptual_trunk": {**VIT, "name": "vit_base_patch16_224", "seed": 11},
-            "score_blocks": [5, 7, 9],
-        },
-    ),
-    "paper": (
-        [],
-        {
-            "encoder_trunk": {**VIT, "name": "vit_large_patch14_reg4_dinov2", "seed": 7},
-            "perceptual_trunk": {**VIT, "name": "vit_large_patch16_224", "seed": 11},
-        },
-    ),
-}
-"""Overlays on inference.json, and what replaces single keys of it; random weights do for timing."""
 
 
 class Stopwatch:
@@ -88,24 +69,21 @@ def write_volume(path: Path) -> None:
 
 def build(arguments: argparse.Namespace, preset: str, folder: Path) -> Any:
     """The bundle's inference over the folder's volumes, without checkpoint, calibration and tables."""
-    import torch
-    from monai.bundle import ConfigParser
+    from qfae_monai.model.bundle import Bundle
 
-    overlays, overrides = PRESETS[preset]
-    config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("inference", *overlays)])
-    config.update({**overrides, "precision": arguments.precision, "dataset_dir": str(folder), "num_workers": 0})
-    config.update({"output_dir": str(folder / "maps"), "calibration": None, "handlers": []})
-    config["device"] = torch.device(arguments.device)
-    return config
+    settings = {"network_def::weights": None, "precision": arguments.precision, "dataset_dir": str(folder),
+                "num_workers": 0, "output_dir": str(folder / "maps"), "calibration": None, "handlers": [],
+                "device": f"$torch.device({arguments.device!r})"}  # fmt: skip
+    model = {key: value for key, value in PRESETS[preset].items() if key != "batch_size"}
+    return Bundle(["inference"], {**model, **settings})
 
 
-def attach(watch: Stopwatch, config: Any) -> None:
+def attach(watch: Stopwatch, bundle: Any) -> None:
     """Have the parts of the chain timed. Transforms by their classes: Compose and Invertd look at what they are."""
     before, after, inferer, network = (
-        config.get_parsed_content(key) for key in ("preprocessing", "postprocessing", "inferer", "network")
+        bundle.part(key) for key in ("preprocessing", "postprocessing", "inferer", "network")
     )
-    stages = {"read": before.transforms[:3], "preprocess": before.transforms[3:], "resize": [inferer.resize],
+    stages = {"read": before.transforms[:1], "preprocess": before.transforms[1:], "resize": [inferer.resize],
               "restore": after.transforms[:-1], "save": after.transforms[-1:]}  # fmt: skip
     for stage, parts in stages.items():
         for kind in {type(part) for part in parts}:
@@ -129,10 +107,10 @@ def measure(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_volume(folder / "volume.nii.gz")
-        config = build(arguments, preset, folder)
-        watch, rounds = Stopwatch(config["device"]), []
-        attach(watch, config)
-        evaluator, inferer = (config.get_parsed_content(key) for key in ("evaluator", "inferer"))
+        bundle = build(arguments, preset, folder)
+        watch, rounds = Stopwatch(bundle.part("device")), []
+        attach(watch, bundle)
+        evaluator, inferer = (bundle.part(key) for key in ("evaluator", "inferer"))
         for number in range(arguments.rounds + 1):
             inferer.index_range = None if number else (70, 75)
             watch.seconds.clear()
@@ -145,7 +123,7 @@ def measure(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
         read = (folder / "volume.nii.gz").stat().st_size / 1e6
     seconds = {stage: statistics.median(r[stage] for r in rounds[1:]) for stage in (*STAGES, "other", "whole")}
     return {"preset": preset, "seconds": seconds, "slices": scored, "slices_per_s": scored / seconds["whole"],
-            "peak_memory_mb": peak_memory_mb(config["device"]), "read_mb": read, "saved_mb": saved}  # fmt: skip
+            "peak_memory_mb": peak_memory_mb(bundle.part("device")), "read_mb": read, "saved_mb": saved}  # fmt: skip
 
 
 def measure_apart(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:

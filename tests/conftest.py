@@ -12,6 +12,10 @@ from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import NETWORK
 from qfae_monai.model.importing import import_checkpoint
+from qfae_monai.model.training import train
+
+BUDGET = 100
+"""Images of the shortest training: three epochs of 48 slices."""
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +49,23 @@ def image_model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def model_copy(model_folder: Path, tmp_path: Path) -> Path:
     """A model folder of the test's own, to be changed."""
     return Path(shutil.copytree(model_folder, tmp_path / "copy" / "model"))
+
+
+@pytest.fixture(scope="session")
+def cohort_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with normal/, abnormal/ and masks/, as a user has scans: four normal patients and one with a lesion."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_phantom_cohort(folder / "all", train=4, validation=1, test_normal=1, test_abnormal=1, seed=8)
+    for part, place, pattern in (("normal", "image", "train*"), ("abnormal", "image", "test-001*"),
+                                 ("masks", "label", "test-001*")):  # fmt: skip
+        (folder / part).mkdir()
+        for file in (folder / "all" / place).glob(pattern):
+            shutil.copy(file, folder / part / file.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_folder(cohort_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `qfae train` makes of them in three epochs: model with plan, thresholds, fingerprint and figures."""
+    return train(cohort_folders / "normal", tmp_path_factory.mktemp("command") / "model", images=BUDGET,
+                 abnormal=cohort_folders / "abnormal", masks=cohort_folders / "masks")  # fmt: skip

@@ -32,7 +32,9 @@ def tune(
 
     # without values: their cost is the same
     given = parse_settings(set_ or [])
-    bundle = Bundle(["train"], {"preset": preset, "encoder_weights": "checkpoint", "weights_dir": "checkpoint", **given})
+    bundle = Bundle(
+        ["train"], {"preset": preset, "encoder_weights": "checkpoint", "weights_dir": "checkpoint", **given}
+    )
     bundle.check_known(given)
     network, device = bundle.part("network"), bundle.part("device")
     tasks: list[tuple[Purpose, str, Callable[[int], None], int]] = [

@@ -89,7 +89,7 @@ def load_rows(*, table: str | None = None, dataset: str | None = None) -> list[E
     if dataset is not None and dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
     files = sorted(FOLDER.glob("*.yaml"))
-    rows = [row for row in map(_read, files) if table in (None, *row.tables) and dataset in (None, row.dataset)]
+    rows = [row for row in map(read_row, files) if table in (None, *row.tables) and dataset in (None, row.dataset)]
     return sorted(rows, key=lambda row: (_table_number(row.tables), row.name))
 
 
@@ -105,7 +105,8 @@ def find_row(name: str) -> ExperimentRow:
     return rows[name]
 
 
-def _read(path: Path) -> ExperimentRow:
+def read_row(path: Path) -> ExperimentRow:
+    """The row that an overlay describes; raises ValueError if it describes none."""
     if METADATA not in (content := read_configuration(path)):
         raise ValueError(f"{path}: expected {METADATA!r} with row and dataset, got none")
     about = checked(content[METADATA], ROW, path, what=f"{METADATA!r} of an experiment")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ __all__ = ["write_datalist"]
 LABELS = {"normal": 0, "abnormal": 1}
 
 
-def write_datalist(split: Split, folder: Path, *, key: bytes) -> Path:
+def write_datalist(split: Split, folder: Path, *, key: bytes, training: Sequence[Any] = ()) -> Path:
     """Write `dataset.json`, as `qfae_monai.data.volume_datalist` reads it.
 
     Paths are absolute, so the file belongs to this machine and to no model that is passed on; `patient` and `case`
@@ -26,6 +27,7 @@ def write_datalist(split: Split, folder: Path, *, key: bytes) -> Path:
         split: of the scans.
         folder: that it is written to.
         key: of the pseudonyms, as `read_or_create_key` gives it.
+        training: entries of a training's own list, where the split has none.
 
     Returns:
         The file.
@@ -34,6 +36,8 @@ def write_datalist(split: Split, folder: Path, *, key: bytes) -> Path:
     sections = {
         section: [_entry(scan, names) for scan in scans] for section, scans in split.sections().items() if scans
     }
+    if training:
+        sections["training"] = list(training)
     head = {"name": "training", "labels": {"0": "normal", "1": "abnormal"}, "key": names.fingerprint}
     path = folder / "dataset.json"
     write_whole(path, json.dumps({**head, **sections}, indent=1) + "\n")

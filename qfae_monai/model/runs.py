@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from monai.utils import ensure_tuple
+
 from qfae_monai.data.prepare.pseudonyms import read_or_create_key
-from qfae_monai.files import one_writer, read_json
+from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.datalist import write_datalist
@@ -91,14 +93,22 @@ def evaluation(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if there is nothing to score, or the model's configuration would run code of others.
     """
-    model = ModelFolder.open(unpacked(model)).path
+    folder = ModelFolder.open(unpacked(model))
+    model = folder.path
     check_model_trusted(model, TRAINING, trusted=trusted)
-    found = data.look()
-    chosen = [scan for scan in found.scans if scan.section == "test"] or list(found.scans)
-    given = _listed(model, Split((), (), tuple(replace(scan, section="test") for scan in chosen)), output, key=key_beside(output))
-    given |= _reference(model)
-    name = {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
-    return _checked(ModelRun(model, {**given, **name, **(settings or {})}, "evaluating", found.sentences()), settings)
+    ModelRun(model, settings or {}, "evaluating").bundle.check_known(settings or {})
+    found = _fitting(data, folder)
+    chosen, notes = _not_trained_on(model, [scan for scan in found.scans if scan.section == "test"] or found.scans)
+    if not chosen:
+        raise ValueError(f"{data.path}: expected scans that the model was not trained on, got none")
+    reference = _reference(model)
+    if not reference:
+        notes.append("the training scans are not on this machine: no simple rivals beside the model's figures")
+    parted = Split((), (), tuple(replace(scan, section="test") for scan in chosen))
+    given = _listed(model, parted, output, key=key_beside(output), training=reference)
+    given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
+    given |= {} if reference else {"rivals": None}
+    return ModelRun(model, {**given, **(settings or {})}, "evaluating", [*found.sentences(), *notes])
 
 
 def calibration(
@@ -118,21 +128,20 @@ def calibration(
     """
     if model.is_file():
         raise ValueError(f"{model}: expected a model folder, which takes new thresholds, got a file")
-    check_model_trusted(ModelFolder.open(model).path, TRAINING, trusted=trusted)
-    found = data.look()
+    folder = ModelFolder.open(model)
+    check_model_trusted(model, TRAINING, trusted=trusted)
+    ModelRun(model, settings or {}, "calibrating").bundle.check_known(settings or {})
+    found = _fitting(data, folder)
     sections = {scan.section for scan in found.scans}
     normal = [scan for scan in found.scans if scan.label == "normal"]
     if "validation" in sections:
         normal = [scan for scan in normal if scan.section == "validation"]
-    kept = _not_trained_on(model, normal)
-    notes = [*found.sentences()]
-    if len(kept) < len(normal):
-        notes.append(f"left aside, trained on: {len(normal) - len(kept)} of {len(normal)} scans")
+    kept, notes = _not_trained_on(model, normal)
     if not kept:
         raise ValueError(f"{data.path}: expected normal scans that the model was not trained on, got none")
     split = Split((), tuple(replace(scan, section="validation") for scan in kept), ())
     given = _listed(model, split, model / LOCAL / "calibration", key=key_beside(model))
-    return _checked(ModelRun(model, {**given, **(settings or {})}, "calibrating", notes), settings)
+    return ModelRun(model, {**given, **(settings or {})}, "calibrating", [*found.sentences(), *notes])
 
 
 def pretraining(
@@ -154,6 +163,7 @@ def pretraining(
         FileNotFoundError: if there are no scans.
         ValueError: if there are too few to hold some out.
     """
+    Bundle(["train", "pretrain", f"pretrain_{method}", f"presets/pretrain_{size}"]).check_known(settings or {})
     found = data.look()
     parted = split(found)
     place = output / "data"
@@ -165,9 +175,7 @@ def pretraining(
     given = {key: path_text(path.resolve()) for key, path in places.items()}
     axis = {} if found.kind == "image" else {"slice_axis": _plane(parted.training)}
     notes = [*found.sentences(), *parted.sentences()]
-    bundle = Bundle(names, {**given, **axis, **(settings or {})})
-    bundle.check_known(settings or {})
-    return f"pretraining_{method}", bundle, notes
+    return f"pretraining_{method}", Bundle(names, {**given, **axis, **(settings or {})}), notes
 
 
 def key_beside(output: Path) -> bytes:
@@ -184,16 +192,21 @@ def _plane(scans: Sequence[Scan]) -> int:
     return planes.most_common(1)[0][0]
 
 
-def _checked(run: ModelRun, settings: Mapping[str, Any] | None) -> ModelRun:
-    """The run, once every setting that a user gave is one of its configuration."""
-    run.bundle.check_known(settings or {})
-    return run
+def _fitting(data: Data, model: ModelFolder) -> Found:
+    """What there is, once it is of the kind that the model was trained on."""
+    found = data.look()
+    if (found.kind == "image") != model.images:
+        kinds = ("volumes", "images")
+        raise ValueError(
+            f"{data.path}: expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}"
+        )
+    return found
 
 
-def _listed(model: Path, split: Split, place: Path, *, key: bytes) -> dict[str, Any]:
+def _listed(model: Path, split: Split, place: Path, *, key: bytes, training: Sequence[Any] = ()) -> dict[str, Any]:
     """Write the data list of a run, and say where it and the model are."""
     with one_writer(place):
-        listed = write_datalist(split, place, key=key)
+        listed = write_datalist(split, place, key=key, training=training)
     places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
     return {
         **{key: path_text(path.resolve()) for key, path in places.items()},
@@ -201,22 +214,25 @@ def _listed(model: Path, split: Split, place: Path, *, key: bytes) -> dict[str, 
     }
 
 
-def _reference(model: Path) -> dict[str, Any]:
-    """What training-free maps learn from: the scans of the training, where this machine knows them."""
-    listed = model / LOCAL / DATALIST
-    if not listed.is_file():
-        return {"rivals": "$None"}
-    scans = "data.volume_datalist(@reference_datalist, 'training', limit=@reference_volumes)"
-    if ModelFolder.open(model).images:
-        scans = f"[{{'image': item['image']}} for item in {scans}]"
-    return {"reference_datalist": path_text(listed.resolve()), "reference_dataset::data": f"${scans}"}
+def _not_trained_on(model: Path, scans: Sequence[Scan]) -> tuple[list[Scan], list[str]]:
+    """Scans without those that the model was trained on, and a sentence on these."""
+    trained = {str(entry.get("image")) for entry in _trained_on(model)}
+    kept = [scan for scan in scans if str(scan.path.absolute()) not in trained]
+    aside = len(scans) - len(kept)
+    return kept, [f"left aside, trained on: {aside} of {len(scans)} scans"] if aside else []
 
 
-def _not_trained_on(model: Path, scans: list[Scan]) -> list[Scan]:
+def _reference(model: Path) -> list[dict[str, Any]]:
+    """Entries of the training scans, which simple rivals of the model look at; none if one of them has gone."""
+    entries = _trained_on(model)
+    images = (image for entry in entries for image in ensure_tuple(entry["image"]))
+    return entries if all(Path(image).exists() for image in images) else []
+
+
+def _trained_on(model: Path) -> list[dict[str, Any]]:
+    """Entries of the training scans, where the training is known on this machine."""
     listed = model / LOCAL / DATALIST
     if not listed.is_file():
-        return scans
-    content = read_json(listed, what="the data list of the training")
-    entries = content.get("training", []) if isinstance(content, dict) else []
-    trained = {str(entry["image"]) for entry in entries if isinstance(entry, dict) and "image" in entry}
-    return [scan for scan in scans if str(scan.path.absolute()) not in trained]
+        return []
+    content = read_object(listed, what="the data list of the training")
+    return [entry for entry in content.get("training", []) if isinstance(entry, dict) and "image" in entry]

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from qfae_monai.losses import PerceptualLoss
 from qfae_monai.networks import FrozenViT
-from qfae_monai.pretraining import CollapseError, file_identity, read_card
+from qfae_monai.pretraining import CollapseError, read_card
 from qfae_monai.weights import create_vit
 from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle, weights
 from tests.bundles.torchrun import finish, start
@@ -79,15 +79,15 @@ def test_the_method_trains_and_is_judged_with_both(pretrained: Path, cohort: Pat
     own = str(pretrained / f"{pretrained.name}.safetensors")
     order = ("train", "own_weights", "datasets/phantoms")
     settings: dict[str, Any] = {"own_encoder": own, "own_perceptual": own, "model_dir": tmp_path / "model",
-                                "dataset_dir": cohort, "slice_range": [8, 15]}  # fmt: skip
+                                "dataset_dir": cohort, "slice_range": [8, 15], "changes::image_size": 32}  # fmt: skip
     run_bundle(*order, max_epochs=1, **settings)
     state = weights(tmp_path / "model")
     trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
     assert all(torch.equal(state[f"encoders.0.trunk.{key}"], value) for key, value in trunk.items())
     run_bundle(*order, "evaluate", "calibrate", run_id="calibrating", **settings)
     made_with = json.loads((tmp_path / "model" / "calibration.json").read_text())["settings"]
-    assert made_with["perceptual_network"] == file_identity(own)
-    assert (made_with["score_blocks"], made_with["metric"]) == ([0], "cosine")
+    assert (made_with["model::score_blocks"], made_with["model::metric"]) == ([0], "cosine")
+    assert made_with["model::perceptual::embed_dim"] == SMALL["width"]
     run_bundle(*order, "evaluate", run_id="evaluating", output_dir=tmp_path / "evaluation", **settings)
     assert json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())["counts"]["cases"] == 4
 

@@ -70,7 +70,9 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
     sequential = {"_target_": "torch.utils.data.SequentialSampler", "data_source": "@train::dataset"}
     in_turn: dict[str, Any] = {"batch_size": 8, "train::sampler": sequential}
     run_bundle(*TINY, **training(cohort, one, **settings, **in_turn))
-    in_turn = {"batch_size": 4, "train::sampler::shuffle": False}
+    shared = {"_target_": "monai.data.DistributedSampler", "dataset": "@train::dataset", "even_divisible": True,
+              "shuffle": False}  # fmt: skip
+    in_turn = {"batch_size": 4, "train::sampler": shared}
     finish(start(*TRAIN, **training(cohort, two, **settings, **in_turn)))
     states = [torch.load(folder / LAST, weights_only=True) for folder in (one, two)]
     assert states[0]["trainer"]["iteration"] == states[1]["trainer"]["iteration"] == 9

@@ -86,11 +86,24 @@ def test_prepare(scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("value", ["0", "1", "nan", "-0.5", "inf", "1e-400"])
-@pytest.mark.parametrize("option", ["--false-positive-rate", "--pixel-false-positive-rate"])
 def test_a_rate_that_no_threshold_keeps_is_refused_first(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, value: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, value: str
 ) -> None:
-    assert code_of(monkeypatch, "predict", "-i", tmp_path / "nothing", "-o", tmp_path / "out", option, value) == 2
+    assert (
+        code_of(
+            monkeypatch,
+            "predict",
+            "-i",
+            tmp_path / "nothing",
+            "-o",
+            tmp_path / "out",
+            "-m",
+            "none",
+            "--false-positive-rate",
+            value,
+        )
+        == 2
+    )
     assert "expected a rate above 0 and below 1" in " ".join(capsys.readouterr().err.replace("│", "").split())
     assert not (tmp_path / "out").exists()
 
@@ -121,7 +134,7 @@ def test_an_output_that_cannot_be_had_is_refused_before_scans_are_read(
     monkeypatch.setattr(studies, "find_studies", fail)
     monkeypatch.setattr(volumes.Volumes, "find", fail)
     with state(tmp_path / "out"):
-        assert code_of(monkeypatch, "predict", "-i", scans, "-o", tmp_path / "out") == 1
+        assert code_of(monkeypatch, "predict", "-i", scans, "-o", tmp_path / "out", "-m", "none") == 1
         error = capsys.readouterr().err.strip()
         assert error.startswith(f"error: {tmp_path / 'out'}: {reason}")
         assert "\n" not in error

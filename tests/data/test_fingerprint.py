@@ -31,7 +31,7 @@ print(fingerprint([load_volume(), eval(MEMBER)]))
 def load_volume(*overlays: str, **overrides: Any) -> Any:
     """`load_volume` of the bundle's training configuration."""
     config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("train", *overlays)])
+    config.read_config([str(CONFIGS / f"{name}.yaml") for name in ("train", *overlays)])
     config.update(overrides)
     return config.get_parsed_content("load_volume")
 
@@ -85,7 +85,7 @@ def test_two_of_a_kind_are_one() -> None:
     assert fingerprint(Lambdad("image", power(2))) == fingerprint(Lambdad("image", power(2)))
 
 
-LOADER = "load_volume::transforms::1"
+LOADER = "read"
 SERIES = {"_target_": "qfae_monai.data.LoadSeriesd", "keys": ["image", "label"], "allow_missing_keys": True}
 READER = {"_target_": "monai.transforms.LoadImaged", "keys": "image", "ensure_channel_first": True,
           "reader": {"_target_": "qfae_monai.data.SeriesReader"}}  # fmt: skip

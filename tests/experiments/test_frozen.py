@@ -13,7 +13,6 @@ from qfae_monai.weights import save_checkpoint
 from tests.experiments.own_weights import ARCHITECTURE, write_own
 
 
-
 def test_encoder_is_made_as_its_card_says(tmp_path: Path) -> None:
     path = write_own(tmp_path / "fold-0" / "dino.safetensors", seed=1)
     network = parse_network(f"dino={tmp_path}/{{fold}}/dino.safetensors", "encoder")

@@ -19,7 +19,11 @@ from qfae_monai.weights import save_checkpoint
 
 ROWS = {row.name: row for row in load_rows()}
 SMALL = {"preset": "paper", "changes::dim": 16, "changes::decoder_heads": 2, "num_workers": 0}
-STEP = {"max_epochs": 1, "batch_size": 1, "train::dataset::data": "$data.image_folder_datalist(@dataset_dir, 'train')[:1]"}
+STEP = {
+    "max_epochs": 1,
+    "batch_size": 1,
+    "train::dataset::data": "$data.image_folder_datalist(@dataset_dir, 'train')[:1]",
+}
 SCORING = {"changes::score_blocks", "changes::score_patch_sizes", "changes::score_consensus",
            "changes::score_over_pixels", "changes::score_over_layers", "changes::map_over_layers", "score_distance",
            "_row_"}  # fmt: skip
@@ -45,7 +49,10 @@ def trunk(name: str, patch: int, prefix: int, depth: int) -> Callable[[ConfigPar
         vit = encoder.trunk
         tokens = 2 * (prefix + (224 // patch) ** 2)
         found = (vit.patch_embed.patch_size, vit.num_prefix_tokens, len(vit.blocks), encoder.num_tokens)
-        return found == ((patch, patch), prefix, depth, tokens) and parser.get_parsed_content("model")["encoder"]["name"] == name
+        return (
+            found == ((patch, patch), prefix, depth, tokens)
+            and parser.get_parsed_content("model")["encoder"]["name"] == name
+        )
 
     return check
 

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from qfae_monai.cli import app
-from qfae_monai.files.configurations import check_trusted, code_in, path_text, read_configuration
-from tests.bundles.conftest import BUNDLE
+from qfae_monai.files.configurations import OWN, check_trusted, code_in, path_text, read_configuration
+from qfae_monai.model.folder import NETWORK
 
 CODE: list[dict[str, Any]] = [
     {"image_size": "$open('ran', 'w')"},
@@ -30,39 +30,27 @@ CODE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """A copy of the bundle, as anyone may pass one on."""
-    shutil.copytree(BUNDLE / "configs", tmp_path / "foreign" / "configs")
-    return tmp_path / "foreign"
-
-
 @pytest.mark.parametrize("content", CODE, ids=str)
 def test_an_overlay_that_is_more_than_plain_values_needs_trust(content: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "overlay.json"
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"overlay\.json: expected plain values by their names, or --trust"):
-        check_trusted(BUNDLE, [path], trusted=False)
-    check_trusted(BUNDLE, [path], trusted=True)
+        check_trusted([path], trusted=False)
+    check_trusted([path], trusted=True)
 
 
 def test_plain_values_and_the_own_bundle_run(tmp_path: Path) -> None:
     path = tmp_path / "overlay.json"
-    path.write_text(json.dumps({"_desc_": "sizes", "image_size": 64, "score_blocks": [1, 2], "metric": "l1"}))
-    check_trusted(BUNDLE, [path, BUNDLE / "configs" / "datasets" / "ct_window.json"], trusted=False)
-    check_trusted(tmp_path / "nowhere", [tmp_path / "nothing.json"], trusted=False)  # whoever reads them says so
-
-
-def test_a_bundle_from_elsewhere_says_what_it_would_run(foreign: Path) -> None:
-    with pytest.raises(ValueError, match=r"foreign/configs/.*json: .*--trust beside it: .*; `qfae inspect .*foreign`"):
-        check_trusted(foreign, trusted=False)
+    path.write_text(json.dumps({"_desc_": "sizes", "changes::score_blocks": [1, 2], "changes::metric": "l1"}))
+    check_trusted([path, OWN / "configs" / "datasets" / "ct_window.yaml"], trusted=False)
+    check_trusted([tmp_path / "nothing.json"], trusted=False)  # whoever reads it says so
 
 
 def test_yaml_is_data_too(tmp_path: Path) -> None:
     path = tmp_path / "overlay.yaml"
     path.write_text("image_size: $open('ran', 'w')\n")
     with pytest.raises(ValueError, match=r"overlay\.yaml: expected plain values"):
-        check_trusted(BUNDLE, [path], trusted=False)
+        check_trusted([path], trusted=False)
     path.write_text("image_size: !!python/object/apply:os.system ['touch ran']\n")
     with pytest.raises(ValueError, match="ConstructorError"):
         read_configuration(path)
@@ -80,28 +68,33 @@ def test_yaml_is_data_too(tmp_path: Path) -> None:
 
 
 COMMANDS = [
-    ["predict", "-i", "scans", "-o", "out"],
-    ["export", "--checkpoint", "model.pt", "--output", "a.onnx"],
-    ["tune"],
-    ["demo", "--output", "out"],
-    ["encoders", "compare", "--data", ".", "--output", "out"],
-    ["experiments", "run", "qfae-rsna", "--data", ".", "--output", "out"],
-    ["experiments", "evaluate", "rsna", "--checkpoint", "model.pt", "--data", ".", "--output", "out"],
+    ["predict", "-i", "scans/image", "-o", "out", "-m", "model"],
+    ["evaluate", "scans", "-o", "out", "-m", "model"],
+    ["calibrate", "scans", "-m", "model"],
+    ["export", "-o", "out/a.onnx", "-m", "model"],
+    ["model", "verify", "model"],
+    ["model", "import", "model.pt", "-o", "out", "--config", "overlay.yaml"],
+    ["encoders", "compare", "--data", "scans", "--output", "out", "--config", "overlay.yaml"],
 ]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
-def test_every_command_asks_before_it_runs_another_bundle(
-    command: list[str], foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_command_asks_before_it_runs_configurations_of_others(
+    command: list[str], model_folder: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for path in (foreign / "configs").glob("*.json"):
-        path.write_text(json.dumps({"imports": ["$open('ran', 'w')"], **json.loads(path.read_text())}))
-    found = CliRunner().invoke(app, [*command, "--bundle", str(foreign)])
-    assert isinstance(found.exception, ValueError)
+    shutil.copytree(model_folder, "model")
+    Path("scans").symlink_to(scans)
+    shutil.copy(model_folder / NETWORK, "model.pt")
+    Path("overlay.yaml").write_text("imports: [\"$open('ran', 'w')\"]\n")
+    for path in Path("model", "configs").glob("*.yaml"):
+        content = read_configuration(path)
+        path.write_text(json.dumps({**content, "imports": ["$open('ran', 'w')", *content["imports"]]}))
+    before = {path.name for path in tmp_path.iterdir()}
+    found = CliRunner().invoke(app, command)
+    assert isinstance(found.exception, ValueError), found.output
     assert "--trust beside it" in str(found.exception)
-    assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "out").exists()
+    assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_names_of_files_are_no_expressions() -> None:

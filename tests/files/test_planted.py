@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from safetensors.torch import save_file
 
 from qfae_monai.data import volume_datalist
@@ -20,13 +20,15 @@ from qfae_monai.data.slice_store import StoredSlices
 from qfae_monai.engines.tuning import _recall
 from qfae_monai.experiments.files import read_json, read_scores
 from qfae_monai.experiments.frozen import parse_network
-from qfae_monai.experiments.rows import load_rows
+from qfae_monai.experiments.rows import read_row
 from qfae_monai.files.configurations import check_trusted
+from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.fingerprint import ScanFingerprint
+from qfae_monai.model.folder import CALIBRATION, MANIFEST, NETWORK, ModelFolder, seal_again
 from qfae_monai.model.scan_features import ScanFeatures
-from qfae_monai.predict.model import Model
+from qfae_monai.predict.model import load_model
 from qfae_monai.predict.result import read_scores as read_study
-from qfae_monai.pretraining import load_trunk
+from qfae_monai.pretraining import own_networks
 from qfae_monai.report.evaluation import summarise
 from qfae_monai.report.inspection import inspect_file
 from qfae_monai.report.prediction_page import write_prediction_page
@@ -34,11 +36,11 @@ from qfae_monai.report.pretraining_report import write_pretraining_page
 from qfae_monai.report.run_folder import RunFolder
 from qfae_monai.report.seeds import across_seeds
 from qfae_monai.report.sprites import Picture
-from qfae_monai.scoring import Calibration, fingerprint
+from qfae_monai.scoring import Calibration
 from qfae_monai.scoring.graph_record import GraphRecord
 from qfae_monai.viewer.output_folder import OutputFolder
 from tests.experiments.own_weights import write_own
-from tests.export.checkpoints import BUNDLE, make_checkpoint
+from tests.export.checkpoints import make_model
 from tests.files.planting import MARK, Entrance, plant
 from tests.report.run_folder_factory import make_run_folder
 from tests.report.test_pretraining_report import _folder as pretraining_folder
@@ -63,17 +65,29 @@ SUMMARY = {
 }  # fmt: skip
 
 
-def calibration(folder: Path) -> Entrance:
-    checkpoint, scores = make_checkpoint(folder / "model.pt", {}), np.array([1.0, 2.0])
-    made = Calibration(scores, scores, scores, np.array([9, 1]), 2, fingerprint(checkpoint), SETTINGS)
-    made.save(folder / "calibration.json")
-    return Entrance(folder / "calibration.json", lambda: Model(BUNDLE, checkpoint=checkpoint, preset="tiny"))
+def _resealed(model: Path) -> None:
+    """Open a model whose writer wants to be believed: hashes are those of the files."""
+    seal_again(model)
+    load_model(model)
+
+
+def of_model(name: str) -> Callable[[Path], Entrance]:
+    def made(folder: Path) -> Entrance:
+        model, scores = make_model(folder / "model", {}), np.array([1.0, 2.0])
+        opened = ModelFolder.open(model)
+        settings, sha256 = opened.content["signature"], opened.files[NETWORK]
+        Calibration(scores, scores, scores, np.array([9, 1]), 2, sha256, settings).save(model / CALIBRATION)
+        seal_again(model)
+        use = partial(load_model, model) if name == MANIFEST else partial(_resealed, model)
+        return Entrance(model / name, use)
+
+    return made
 
 
 def _build(weights: Path) -> None:
-    """As `qfae encoders compare` does: the overlay that a card makes is parsed, and its network built."""
-    overlay = parse_network(f"own={weights}", "encoder").settings("fold") | {"image_size": 64}
-    ConfigParser(overlay).get_parsed_content("encoder_trunk")
+    """As `qfae encoders compare` does: the numbers that a card makes are parsed, and the network built."""
+    overlay = parse_network(f"own={weights}", "encoder").settings("fold")
+    Bundle(["train"], {"preset": "tiny", **overlay}).part("network_def")
 
 
 def card_beside(folder: Path) -> Entrance:
@@ -85,7 +99,7 @@ def card_inside(folder: Path) -> Entrance:
     weights = write_own(folder / "own.safetensors", seed=1, inside=True)
 
     def use() -> None:
-        load_trunk(weights)
+        own_networks(weights, weights)
         _build(weights)
 
     return Entrance(weights, use)
@@ -168,17 +182,16 @@ def score_table(folder: Path) -> Entrance:
 
 
 def experiment_row(folder: Path) -> Entrance:
-    path = folder / "configs" / "experiments" / "row.json"
-    path.parent.mkdir(parents=True)
-    row = {"table": ["5"], "row": "a", "dataset": "rsna", "published": None}
-    path.write_text(json.dumps({"_row_": row, "metric": "l1"}))
-    return Entrance(path, lambda: load_rows(folder))
+    path = folder / "row.json"
+    row = {"table": ["5"], "row": "a", "dataset": "rsna", "trained_by": "b"}
+    path.write_text(json.dumps({"_row_": row, "changes::metric": "l1"}))
+    return Entrance(path, lambda: read_row(path))
 
 
 def overlay(folder: Path) -> Entrance:
     path = folder / "overlay.json"
-    path.write_text(json.dumps({"image_size": 64, "score_blocks": [1, 2], "metric": "l1"}))
-    return Entrance(path, lambda: check_trusted(BUNDLE, [path], trusted=False))
+    path.write_text(json.dumps({"max_epochs": 64, "changes::score_blocks": [1, 2], "changes::metric": "l1"}))
+    return Entrance(path, lambda: check_trusted([path], trusted=False))
 
 
 def slice_store(folder: Path) -> Entrance:
@@ -217,7 +230,7 @@ def data_list(folder: Path) -> Entrance:
 
 
 ENTRANCES: dict[str, Callable[[Path], Entrance]] = {
-    "calibration.json": calibration,
+    **{name: of_model(name) for name in (CALIBRATION, MANIFEST)},
     "model card beside its weights": card_beside,
     "model card inside its weights": card_inside,
     "record of an exported graph": graph_record,

@@ -226,9 +226,7 @@ def test_a_calibration_that_comes_later_counts(run: Any, inputs: Path, model_cop
     assert "1 done, 0 kept" in run(inputs / "a.nii.gz", tmp_path / "out", model=model_copy).output
 
 
-def test_thresholds_of_another_checkpoint_are_refused(
-    run: Any, inputs: Path, model_copy: Path, tmp_path: Path
-) -> None:
+def test_thresholds_of_another_checkpoint_are_refused(run: Any, inputs: Path, model_copy: Path, tmp_path: Path) -> None:
     other = json.loads((model_copy / CALIBRATION).read_text()) | {"checkpoint": "0" * 64}
     (model_copy / CALIBRATION).write_text(json.dumps(other))
     seal_again(model_copy)  # as one would who wants to be believed

@@ -16,7 +16,8 @@ import pytest
 
 from preprocessing.volumes import app
 from qfae_monai.data import check_patient_disjoint, image_folder_datalist, volume_datalist
-from tests.bundles.conftest import run_bundle
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import NETWORK
 from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import IDENTIFIERS, dicom_study, nifti, texture
 
@@ -225,11 +226,12 @@ def test_key_is_made_for_its_owner_alone_and_outside(tmp_path: Path, cohort: Pat
 @pytest.mark.parametrize(("form", "overlays"), [("png8", ()), ("png16", ()), ("npy", ("datasets/npy",))])
 def test_bundle_trains_on_the_output(cohort: Path, tmp_path: Path, run: Any, form: str, overlays: tuple) -> None:
     made = run(app, cohort, *MASKS, "--format", form)
-    settings: dict[str, Any] = {"dataset_dir": str(made.output), "ckpt_dir": str(tmp_path / "m"), "batch_size": 4}
-    names = ("train", "presets/tiny", "datasets/bmad", *overlays)
-    run_bundle(*names, **settings, max_epochs=1, val_interval=1, log_dir=str(tmp_path / "logs"))
-    run_bundle(*names, "evaluate", run_id="evaluating", **settings, output_dir=str(tmp_path / "eval"))
-    assert (tmp_path / "m" / "model.pt").is_file()
+    settings: dict[str, Any] = {"preset": "tiny", "dataset_dir": str(made.output), "model_dir": str(tmp_path / "m"),
+                                "output_dir": str(tmp_path / "eval"), "batch_size": 4, "max_epochs": 1}  # fmt: skip
+    names = ["train", "datasets/bmad", *overlays]
+    Bundle(names, settings).run("training", quiet=True)
+    Bundle([*names, "evaluate"], settings).run("evaluating", quiet=True)
+    assert (tmp_path / "m" / NETWORK).is_file()
     assert len((tmp_path / "eval" / "slices.csv").read_text().splitlines()) == 1 + 10
 
 
@@ -257,17 +259,17 @@ def test_bundle_trains_on_a_dicom_study(tmp_path: Path, run: Any) -> None:
     assert not leaked - {str(folder).encode()}
     # there is no second patient to validate on
     train_with_bmad(
-        made.output, tmp_path, "--validate#dataset#data", f"$image_folder_datalist('{made.output}', 'train')"
+        made.output, tmp_path, "--validate#dataset#data", f"$data.image_folder_datalist('{made.output}', 'train')"
     )
 
 
 def train_with_bmad(output: Path, work: Path, *more: str) -> None:
     """One epoch, by the command that the documentation gives."""
-    configs = [f"bundles/qfae/configs/{name}.json" for name in ("train", "presets/tiny", "datasets/bmad")]
+    configs = [f"bundles/qfae/configs/{name}.yaml" for name in ("train", "datasets/bmad")]
     subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs),
-         "--bundle_root", "bundles/qfae", "--dataset_dir", str(output), "--ckpt_dir", str(work / "model"),
-         "--log_dir", str(work / "logs"), "--max_epochs", "1", "--batch_size", "8", *more],
+         "--bundle_root", "bundles/qfae", "--preset", "tiny", "--dataset_dir", str(output),
+         "--model_dir", str(work / "model"), "--max_epochs", "1", "--batch_size", "8", *more],
         cwd=ROOT, check=True,
     )  # fmt: skip
-    assert (work / "model" / "model.pt").is_file()
+    assert (work / "model" / NETWORK).is_file()

@@ -1,0 +1,39 @@
+"""`qfae train` in a process that is killed at a point: python -m tests.model.killed WHEN COHORT OUTPUT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine
+
+from qfae_monai.handlers import EpochSeed
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.training import train
+from tests.conftest import BUDGET
+
+LAST_EPOCH = 3
+
+
+def main(when: str, cohort: Path, output: Path) -> None:
+    begin, run = EpochSeed.__call__, Bundle.run
+
+    def epoch(handler: EpochSeed, engine: Engine) -> None:
+        if (when, engine.state.epoch) == ("training", LAST_EPOCH):
+            os.kill(os.getpid(), signal.SIGKILL)
+        begin(handler, engine)
+
+    def step(bundle: Bundle, run_id: str, **how: Any) -> None:
+        if run_id == when != "training":
+            os.kill(os.getpid(), signal.SIGKILL)
+        run(bundle, run_id, **how)
+
+    EpochSeed.__call__, Bundle.run = epoch, step  # type: ignore[method-assign]
+    train(cohort / "normal", output, abnormal=cohort / "abnormal", masks=cohort / "masks", images=BUDGET)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
