@@ -82,7 +82,7 @@ def test_qfae_has_the_commands_and_options_that_are_named(page: Path) -> None:
 def test_configurations_that_are_named_exist(page: Path) -> None:
     text = re.sub(r"<[^>]*>|\w*NAME\w*\.yaml|OVERLAY\.yaml|-\*\.yaml|pretrain_\$method\.yaml", "", page.read_text())
     for name in re.findall(r"[\w/$.-]*\w\.yaml", text):
-        places = [CONFIGS, CONFIGS / "datasets", CONFIGS / "experiments"]
+        places = [ROOT, CONFIGS, CONFIGS / "datasets", CONFIGS / "experiments"]
         found = any((place / name.rpartition("configs/")[2]).is_file() for place in places)
         assert found or name.rpartition("/")[2] in OF_MODELS, f"{page.name}: {name}"
     for name in re.findall(r"--config (datasets/\w+|experiments/[\w-]+)", text):

@@ -144,10 +144,14 @@ class Plan:
         """Value by key, in the order of the file."""
         return {key: getattr(self, key) for key in SCHEMA}
 
-    def text(self) -> str:
-        """The file: each key below a comment that says what it is and, where known, why it has this value."""
+    def text(self, **instead: Any) -> str:
+        """The file: each key below a comment that says what it is and, where known, why it has this value.
+
+        Args:
+            instead: values to show for those of this machine, such as the folder of weights.
+        """
         lines = [f"# {HEAD}"]
-        for key, value in self.values().items():
+        for key, value in {**self.values(), **instead}.items():
             words = f"{SCHEMA[key][0]}." + (f" Here: {self.why[key]}." if self.why.get(key) else "")
             lines += ["", *_comment(words), f"{key}: {_plain(value)}"]
         return "\n".join(lines) + "\n"

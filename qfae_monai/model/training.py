@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,8 @@ class Training:
         _say_all(self.say, [f"warning: {warning}" for warning in plan.warnings])
         write_whole(self.local / STARTED, json.dumps(self._asked(), indent=1) + "\n")
         write_whole(self.local / PLAN, plan.text())
-        handed_on = plan if plan.weights is None else replace(plan, weights="models/pretrained")
-        write_whole(self.output / PLAN, handed_on.text())
+        handed_on = {} if plan.weights is None else {"weights": "models/pretrained"}
+        write_whole(self.output / PLAN, plan.text(**handed_on))
         write_datalist(parted, self.local, key=key_beside(self.output))
         return plan
 

@@ -70,3 +70,8 @@ def test_settings_are_keys_of_the_training() -> None:
     assert (settings["slice_axis"], settings["max_epochs"]) == (2, PLAN.epochs)
     window = replace(PLAN, intensity="window", levels=[0, 80]).settings()["intensity"]
     assert (window["a_min"], window["a_max"]) == (0, 80)
+
+
+def test_values_of_this_machine_can_be_left_out_of_the_file() -> None:
+    """The folder of the weights is nobody else's, and the plan is written although it is not looked at."""
+    assert "\nweights: models/pretrained\n" in PLAN.text(weights="models/pretrained")
