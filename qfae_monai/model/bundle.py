@@ -48,7 +48,7 @@ class Bundle:
             read_configuration(file)  # says what is wrong with a file, which MONAI's own reader does not
         self.config = ConfigParser()
         self.config.read_config([str(file) for file in self.files])
-        self.known = list(self.config.get())
+        self.known = dict(self.config.get())
         self.config.update(self.settings)
 
     def __contains__(self, key: str) -> bool:
@@ -63,7 +63,7 @@ class Bundle:
         for key in settings:
             top = re.split("::|#", key)[0]
             if top not in self.known:
-                like = difflib.get_close_matches(top, self.known, n=1)
+                like = difflib.get_close_matches(top, list(self.known), n=1)
                 raise ValueError(f"--set: expected a key of the configuration, got {key!r}"
                                  f"{f'; there is {like[0]!r}' if like else ''}")  # fmt: skip
 
@@ -111,8 +111,11 @@ class Bundle:
         files = [str(file) for file in self.files]
         named = files[0] if len(files) == 1 else json.dumps(files).replace('"', "'")
         settings = {"bundle_root": str(OWN), **self.settings}
-        words = [f"--{key} {shlex.quote(_text(value))}" for key, value in settings.items() if value is not None]
-        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {shlex.quote(named)}", *words])
+        words = [
+            f"--{key} {shlex.quote(_text(_given(value)))}" for key, value in settings.items()
+            if value is not None or self.known.get(key, "nested") is not None
+        ]  # fmt: skip
+        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {_quoted(named)}", *words])
 
 
 @contextmanager
@@ -170,3 +173,8 @@ def _given(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """For a shell, and readable where the text has single quotes, as lists of files have."""
+    return shlex.quote(text) if "'" not in text or set(text) & set('"$`\\!') else f'"{text}"'

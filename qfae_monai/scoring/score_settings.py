@@ -10,6 +10,7 @@ from qfae_monai.files.schema import entries, plain_value
 
 SCORE_SETTINGS = entries(plain_value)
 """Schema: values are compared and shown, and never become part of a configuration."""
+SHOWN, LONGEST = 4, 60  # clauses of a sentence, and characters of a name or value in it
 
 
 def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,14 +20,16 @@ def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One clause for each value that differs, with its name.
+    """One clause for each value that differs, with its name; of many, the first and how many more there are.
 
     >>> differences({"model::dim": 128}, {"model::dim": 192, "slice_axis": 2})
     ['model::dim: 128 then, 192 now', 'slice_axis: absent then, 2 now']
     """
     then, now = as_in_a_file(then), as_in_a_file(now)
-    return [
-        f"{name}: {then.get(name, 'absent')} then, {now.get(name, 'absent')} now"
-        for name in sorted({*then, *now})
-        if (name in then, then.get(name)) != (name in now, now.get(name))
-    ]
+    names = [name for name in sorted({*then, *now}) if (name in then, then.get(name)) != (name in now, now.get(name))]
+    clauses = [f"{name:.{LONGEST}}: {_short(then, name)} then, {_short(now, name)} now" for name in names[:SHOWN]]
+    return clauses + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])
+
+
+def _short(settings: Mapping[str, Any], name: str) -> str:
+    return str(settings.get(name, "absent"))[:LONGEST]

@@ -24,6 +24,13 @@ def sections(datalist: Path) -> dict[str, int]:
     return {name: len(content.get(name, [])) for name in ("training", "validation", "test")}
 
 
+def image_less(model: Path, place: Path) -> Path:
+    """The model on a machine without its training scans."""
+    copied = Path(shutil.copytree(model, place / "elsewhere"))
+    shutil.rmtree(copied / LOCAL)
+    return copied
+
+
 @pytest.fixture
 def own_copy(trained_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained_folder, tmp_path / "own" / "model"))
@@ -88,7 +95,12 @@ def test_the_test_section_alone_is_evaluated_where_there_is_one(
     run = evaluation(trained_folder, Data(scans / "dataset.json"), tmp_path / "run")
     assert sections(tmp_path / "run" / "dataset.json")["test"] == 3
     assert run.run_id == "evaluating"
-    assert run.bundle.command("evaluating").startswith("python -m monai.bundle run evaluating --config_file ")
+    line = run.bundle.command("evaluating")
+    assert line.startswith("python -m monai.bundle run evaluating --config_file \"['")
+    assert "evaluate.yaml']\" " in line
+    assert "--rivals" not in line  # the training scans are there
+    gone = evaluation(image_less(trained_folder, tmp_path), Data(scans / "dataset.json"), tmp_path / "other")
+    assert "--rivals '$None'" in gone.bundle.command("evaluating")
 
 
 def test_new_thresholds_come_from_scans_that_were_not_trained_on(own_copy: Path, cohort_folders: Path) -> None:
