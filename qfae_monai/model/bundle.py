@@ -109,10 +109,10 @@ class Bundle:
     def command(self, run_id: str) -> str:
         """The `python -m monai.bundle run` line that does the same."""
         files = [str(file) for file in self.files]
-        named = files[0] if len(files) == 1 else json.dumps(files).replace('"', "'")
+        named = shlex.quote(files[0]) if len(files) == 1 else '"' + json.dumps(files).replace('"', "'") + '"'
         settings = {"bundle_root": str(OWN), **self.settings}
         words = [f"--{key} {shlex.quote(_text(value))}" for key, value in settings.items() if value is not None]
-        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {shlex.quote(named)}", *words])
+        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {named}", *words])
 
 
 @contextmanager
