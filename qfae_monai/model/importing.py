@@ -11,6 +11,7 @@ from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, ModelFolder
 from qfae_monai.model.writer import update_model, write_model
 from qfae_monai.scoring.calibration import Calibration, read_calibration
+from qfae_monai.scoring.score_settings import listed
 from qfae_monai.weights import convert_released, read_checkpoint
 from qfae_monai.weights.checksums import sha256_of
 from qfae_monai.weights.matching import load_matching
@@ -81,7 +82,7 @@ def _former(path: Path, checkpoint: Path, signature: Mapping[str, Any]) -> Calib
     ]
     if different:
         raise ValueError(f"{path}: expected thresholds of the settings that the model is imported with, got those of "
-                         f"others ({', '.join(different)})")  # fmt: skip
+                         f"others ({listed(different)})")  # fmt: skip
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qfae_monai.files.schema import entries, plain_value
@@ -18,6 +18,9 @@ def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+SHOWN = 5  # differences that a message lists
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One clause for each value that differs, with its name.
 
@@ -30,3 +33,13 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name in sorted({*then, *now})
         if (name in then, then.get(name)) != (name in now, now.get(name))
     ]
+
+
+def listed(clauses: Sequence[str]) -> str:
+    """The first few of such clauses, and how many there are beside them.
+
+    >>> listed(["a: 1 then, 2 now"] * 7).endswith("a: 1 then, 2 now, and 2 more")
+    True
+    """
+    more = f", and {len(clauses) - SHOWN} more" if len(clauses) > SHOWN else ""
+    return ", ".join(clauses[:SHOWN]) + more
