@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from qfae_monai.scoring.graph_record import RECORD_KEY, GraphRecord
+from qfae_monai.scoring.score_settings import listed
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -75,7 +76,7 @@ class OnnxDetector:
         different = [] if settings is None else found.differing_settings(settings)
         if different:
             raise ValueError(f"{self.path}: expected a graph of the same scores, got other settings "
-                             f"({'; '.join(different)}); export it again")  # fmt: skip
+                             f"({listed(different)}); export it again")  # fmt: skip
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

@@ -109,13 +109,13 @@ class Bundle:
     def command(self, run_id: str) -> str:
         """The `python -m monai.bundle run` line that does the same."""
         files = [str(file) for file in self.files]
-        named = files[0] if len(files) == 1 else json.dumps(files).replace('"', "'")
+        named = shlex.quote(files[0]) if len(files) == 1 else '"' + json.dumps(files).replace('"', "'") + '"'
         settings = {"bundle_root": str(OWN), **self.settings}
         words = [
             f"--{key} {shlex.quote(_text(_given(value)))}" for key, value in settings.items()
             if value is not None or self.known.get(key, "nested") is not None
         ]  # fmt: skip
-        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {_quoted(named)}", *words])
+        return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {named}", *words])
 
 
 @contextmanager
@@ -173,8 +173,3 @@ def _given(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _quoted(text: str) -> str:
-    """For a shell, and readable where the text has single quotes, as lists of files have."""
-    return shlex.quote(text) if "'" not in text or set(text) & set('"$`\\!') else f'"{text}"'

@@ -13,7 +13,7 @@ from typing import Any
 from qfae_monai import __version__
 from qfae_monai.files import read_object, write_whole
 from qfae_monai.files.schema import choice, entries, items, optional, plain_value, record, text, whole
-from qfae_monai.scoring.score_settings import differences
+from qfae_monai.scoring.score_settings import differences, listed
 from qfae_monai.weights.checksums import sha256_of
 
 VERSION = 1
@@ -105,6 +105,8 @@ class ModelFolder:
             raise ValueError(f"{manifest}: expected a model of version {VERSION} or older, got {version}: written by "
                              f"qfae-monai {content.get('package', '')!s:.20}, this is {__version__}")  # fmt: skip
         folder = cls(path, read_object(manifest, CONTENT, what="the manifest of a model folder"))
+        if NETWORK not in folder.files:
+            raise ValueError(f"{manifest}: files: expected {NETWORK} among them, got none of that name")
         folder.check([name for name in USED if name in folder.files])
         return folder
 
@@ -151,7 +153,7 @@ class ModelFolder:
         if changed:
             raise ValueError(
                 f"{self.path / INFERENCE}: expected the configuration that the model was trained with, got another "
-                f"({', '.join(changed)})"
+                f"({listed(changed)})"
             )
 
 

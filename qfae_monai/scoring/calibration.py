@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai.files import checked, read_object, shown, write_whole
 from qfae_monai.files.schema import MOST, items, number, record, text, whole
-from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file, differences
+from qfae_monai.scoring.score_settings import SCORE_SETTINGS, as_in_a_file, differences, listed
 
 Level = Literal["slice", "volume"]
 VERSION = 2
@@ -151,7 +151,7 @@ def load_calibration(
     found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=fingerprint(checkpoint))
     changes = differences(found.settings, settings)
     if changes:
-        raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({', '.join(changes)})")
+        raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({listed(changes)})")
     return found
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qfae_monai.files.schema import entries, plain_value
 
 SCORE_SETTINGS = entries(plain_value)
 """Schema: values are compared and shown, and never become part of a configuration."""
-SHOWN, LONGEST = 4, 60  # clauses of a sentence, and characters of a name or value in it
 
 
 def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,17 +18,32 @@ def as_in_a_file(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+SHOWN, LONGEST = 5, 60  # differences that a message lists, and characters of a name or value in it
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One clause for each value that differs, with its name; of many, the first and how many more there are.
+    """One clause for each value that differs, with its name.
 
     >>> differences({"model::dim": 128}, {"model::dim": 192, "slice_axis": 2})
     ['model::dim: 128 then, 192 now', 'slice_axis: absent then, 2 now']
     """
     then, now = as_in_a_file(then), as_in_a_file(now)
-    names = [name for name in sorted({*then, *now}) if (name in then, then.get(name)) != (name in now, now.get(name))]
-    clauses = [f"{name:.{LONGEST}}: {_short(then, name)} then, {_short(now, name)} now" for name in names[:SHOWN]]
-    return clauses + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])
+    return [
+        f"{name:.{LONGEST}}: {_short(then.get(name, 'absent'))} then, {_short(now.get(name, 'absent'))} now"
+        for name in sorted({*then, *now})
+        if (name in then, then.get(name)) != (name in now, now.get(name))
+    ]
 
 
-def _short(settings: Mapping[str, Any], name: str) -> str:
-    return str(settings.get(name, "absent"))[:LONGEST]
+def listed(clauses: Sequence[str]) -> str:
+    """The first few of such clauses, and how many there are beside them.
+
+    >>> listed(["a: 1 then, 2 now"] * 7).endswith("a: 1 then, 2 now, and 2 more")
+    True
+    """
+    more = f", and {len(clauses) - SHOWN} more" if len(clauses) > SHOWN else ""
+    return ", ".join(clauses[:SHOWN]) + more
+
+
+def _short(value: Any) -> str:
+    return f"{value!s:.{LONGEST}}"

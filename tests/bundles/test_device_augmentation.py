@@ -68,5 +68,5 @@ def test_image_folders_are_decoded_once(overlays: list[str], tmp_path: Path, mon
     monkeypatch.setattr(LoadGreyImage, "__call__", count_reads)
     run_bundle("train", "datasets/bmad", *overlays, dataset_dir=tmp_path, model_dir=tmp_path / "model", batch_size=2,
                max_epochs=3, val_interval=9, check_data=None)  # fmt: skip
-    # once for three epochs, and once when they are over, for the mean training image of the last check
-    assert len([path for path in read if "train" in path]) == 2 * 4
+    # once for three epochs, and when they are over once for the mean training image, and once for the fingerprint
+    assert len([path for path in read if "train" in path]) == 3 * 4

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigParser, load
+from monai.bundle import load
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 
+from qfae_monai import create_qfae
+from qfae_monai.model.folder import NETWORK
 from qfae_monai.weights import load_checkpoint
 from tests.bundles.conftest import BUNDLE, config, run_bundle
 
-TRAINING = ("train", "presets/tiny", "datasets/phantoms")
+TRAINING = ("train", "datasets/phantoms")
+ROUNDS = 3
 
 
 def test_training_is_tracked_by_mlflow(cohort: Path, tmp_path: Path) -> None:
     pytest.importorskip("mlflow")
     run_bundle(
         *TRAINING, tracking="mlflow", output_dir=f"$'{tmp_path}/eval'", dataset_dir=str(cohort), max_epochs=1,
-        val_interval=1, ckpt_dir=str(tmp_path / "model"), log_dir=str(tmp_path / "logs"), num_workers=0,
+        val_interval=1, model_dir=tmp_path / "model", num_workers=0,
     )  # fmt: skip
     with sqlite3.connect(tmp_path / "eval" / "mlruns.db") as database:
         tracked = {name for (name,) in database.execute("select key from metrics")}
@@ -32,8 +36,8 @@ def test_training_is_tracked_by_mlflow(cohort: Path, tmp_path: Path) -> None:
 
 def client(name: str, cohort: Path, folder: Path) -> MonaiAlgo:
     settings: dict[str, Any] = {
-        "bundle_root": str(BUNDLE), "dataset_dir": str(cohort), "ckpt_dir": str(folder / "model"),
-        "log_dir": str(folder / "logs"), "num_workers": 0,
+        "bundle_root": str(BUNDLE), "preset": "tiny", "dataset_dir": str(cohort),
+        "model_dir": str(folder / "model"), "num_workers": 0, "schedule_epochs": ROUNDS,
     }  # fmt: skip
     files = config(*TRAINING)
     made = MonaiAlgo(
@@ -49,7 +53,7 @@ def test_two_federated_clients_train_and_evaluate_for_three_rounds(cohort: Path,
     assert clients[0].trainer is not None
     weights = {name: value.clone() for name, value in clients[0].trainer.network.state_dict().items()}
     found = []
-    for _ in range(3):
+    for _ in range(ROUNDS):
         changes = []
         for one in clients:
             one.train(ExchangeObject(weights=weights), {})
@@ -66,22 +70,14 @@ def test_two_federated_clients_train_and_evaluate_for_three_rounds(cohort: Path,
 def test_load_fills_every_tensor_or_refuses(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bundle" / "models"
     folder.mkdir(parents=True)
-    state = torch.load(trained / "model" / "model.pt", weights_only=True)
-    torch.save(state.get("model", state), folder / "model.pt")
-
-    def network(**changes: Any) -> torch.nn.Module:
-        parser = ConfigParser()
-        parser.read_config(config("inference", "presets/tiny"))
-        parser.update(changes)
-        made: torch.nn.Module = parser.get_parsed_content("network_def")
-        return made
+    shutil.copy(trained / NETWORK, folder / "model.pt")
 
     def loaded(into: torch.nn.Module) -> Any:
         return load("bundle", bundle_dir=tmp_path, model=into, device="cpu")
 
-    expected = network()
-    load_checkpoint(expected, trained / "model" / "model.pt")
-    found = loaded(network()).state_dict()
+    expected = create_qfae("tiny")
+    load_checkpoint(expected, trained / NETWORK)
+    found = loaded(create_qfae("tiny")).state_dict()
     assert all(torch.equal(found[name], weight) for name, weight in expected.state_dict().items())
     with pytest.raises(ValueError, match="expected weights for all"):
-        loaded(network(dim=24, decoder_heads=2))
+        loaded(create_qfae("tiny", dim=192))

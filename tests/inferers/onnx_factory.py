@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from qfae_monai.scoring.graph_record import RECORD_KEY, GraphRecord
 
 RECORD = GraphRecord(
-    graph="detector", image_size=16, checkpoint_sha256="ab" * 32, version="0", settings={"metric": "l2"}
+    graph="detector", image_size=16, checkpoint_sha256="ab" * 32, version="0", settings={"model::metric": "l2"}
 )
 
 

@@ -46,7 +46,7 @@ def test_threads_are_torchs(path: Path) -> None:
     [
         ({"expected_checkpoint_sha256": "cd" * 32}, "checkpoint with SHA-256 cdcdcdcdcdcd, got one of another .abab"),
         ({"image_size": 224}, "images of 224 pixels, got one for 16"),
-        ({"settings": {"metric": "cosine"}}, "metric: expected cosine, got l2"),
+        ({"settings": {"model::metric": "cosine"}}, "model::metric: l2 then, cosine now"),
     ],
 )
 def test_a_graph_of_something_else_is_refused(path: Path, expected: dict[str, Any], message: str) -> None:
@@ -76,5 +76,5 @@ def test_an_image_of_another_size_is_refused(path: Path) -> None:
 
 def test_a_missing_runtime_names_the_extra(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModuleNotFoundError, match=r"qfae-monai\[export\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"the extra `export`"):
         OnnxDetector(path, image_size=16)
