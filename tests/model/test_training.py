@@ -128,6 +128,7 @@ def test_masks_that_fit_no_scan_are_refused(tmp_path: Path) -> None:
     data = Data(tmp_path / "normal", tmp_path / "abnormal", tmp_path / "masks")
     with pytest.raises(ValueError, match="masks"):
         Training(data, tmp_path / "model", Wishes()).run()
+    (tmp_path / "masks" / "y.nii.gz").unlink()
     mask(tmp_path / "masks" / "x.nii.gz", lesion=True, shape=(3, 3, 3))
     with pytest.raises(ValueError, match=r"x\.nii\.gz"):
         Training(data, tmp_path / "model", Wishes()).run()
