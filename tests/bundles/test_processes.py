@@ -121,7 +121,7 @@ def numbers(path: Path) -> dict[str, float]:
 def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
     saver = {"_target_": "monai.handlers.MetricsSaver", "save_dir": "@output_dir", "metrics": "*", "delimiter": ","}
     settings: dict[str, Any] = {"dataset_dir": cohort, "model_dir": trained,
-                                "validate::handlers": ["@case_tables", "@run_record", saver]}  # fmt: skip
+                                "validate::handlers": ["@load", "@case_tables", "@run_record", saver]}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=one)
     finish(start(*TINY, "evaluate", "distributed", run_id="evaluating", **settings, output_dir=two))

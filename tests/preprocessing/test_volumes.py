@@ -223,7 +223,9 @@ def test_key_is_made_for_its_owner_alone_and_outside(tmp_path: Path, cohort: Pat
     assert "outside of the output" in inside.text
 
 
-@pytest.mark.parametrize(("form", "overlays"), [("png8", ()), ("png16", ()), ("npy", ("datasets/image_list", "datasets/npy"))])
+@pytest.mark.parametrize(
+    ("form", "overlays"), [("png8", ()), ("png16", ()), ("npy", ("datasets/image_list", "datasets/npy"))]
+)
 def test_bundle_trains_on_the_output(cohort: Path, tmp_path: Path, run: Any, form: str, overlays: tuple) -> None:
     made = run(app, cohort, *MASKS, "--format", form)
     settings: dict[str, Any] = {"preset": "tiny", "dataset_dir": str(made.output), "model_dir": str(tmp_path / "m"),
