@@ -11,7 +11,7 @@ from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, ModelFolder
 from qfae_monai.model.writer import update_model, write_model
 from qfae_monai.scoring.calibration import Calibration, read_calibration
-from qfae_monai.scoring.score_settings import listed
+from qfae_monai.scoring.score_settings import differences, listed
 from qfae_monai.weights import convert_released, read_checkpoint
 from qfae_monai.weights.checksums import sha256_of
 from qfae_monai.weights.matching import load_matching
@@ -77,9 +77,7 @@ def _former(path: Path, checkpoint: Path, signature: Mapping[str, Any]) -> Calib
     then = found.settings
     if content["version"] == 1:
         then = {_name_now(name): value for name, value in found.settings.items()}
-    different = [
-        f"{name}: {then[name]} then, {signature.get(name)} now" for name in then if then[name] != signature.get(name)
-    ]
+    different = differences(then, {name: value for name, value in signature.items() if name in then})
     if different:
         raise ValueError(f"{path}: expected thresholds of the settings that the model is imported with, got those of "
                          f"others ({listed(different)})")  # fmt: skip

@@ -12,7 +12,7 @@ from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
 from qfae_monai.model.masks import pair_masks
 from qfae_monai.model.patients import sequence_of, tell_patients, told_apart
-from qfae_monai.model.scan import Features, Found, LeftAside, Scan
+from qfae_monai.model.scan import Features, Found, LeftAside, Scan, counted
 
 __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]
 
@@ -45,7 +45,8 @@ def look(
 
     Raises:
         FileNotFoundError: if a path is missing or holds nothing.
-        ValueError: if nothing is left to train on, kinds of scans are mixed, or masks fit no scan.
+        ValueError: if nothing is left to train on, kinds of scans are mixed, masks fit no scan, or of the labelled
+            scans none can be read.
     """
     skip = [folder for folder in (abnormal, masks) if folder is not None]
     found, aside, layout = find_scans(scans, image=image, allow=allow, skip=skip)
@@ -65,6 +66,7 @@ def look(
         _check_sequences(scans, told)
     read, others = _read(told, allow, progress)
     aside += others
+    _check_labelled(told, read, others)
     read, others = _trainable(read)
     aside += others
     if not read:
@@ -127,6 +129,18 @@ def _read(
         if progress is not None:
             progress(number, len(scans))
     return read, aside
+
+
+def _check_labelled(told: Sequence[Scan], read: Sequence[Scan], refused: Sequence[LeftAside]) -> None:
+    """Refuse labels of which nothing is left: a test was asked for, and there would be none, hours later."""
+    labelled = [scan for scan in told if scan.label == "abnormal" or scan.mask is not None]
+    kept = {scan.path for scan in read}
+    if labelled and not any(scan.path in kept for scan in labelled):
+        paths = {scan.path for scan in labelled}
+        reason = next(one.reason for one in refused if one.path in paths)
+        raise ValueError(
+            f"expected abnormal scans or masks that can be read, got none of {counted(len(labelled), 'scan')}: {reason}"
+        )
 
 
 def _trainable(scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:
