@@ -355,10 +355,10 @@ def test_a_copy_that_is_a_link_is_made_anew(place: Place, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["9zz", "0002-copy", "../elsewhere"])
 def test_only_trainings_within_the_studies_are_served(tmp_path: Path, name: str) -> None:
-    given, own = tmp_path / "given.pt", tmp_path / "studies" / "model"
+    given, own = tmp_path / "given", tmp_path / "studies" / "model"
     own.mkdir(parents=True)
     (own / name).mkdir()
-    (own / name / "model.pt").write_bytes(b"")
+    (own / name / "model.json").write_text("{}")
     if name.startswith(".."):
         (own / "0001").symlink_to(own / name)
-    assert Served(tmp_path / "studies", tmp_path, given, "tiny").checkpoint == given
+    assert Served(tmp_path / "studies", given, weights=tmp_path).path == given

@@ -28,7 +28,7 @@ def test_import_needs_neither_torch_nor_highdicom() -> None:
 def test_without_highdicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any) -> None:
     monkeypatch.setitem(sys.modules, "highdicom", None)
     factory.series(tmp_path / "in", pixels(), **MR)
-    with pytest.raises(ValueError, match=r"the extra `dicom`|highdicom"):
+    with pytest.raises(ValueError, match="pip install highdicom"):
         write(tmp_path / "in")
 
 

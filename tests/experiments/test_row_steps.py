@@ -190,7 +190,7 @@ def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Pat
     trainer.run()
     after = [weight for weight in trainer.network.parameters() if weight.requires_grad]
     assert trainer.state.iteration == 1
-    assert torch.isfinite(trainer.state.output["loss"])
+    assert torch.isfinite(trainer.state.output[0]["loss"])
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
     save_checkpoint(tmp_path / "model.pt", trainer.network.state_dict())
 

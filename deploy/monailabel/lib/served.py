@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from qfae_monai.files.configurations import path_text
-from qfae_monai.model.folder import MANIFEST
+from qfae_monai.model.folder import MANIFEST, TRAINING
+from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.predict.model import Model
 
 NUMBERED = re.compile(r"[0-9]{4,9}")
@@ -58,6 +59,7 @@ class Served:
 
     def _open(self, path: Path) -> Model:
         model = Model(path, settings={"weights_dir": path_text(self.weights)}, trusted=self.trusted)
+        check_model_trusted(model.folder.path, TRAINING, trusted=self.trusted)  # which `/train` is going to run
         if model.images:
             raise ValueError(
                 f"{path}: expected a model of volumes, got one of single images, which `qfae predict` scores"
