@@ -67,10 +67,10 @@ def test_enhanced_time_points_are_told_from_positions(tmp_path: Path) -> None:
     path = factory.enhanced(tmp_path / "a.dcm", pixels, enhanced_positions(order), dimensions=dimensions)
     with pytest.raises(ValueError, match=r"a\.dcm: .*3 positions x 2 time points.*dimension index.*time_point"):
         read_series(path)
-    assert np.array_equal(read_series(path, time_point=0).array, pixels[1::2].T)
-    assert np.array_equal(read_series(path, time_point=1).array, pixels[::2].T)
+    assert np.array_equal(read_series(path, volume=1).array, pixels[1::2].T)
+    assert np.array_equal(read_series(path, volume=2).array, pixels[::2].T)
     with pytest.raises(ValueError, match="time_point 0 to 1, got 2"):
-        read_series(path, time_point=2)
+        read_series(path, volume=3)
 
 
 def time_series(folder: Path, **elements: Any) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_time_points_are_told_from_positions(tmp_path: Path) -> None:
     pixels = time_series(tmp_path)
     with pytest.raises(ValueError, match=r"15 positions x 10 time points.*AcquisitionTime.*time_point"):
         read_series(tmp_path)
-    found = read_series(tmp_path, time_point=3)
+    found = read_series(tmp_path, volume=4)
     assert np.array_equal(found.array, pixels.T + 6000)
     assert found.attributes["volumes"] == 10
 

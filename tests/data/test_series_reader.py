@@ -56,7 +56,7 @@ def test_refusal_comes_through_where_load_image_would_fall_back(tmp_path: Path) 
     # ... which ours does not let it
     with pytest.raises(ValueError, match="expected one volume, got 3 time points"):
         LoadSeries()(tmp_path / "a.nii")
-    assert LoadSeries(time_point=1)(tmp_path / "a.nii").shape == (1, 2, 2, 2)
+    assert LoadSeries(volume=2)(tmp_path / "a.nii").shape == (1, 2, 2, 2)
     assert len(LoadSeries().loader.readers) == 1
 
 

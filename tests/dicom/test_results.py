@@ -146,7 +146,7 @@ class TestWithHighdicom:
         dimensions = [(k + 1, t + 1) for k in range(3) for t in range(2)]
         doubled = [place for place in places for _ in range(2)]
         factory.enhanced(tmp_path / "in.dcm", pixels((6, 16, 12)), doubled, dimensions=dimensions, **elements)
-        series = read_series(tmp_path / "in.dcm", time_point=1)
+        series = read_series(tmp_path / "in.dcm", volume=2)
         anomaly_map, mask, scores = result_of(series)
         with pytest.raises(ValueError, match="choose with time_point"):
             write_dicom_results(series, tmp_path / "in.dcm", anomaly_map, mask, scores, tmp_path / "out", model=MODEL)
