@@ -12,7 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from qfae_monai.data.dicom_kinds import INCLUDABLE, KINDS, kind_of
+from qfae_monai.data.dicom_kinds import INCLUDABLE, kind_of
 from qfae_monai.data.mosaic import MOSAIC_TAGS, Mosaic, is_mosaic, mosaic_of
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.machine_memory import TooLarge, check_memory
@@ -288,7 +288,8 @@ def _check_image(file: DicomFile, tag: int) -> None:
     what = UID(str(dataset.get("SOPClassUID", ""))).name or "DICOM of an unknown class"
     kind = kind_of(dataset)
     if not tag and kind and kind not in INCLUDABLE:
-        raise NotAnImage(f"{name}: expected an image, got a {KINDS[kind]}.", kind)
+        known = "DICOMDIR" if kind == "dicomdir" else f"{what} without pixel data"
+        raise NotAnImage(f"{name}: expected an image, got {known}.", kind)
     if not tag and not dataset.get("Rows") and "Image" not in what and dataset.get("SOPClassUID"):
         raise NotAnImage(f"{name}: expected an image, got {what} without pixel data.", kind or "document")
     if not tag:

@@ -209,7 +209,7 @@ def _description(group: Group) -> SeriesSummary:
         dataset = group.dicom[0].dataset
         return SeriesSummary(
             "DICOM",
-            tuple(file.source.name for file in group.dicom),
+            (*(file.source.name for file in group.dicom), *(file.name for file in group.damaged)),
             uid=str(dataset.get("SeriesInstanceUID") or ""),
             number=whole_number(dataset, "SeriesNumber"),
             description=str(dataset.get("SeriesDescription") or ""),

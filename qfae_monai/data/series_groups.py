@@ -34,7 +34,8 @@ class Group:
         identity: of DICOM: series, patient, study, frame of reference, kind, and object where each is an image of its own.
         dicom: headers.
         volume: the file of another format.
-        problems: damaged files that belong to it.
+        problems: why it is refused: what is wrong with damaged files that belong to it.
+        damaged: these files.
         source: the file that cannot be read, where it belongs to nothing.
         notes: what was found in putting it together.
         kind: of ``KINDS``, of what has pixels; empty for a scan.
@@ -44,6 +45,7 @@ class Group:
     dicom: list[DicomFile] = field(default_factory=list)
     volume: SourceFile | None = None
     problems: list[ValueError] = field(default_factory=list)
+    damaged: list[SourceFile] = field(default_factory=list)
     source: SourceFile | None = None
     notes: list[str] = field(default_factory=list)
     kind: str = ""
@@ -68,12 +70,12 @@ class Group:
         """
         if not self.problems:
             return
-        if not self.dicom:
+        if not self.damaged:
             raise self.problems[0]
         shown = "; ".join(str(problem) for problem in self.problems[:SHOWN])
-        total = len(self.dicom) + len(self.problems)
+        total = len(self.dicom) + len(self.damaged)
         raise ValueError(
-            f"{self.name.parent}: {len(self.problems)} of the {total} files of the series damaged: {shown}"
+            f"{self.name.parent}: {len(self.damaged)} of the {total} files of the series damaged: {shown}"
         )
 
 
@@ -272,6 +274,7 @@ def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: 
     if owners:
         for group in owners:
             group.problems.append(error)
+            group.damaged.append(file)
     elif isinstance(error, NotDicom):
         found.aside.append(LeftAside(file.name, "no image", "its content is none of the formats that are read"))
     else:

@@ -20,9 +20,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     parse = kept_headers.read_header
 
-    def counted(source: Any, named: bool) -> Any:
+    def counted(source: Any) -> Any:
         counts[source.path.name] += 1
-        return parse(source, named)
+        return parse(source)
 
     monkeypatch.setattr(kept_headers, "read_header", counted)
     return counts

@@ -140,17 +140,6 @@ class TestWithHighdicom:
         ):
             write_dicom_results(series, tmp_path / "other", anomaly_map, mask, scores, tmp_path / "out", model=MODEL)
 
-    def test_the_other_time_point_is_refused(self, tmp_path: Path) -> None:
-        places = [(10.0, 20.0, 30.0 + 2.5 * k) for k in range(3)]
-        elements = {key: value for key, value in MR.items() if key not in ("SOPClassUID", "Modality")}
-        dimensions = [(k + 1, t + 1) for k in range(3) for t in range(2)]
-        doubled = [place for place in places for _ in range(2)]
-        factory.enhanced(tmp_path / "in.dcm", pixels((6, 16, 12)), doubled, dimensions=dimensions, **elements)
-        series = read_series(tmp_path / "in.dcm", volume=2)
-        anomaly_map, mask, scores = result_of(series)
-        with pytest.raises(ValueError, match="choose with time_point"):
-            write_dicom_results(series, tmp_path / "in.dcm", anomaly_map, mask, scores, tmp_path / "out", model=MODEL)
-
     def test_one_series_of_a_folder_with_several(self, tmp_path: Path) -> None:
         factory.two_series(tmp_path / "in")
         for path in (tmp_path / "in").rglob("*.dcm"):
