@@ -74,11 +74,13 @@ def _read(summary: SeriesSummary, allow: list[str]) -> tuple[str | None, list[st
     """Why a series whose header is accepted would still be refused, and what its pixels bring to light."""
     from qfae_monai.data import read_series
     from qfae_monai.data.dicom_kinds import INCLUDABLE
+    from qfae_monai.data.voxel_check import check_voxels
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             found = read_series(list(summary.files), volume=summary.volume, allow=allow, include=INCLUDABLE)
+            check_voxels(found.array, found.files[0])
         except (ValueError, OSError) as error:
             return str(error), []
     notes = ["colour reduced to luminance"] if any("luminance" in str(w.message) for w in caught) else []

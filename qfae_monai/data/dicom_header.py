@@ -205,7 +205,7 @@ def is_dicom(start: bytes) -> bool:
 
 
 def _starts_as_elements(start: bytes, order: str) -> bool:
-    """Whether three elements in ascending order, of groups 2 to 10 hexadecimal, follow one another from the first byte."""
+    """Whether three elements in ascending order, of the groups that come first, follow one another from the start."""
     at, last, count = 0, 0, 0
     while at + 8 <= len(start) and count < ELEMENTS:
         group, element = unpack_from(f"{order}2H", start, at)

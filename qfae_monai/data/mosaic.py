@@ -97,8 +97,8 @@ def _csa_fields(data: bytes) -> dict[str, list[str]]:
     """Names and texts of a Siemens CSA header; nothing where it is damaged.
 
     Either format begins with a number of fields, behind 8 bytes of magic in the newer one. A field has a name of 64
-    bytes, five numbers, the fourth of which counts its items, and items of four numbers, the second of which (in the
-    older format the first, less the first field's number of items) is the length of the text that follows, padded to four bytes.
+    bytes, five numbers, the fourth of which counts its items, and items of four numbers. One of these is the length of
+    the text that follows, padded to four bytes: the second, in the older format the first less the first field's items.
     """
     newer = data[:4] == b"SV10"
     at, base = (CSA_HEAD, 0) if newer else (8, 0)
@@ -111,7 +111,7 @@ def _csa_fields(data: bytes) -> dict[str, list[str]]:
             base = items if number == 0 else base
             at += CSA_TAG
             texts = []
-            for item in range(min(items, MAX_TILES)):
+            for _ in range(min(items, MAX_TILES)):
                 first, second = struct.unpack_from("<2I", data, at)
                 length = second if newer else first - base
                 if not 0 <= length <= len(data):
@@ -128,7 +128,7 @@ def _whole(value: Any) -> int | None:
     """A number of tiles."""
     try:
         if isinstance(value, bytes) and len(value) in (2, 4):  # unknown to pydicom's dictionary
-            value = int.from_bytes(value, "little") if not value.strip(b" 0123456789") == b"" else value.decode()
+            value = int.from_bytes(value, "little") if value.strip(b" 0123456789") != b"" else value.decode()
         number = int(float(value))
     except (TypeError, ValueError, OverflowError):
         return None

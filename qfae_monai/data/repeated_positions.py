@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -106,7 +107,7 @@ def _by_order(groups: list[list[Frame]], depth: int) -> list[list[Frame]] | None
     if all(len(group) == depth for group in groups):
         return volumes
     numbers = [sorted(frame.number for frame in volume) for volume in volumes]
-    follows = all(before[-1] < after[0] for before, after in zip(numbers, numbers[1:], strict=False))
+    follows = all(before[-1] < after[0] for before, after in pairwise(numbers))
     complete = sum(len(volume) == len(groups) for volume in volumes)
     return volumes if follows and complete >= FEWEST and depth - complete == 1 else None
 

@@ -76,7 +76,7 @@ def read_series(
         source: folder, file, list of files or .zip archive of DICOM; or a NIfTI, NRRD or MetaImage file.
         series: SeriesInstanceUID, SeriesNumber, description or file name, where several series lie together.
         volume: which volume where a series has several (time points, echoes, b-values; the fourth axis of a NIfTI):
-            `first`, a number from 1, or what tells it from the others as `echo=1`. A series of one volume has no choice.
+            `first`, a number from 1, or what tells it from the others as `echo=1`. With one volume there is no choice.
         allow: names of :data:`qfae_monai.data.geometry_risks.RISKS` that may pass; what passed is in ``risks``.
         include: names of :data:`qfae_monai.data.dicom_kinds.INCLUDABLE` that are no scans, and are read all the same.
             A single file that is named is read whatever it is.
@@ -145,8 +145,8 @@ def contents_of(
 
 def _flat(summary: SeriesSummary) -> str:
     return (
-        f"{summary.files[0]}: expected a volume of several slices, got one slice; a single image is scored as PNG, JPEG, "
-        "BMP or TIFF, or as radiograph in DICOM, by a model that was trained on images"
+        f"{summary.files[0]}: expected a volume of several slices, got one slice; a single image is scored as PNG, "
+        "JPEG, BMP or TIFF, or as radiograph in DICOM, by a model that was trained on images"
     )
 
 
@@ -254,6 +254,8 @@ def _summaries(group: Group, choice: Choice, allow: frozenset[str]) -> list[Seri
 def _of_stack(group: Group, stack: Stack) -> dict[str, Any]:
     excess = sum(file.excess > 0 for file in group.dicom)
     behind = [f"{excess} files have bytes behind their pixels, which are left out"] if excess else []
+    if any(file.mosaic is not None for file in group.dicom):
+        behind.append("slices taken from sheets on which they lie side by side (mosaic)")
     return {"notes": (*group.notes, *behind, *stack.notes), "volumes": len(stack.volumes)}
 
 

@@ -133,8 +133,8 @@ def files_below(folder: Path) -> list[Path]:
 def walk(folder: Path) -> tuple[list[Path], list[LeftAside]]:
     """Files to read of a folder and its sub-folders, sorted, and what else there is.
 
-    Links that lead nowhere (as git-annex and DataLad leave them where the content was not fetched), folders behind links
-    or closed to this user, and files of file managers and archivers are left aside.
+    Left aside are links that lead nowhere (as git-annex and DataLad leave them where the content was not fetched),
+    folders behind links or closed to this user, and files of file managers and archivers.
     """
     files, aside = _entries(folder)
     hidden = [file for file in files if is_hidden(file, folder)]

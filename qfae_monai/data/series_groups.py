@@ -1,4 +1,4 @@
-"""Which files make one series, and whose: of one patient, study, series and frame of reference; copies and damage told."""
+"""Which files make one series, and whose it is: patient, study, series UID and frame of reference; copies and damage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Group:
     """Files that make one series, or one file that cannot be read.
 
     Attributes:
-        identity: of DICOM: series, patient, study, frame of reference, kind, and object where each is an image of its own.
+        identity: of DICOM: series, patient, study, frame of reference, kind; and object where each is an image by itself.
         dicom: headers.
         volume: the file of another format.
         problems: why it is refused: what is wrong with damaged files that belong to it.
@@ -74,9 +74,7 @@ class Group:
             raise self.problems[0]
         shown = "; ".join(str(problem) for problem in self.problems[:SHOWN])
         total = len(self.dicom) + len(self.damaged)
-        raise ValueError(
-            f"{self.name.parent}: {len(self.damaged)} of the {total} files of the series damaged: {shown}"
-        )
+        raise ValueError(f"{self.name.parent}: {len(self.damaged)} of the {total} files of the series damaged: {shown}")
 
 
 @dataclass
@@ -105,37 +103,22 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
     found = Grouped(aside=list(opened.aside))
     by_identity: dict[tuple[str, ...], Group] = {}
     damaged: list[tuple[SourceFile, ValueError]] = []
-    own = _result_folders(opened.files)
-    for file in opened.files:
-        if not opened.named and file.name.parent in own and file.name.name in OWN_RESULTS:
-            if "own-result" not in include:
-                found.aside.append(_aside(file.name, "own-result"))
-                continue
-        if file.is_volume and not _has_prefix(file):
-            found.groups.append(Group((str(file.name),), volume=file))
-            continue
-        if file.name.suffix.lower() in PICTURE_SUFFIXES and not _has_prefix(file):
-            found.pictures.append(file)
-            continue
+    for file in _other_files(opened, found, include):
         try:
             with named_errors(file.name):
                 header = header_of(file)
                 identity = _identity(header, mixed=mixed)
-        except (NotDicom, NotAnImage) as error:
-            if opened.named:
-                found.groups.append(Group((str(file.name),), problems=[error], source=file))
-            elif isinstance(error, NotAnImage):
+            by_identity.setdefault(identity, Group(identity, kind=header.kind)).dicom.append(header)
+        except NotAnImage as error:
+            if not opened.named:
                 found.aside.append(LeftAside(file.name, error.kind, KINDS[error.kind]))
             else:
                 damaged.append((file, error))
-            continue
         except ValueError as error:
             damaged.append((file, error))
-            continue
-        by_identity.setdefault(identity, Group(identity, kind=header.kind)).dicom.append(header)
     groups = [_without_copies(group, found.aside) for group in _one_frame_each(by_identity)]
     for file, error in damaged:
-        _attribute(file, error, groups, found)
+        _attribute(file, error, groups, found, named=opened.named)
     for group in groups:
         if not group.kind and not group.problems and not group.is_picture and _is_one_slice(group):
             group.kind = SINGLE_SLICE
@@ -146,6 +129,20 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
     _note_shared_uids(found.groups)
     found.groups.sort(key=lambda group: str(group.name))
     return found
+
+
+def _other_files(opened: Opened, found: Grouped, include: Collection[str]) -> Iterator[SourceFile]:
+    """Files that may be DICOM, once volumes, image files and own results are sorted out by their names."""
+    own = set() if opened.named or "own-result" in include else _result_folders(opened.files)
+    for file in opened.files:
+        if file.name.parent in own and file.name.name in OWN_RESULTS:
+            found.aside.append(_aside(file.name, "own-result"))
+        elif file.is_volume and not _has_prefix(file):
+            found.groups.append(Group((str(file.name),), volume=file))
+        elif file.name.suffix.lower() in PICTURE_SUFFIXES and not _has_prefix(file):
+            found.pictures.append(file)
+        else:
+            yield file
 
 
 @contextmanager
@@ -222,8 +219,8 @@ def _one_frame_each(groups: dict[tuple[str, ...], Group]) -> list[Group]:
             merged = replace(several[0], dicom=[group.dicom[0] for group in several])
             merged.problems = [
                 ValueError(
-                    f"{merged.name.parent}: expected one FrameOfReferenceUID in a series, got {len(several)} in as many "
-                    "slices: nothing says that they lie in one patient's space [frames-of-reference]"
+                    f"{merged.name.parent}: expected one FrameOfReferenceUID in a series, got {len(several)} in as "
+                    "many slices: nothing says that they lie in one patient's space [frames-of-reference]"
                 )
             ]
             found.append(merged)
@@ -263,7 +260,7 @@ def _is_copy(one: DicomFile, other: DicomFile) -> bool:
         return False
 
 
-def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: Grouped) -> None:
+def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: Grouped, *, named: bool) -> None:
     """Give a file that cannot be read to the series that it belongs to, by its header, else by its folder and name."""
     dataset = error.dataset if isinstance(error, DamagedFile) else None
     owners = [] if dataset is None else [group for group in groups if _belongs(dataset, group)]
@@ -275,7 +272,7 @@ def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: 
         for group in owners:
             group.problems.append(error)
             group.damaged.append(file)
-    elif isinstance(error, NotDicom):
+    elif isinstance(error, NotDicom) and not named:
         found.aside.append(LeftAside(file.name, "no image", "its content is none of the formats that are read"))
     else:
         found.groups.append(Group((str(file.name),), problems=[error], source=file))

@@ -56,8 +56,8 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     Args:
         path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
-            ``patient`` and ``volume`` (which one where a series has several, as in `read_series`). Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
-            A ``case`` names files of results, so it is a file's name.
+            ``patient`` and ``volume`` (which one where a series has several, as in `read_series`). Relative paths stay
+            below the file's folder; a scan that lies elsewhere has an absolute one. A ``case`` names files of results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 
@@ -89,9 +89,9 @@ def _case(entry: dict[str, Any], cases: dict[str, str]) -> Any:
 
 
 def input_datalist(folder: str | PathLike) -> list[dict[str, Any]]:
-    """All volumes and DICOM series below a folder, for inference: `image` and `case`, which is the path below the folder.
+    """All volumes and DICOM series below a folder, for inference: `image`, and as `case` the path below the folder.
 
-    Of a series that fills several files `image` lists them, and `case` is the first one's folder and the series' number.
+    Of a series that fills several files `image` lists them, and `case` is the first one's folder and its number.
 
     Raises:
         FileNotFoundError: when the folder is missing or holds no volume.
