@@ -1,4 +1,4 @@
-"""Which files make one series, and whose it is: patient, study, series UID and frame of reference; copies and damage."""
+"""Which files make one series: of one patient, study, series and frame of reference; without copies, damage told."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Group:
     """Files that make one series, or one file that cannot be read.
 
     Attributes:
-        identity: of DICOM: series, patient, study, frame of reference, kind; and object where each is an image by itself.
+        identity: of DICOM: series, patient, study, frame of reference, kind; and object where each is an image.
         dicom: headers.
         volume: the file of another format.
         problems: why it is refused: what is wrong with damaged files that belong to it.

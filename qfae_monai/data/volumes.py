@@ -57,7 +57,8 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
         path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
             ``patient`` and ``volume`` (which one where a series has several, as in `read_series`). Relative paths stay
-            below the file's folder; a scan that lies elsewhere has an absolute one. A ``case`` names files of results, so it is a file's name.
+            below the file's folder; a scan that lies elsewhere has an absolute one. A ``case`` names files of
+            results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 

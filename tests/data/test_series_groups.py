@@ -1,4 +1,4 @@
-"""Whose slices are these: patients, studies and frames of reference apart, copies dropped, damage told, the rest aside."""
+"""Whose slices are these: patients, studies and frames of reference apart; copies, damage and the rest are told."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _buffer(stream: Any) -> Any:
 
 
 ASIDE = {
-    "localiser": {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+    "localiser": {"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"},
     "secondary-capture": {"SOPClassUID": f"{CLASS}7"},
     "segmentation": {"SOPClassUID": f"{CLASS}66.4", "Modality": "SEG"},
     "parametric-map": {"SOPClassUID": f"{CLASS}30"},
@@ -91,7 +91,8 @@ ASIDE = {
 }
 WITHOUT_PIXELS = {
     "report": f"{CLASS}88.33", "key-object": f"{CLASS}88.59", "presentation-state": f"{CLASS}11.1",
-    "radiotherapy": f"{CLASS}481.3", "raw-data": f"{CLASS}66", "document": f"{CLASS}104.1", "registration": f"{CLASS}66.1",
+    "radiotherapy": f"{CLASS}481.3", "raw-data": f"{CLASS}66", "document": f"{CLASS}104.1",
+    "registration": f"{CLASS}66.1",
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def several(folder: Path, values: list[dict[str, Any]], *, last: int = 5) -> np.
     return pixels.T
 
 
-MP = [{"ImageType": ["ORIGINAL", "PRIMARY", kind]} for kind in "MP"]
+MP = [{"ImageType": f"ORIGINAL\\PRIMARY\\{kind}"} for kind in "MP"]
 CASES: list[Any] = [
     [[{"EchoNumbers": n, "EchoTime": 10 * n} for n in (1, 2)], "echo=2", 1, "volume 2 of 2: echo 2 of 2, TE 20 ms"],
     [[{"DiffusionBValue": b} for b in (0.0, 1000.0)], "b=1000", 1, "volume 2 of 2: b = 1000"],

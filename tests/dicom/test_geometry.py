@@ -117,8 +117,8 @@ def test_uneven_gaps_keep_each_slice_in_its_place(tmp_path: Path, write: Any) ->
 
 
 def test_one_slice(tmp_path: Path, write: Any) -> None:
-    factory.series(tmp_path / "in", pixels((1, 16, 12)), **MR)
-    series, anomaly_map, mask, folder = write(tmp_path / "in")
+    (path,) = factory.series(tmp_path / "in", pixels((1, 16, 12)), **MR)
+    series, anomaly_map, mask, folder = write(path)
     check_pydicom(series, anomaly_map, mask, folder)
     assert_valid(folder)
 

@@ -121,9 +121,9 @@ class TestWithHighdicom:
 
     def test_a_single_image_without_a_place_is_refused(self, tmp_path: Path, write: Any) -> None:
         places: dict[str, Any] = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
-        factory.series(tmp_path / "in", pixels((1, 16, 12)), **{**MR, **places})
+        (path,) = factory.series(tmp_path / "in", pixels((1, 16, 12)), **{**MR, **places})
         with pytest.raises(ValueError, match="the planes have no place in the patient"):
-            write(tmp_path / "in")
+            write(path)
 
     def test_nifti_is_refused(self, tmp_path: Path, write: Any) -> None:
         nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4)), tmp_path / "in.nii.gz")
