@@ -75,7 +75,7 @@ def mosaic_of(dataset: Dataset) -> Mosaic:
         if tag in dataset and isinstance(dataset[tag].value, bytes):
             fields |= _csa_fields(dataset[tag].value)
     tiles = _whole(dataset[TILES_SIEMENS].value) if TILES_SIEMENS in dataset else None
-    stated = fields.get("NumberOfImagesInMosaic") or [None]
+    stated = fields.get("NumberOfImagesInMosaic") or [""]
     normal = _vector(fields.get("SliceNormalVector") or ())
     return Mosaic(tiles or _whole(stated[0]), normal)
 

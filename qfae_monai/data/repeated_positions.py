@@ -133,7 +133,7 @@ def _tells(frames: list[Frame], names: Sequence[str]) -> dict[str, Any]:
     for key in names:
         values = {frame.keys.get(key) for frame in frames}
         if key == "TriggerTime" and None not in values:  # that of a slice differs by some ms from the next one's
-            tells[NAMES[key]] = round(float(median(map(float, values))))
+            tells[NAMES[key]] = round(median(map(_trigger, frames)))
         elif len(values) == 1:
             tells[NAMES[key]] = _value(key, next(iter(values)))
     return tells

@@ -117,8 +117,8 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
         except ValueError as error:
             damaged.append((file, error))
     groups = [_without_copies(group, found.aside) for group in _one_frame_each(by_identity)]
-    for file, error in damaged:
-        _attribute(file, error, groups, found, named=opened.named)
+    for file, problem in damaged:
+        _attribute(file, problem, groups, found, named=opened.named)
     for group in groups:
         if not group.kind and not group.problems and not group.is_picture and _is_one_slice(group):
             group.kind = SINGLE_SLICE

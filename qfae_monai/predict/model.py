@@ -170,7 +170,7 @@ class Model:
         found = self(image)
         p_value, _, above = judged(self.calibration, found.score, self.bundle.part("false_positive_rate"))
         warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
-        grid = None if picture else np.asarray(image.affine, dtype=np.float64)
+        grid = None if picture or isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
         return Finding(found.score, p_value, above, found.anomaly_map, found.mask, found.slice_scores, found.axis, grid,
                        tuple(warnings))  # fmt: skip
 

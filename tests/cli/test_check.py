@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -87,7 +88,7 @@ def test_what_is_left_aside_is_counted_and_changes_no_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     factory.series(tmp_path / "a", SeriesNumber=3)
-    scout = {"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER", "SeriesInstanceUID": "1.2.3", "SeriesNumber": 4}
+    scout: dict[str, Any] = {"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER", "SeriesInstanceUID": "1.2.3", "SeriesNumber": 4}
     factory.series(tmp_path / "b", **scout)
     (tmp_path / "readme.txt").write_text("nothing here")
     assert check(monkeypatch, tmp_path) == 0

@@ -81,7 +81,7 @@ def _buffer(stream: Any) -> Any:
     return found
 
 
-ASIDE = {
+ASIDE: dict[str, dict[str, Any]] = {
     "localiser": {"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER"},
     "secondary-capture": {"SOPClassUID": f"{CLASS}7"},
     "segmentation": {"SOPClassUID": f"{CLASS}66.4", "Modality": "SEG"},
@@ -99,7 +99,7 @@ WITHOUT_PIXELS = {
 @pytest.mark.parametrize("kind", ASIDE)
 def test_what_is_no_scan_is_left_aside_unless_included(tmp_path: Path, kind: str) -> None:
     factory.series(tmp_path, SeriesNumber=1)
-    other = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 2, **ASIDE[kind]}
+    other: dict[str, Any] = {"SeriesInstanceUID": "1.2.3", "SeriesNumber": 2, **ASIDE[kind]}
     paths = factory.series(tmp_path / "other", factory.volume() + 7, **other)
     found = contents_of(tmp_path)
     assert [summary.number for summary in found.series] == [1]
