@@ -88,7 +88,11 @@ def test_what_is_left_aside_is_counted_and_changes_no_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     factory.series(tmp_path / "a", SeriesNumber=3)
-    scout: dict[str, Any] = {"ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER", "SeriesInstanceUID": "1.2.3", "SeriesNumber": 4}
+    scout: dict[str, Any] = {
+        "ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER",
+        "SeriesInstanceUID": "1.2.3",
+        "SeriesNumber": 4,
+    }
     factory.series(tmp_path / "b", **scout)
     (tmp_path / "readme.txt").write_text("nothing here")
     assert check(monkeypatch, tmp_path) == 0

@@ -139,7 +139,7 @@ def test_a_file_in_place_of_the_output_is_an_error(run: Any, inputs: Path, tmp_p
 
 def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
-    assert "4 done" in run(inputs, tmp_path / "out", "--dicom", "--region", "head").output
+    assert "4 done" in run(inputs, tmp_path / "out", "--dicom", "--set", "region=head").output
     folders = {path.name: path for path in (tmp_path / "out").iterdir() if path.is_dir()}
     with_objects = [path for path in folders.values() if (path / "dicom").exists()]
     assert len(with_objects) == 1
@@ -148,7 +148,7 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
     }  # fmt: skip
     mask = pydicom.dcmread(with_objects[0] / "dicom" / "segmentation.dcm")
     assert mask.PatientName == "Doe^Jane"
-    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--region", "head").output
+    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--set", "region=head").output
     run(inputs / "dicom", tmp_path / "bare", "--dicom", "--anonymous")
     for path in (tmp_path / "bare").rglob("*.dcm"):
         assert not [word for word in NEVER if word.encode() in path.read_bytes()]
@@ -157,7 +157,7 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
 def test_options_of_dicom_objects_need_a_dicom_series(run: Any, inputs: Path, tmp_path: Path) -> None:
     for options, expected in (
         (("--key", str(tmp_path / "k")), "expected --anonymous beside it"),
-        (("--region", "head"), "expected --dicom beside it"),
+        (("--set", "region=head"), "expected --dicom beside it"),
         (("--dicom",), "expected one in the input, got none"),
     ):
         result = run(inputs / "a.nii.gz", tmp_path / "out", *options)
@@ -172,11 +172,11 @@ def test_onnx_runtime_finds_the_same(run: Any, inputs: Path, bundle: Path, check
     graph = tmp_path / "detector.onnx"
     write_graph(read_source(bundle, checkpoint, "detector", preset="tiny", settings={}), graph)
     run(inputs / "a.nii.gz", tmp_path / "torch")
-    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--runtime", "onnx", "--onnx", str(graph))
+    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--device", "onnx", "--onnx", str(graph))
     assert result.exit_code == 0, result.output
     maps = [nib.Nifti1Image.from_filename(tmp_path / name / "a" / "anomaly_map.nii.gz") for name in ("torch", "onnx")]
     np.testing.assert_allclose(np.asarray(maps[0].dataobj), np.asarray(maps[1].dataobj), atol=1e-4)
-    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--runtime", "onnx")
+    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--device", "onnx")
     assert "detector.onnx" in str(absent.exception)
 
 
