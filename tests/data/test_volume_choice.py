@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_an_entry_of_a_data_list_chooses(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text(json.dumps({"test": entries}))
     listed = volume_datalist(tmp_path / "list.json", "test")
     assert [entry["case"] for entry in listed] == ["a-volume-1", "a-volume-2"]
-    assert np.array_equal(LoadSeriesd("image")({**listed[1]})["image"][0], array[..., 1])
+    assert np.array_equal(LoadSeriesd("image")(dict[Hashable, Any](listed[1].items()))["image"][0], array[..., 1])
     (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": "a.nii", "volume": "all"}]}))
     with pytest.raises(ValueError, match="list an entry for each"):
         volume_datalist(tmp_path / "list.json", "test")
