@@ -72,10 +72,12 @@ def ours(path: Path) -> tuple[list[Series], str]:
         reason = str(error).replace(f"{path}: ", "")
     allow = set(RISKS) - {"no-position"}
     volumes = []
-    for point in range(1000):
+    for number in range(1, 1000):
         try:
-            volumes.append(read_series(path, time_point=point, allow=allow))
+            volumes.append(read_series(path, volume=number, allow=allow))
         except ValueError:
+            break
+        if volumes[-1].attributes["volumes"] == number:
             break
     return volumes, f"refused: {reason}"
 

@@ -194,10 +194,10 @@ def read(path: Path) -> str:
     from qfae_monai.data import RISKS, find_series, read_series  # noqa: PLC0415 (by the workers only)
 
     outcome = "refused"
-    for time_point in (None, 0):
+    for volume in (None, "first"):
         try:
-            find_series(path, time_point=time_point, allow=set(RISKS))
-            read_series(path, time_point=time_point, allow=set(RISKS))
+            find_series(path, volume=volume, allow=set(RISKS))
+            read_series(path, volume=volume, allow=set(RISKS))
         except ValueError:
             continue
         except Exception as error:

@@ -19,6 +19,7 @@ import numpy as np
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.data.series import read_series
+from qfae_monai.data.series_files import walk
 
 from . import command
 
@@ -49,7 +50,7 @@ class Brats2021(Recipe):
     surveyed: ClassVar[bool] = True
 
     def find(self, folder: Path) -> list[Source]:
-        images = sorted(folder.rglob(f"*{IMAGE}"))
+        images = [file for file in walk(folder)[0] if file.name.endswith(IMAGE)]
         if not images:
             raise FileNotFoundError(f"{folder}: expected a folder a patient with *{IMAGE}, found none.")
         return [self._source(image) for image in images]

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients, stored_planes
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.data.series import read_series
+from qfae_monai.data.series_files import walk
 from qfae_monai.transforms import BilateralFilter, EqualizeNonzero, QuantizeSlice, RegionCanvas
 from qfae_monai.transforms.region_canvas import bounding_box
 
@@ -56,7 +57,7 @@ class LiverCT(Recipe):
     surveyed: ClassVar[bool] = True
 
     def find(self, folder: Path) -> list[Source]:
-        files = sorted(path for path in folder.rglob("*.nii*") if path.is_file())
+        files = [path for path in walk(folder)[0] if ".nii" in path.name.lower()]
         by_name = {path.name: path for path in files}
         train = [_source(path, "btcv", by_name, "label", "train") for path in files if BTCV.fullmatch(path.name)]
         test = [_source(path, "lits", by_name, "segmentation-", "test") for path in files if LITS.fullmatch(path.name)]

@@ -92,7 +92,7 @@ class RescOCT(Recipe):
 
 def _cube(folder: Path, split: str) -> Source:
     """A cube's B-scans in the order of their numbers, with their masks."""
-    scans = sorted(folder.glob("*.bmp"), key=lambda path: (len(path.stem), path.stem))
+    scans = sorted(folder.glob("[!.]*.bmp"), key=lambda path: (len(path.stem), path.stem))
     labels = folder.parents[1] / "label_images"
     names = (folder.name.removesuffix(".img") + "_labelMark", folder.name + "_labelMark", folder.name)
     marked = next((labels / name for name in names if (labels / name).is_dir()), labels / names[0])

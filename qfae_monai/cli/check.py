@@ -26,47 +26,61 @@ OBLIQUE = 0.5  # degrees between the slices' normal and the next axis of the pat
 def check(
     path: Path = typer.Argument(help="Folder, file or .zip of DICOM; NIfTI, NRRD or MetaImage file."),
     allow: list[str] | None = typer.Option(None, help="Risk to let pass, by its name; may be given several times."),
-    time_point: int | None = typer.Option(None, help="Volume to take, from 0, where positions repeat."),
+    volume: str | None = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all."),
+    include: list[str] | None = typer.Option(None, help="Kind of what is left aside to take in; may be repeated."),
     headers_only: bool = typer.Option(False, "--headers-only", help="Do not decode pixels: quicker, finds less."),
 ) -> None:
     """Show series, geometry, bit depth and risks of a folder; exit code 1 if anything would be refused.
 
-    No name, identifier or date of a patient is printed.
+    What is no scan is left aside with its reason, and does not change the exit code. No name, identifier or date of a
+    patient is printed.
     """
-    from qfae_monai.data import find_series
+    from qfae_monai.data import contents_of
+    from qfae_monai.data.kept_headers import kept_headers
+    from qfae_monai.data.left_aside import lines_of
+    from qfae_monai.data.prepare.privacy import quiet_libraries
 
-    summaries = find_series(path, time_point=time_point, allow=allow or ())
-    if not summaries:
-        raise ValueError(f"{path}: expected DICOM, NIfTI, NRRD or MetaImage images, got none")
     rows: list[tuple[str, ...]] = [COLUMNS]
     reasons = []
-    for summary in summaries:
-        refusal, notes = summary.refusal, _notes(summary)
-        if refusal is None and not headers_only:
-            refusal, found = _read(path, summary, time_point, allow or [])
-            notes += found
-        rows.append(_row(path, summary, notes, refusal))
-        if refusal is not None:
-            reasons.append(f"{_name(path, summary)}: {refusal}")
-    _print_table(rows)
+    with kept_headers():
+        with quiet_libraries():
+            contents = contents_of(path, volume=volume, allow=allow or (), include=include or ())
+        for summary in contents.series:
+            refusal, notes = summary.refusal, _notes(summary)
+            if refusal is None and not headers_only:
+                refusal, found = _read(summary, allow or [])
+                notes += found
+            rows.append(_row(path, summary, notes, refusal))
+            if refusal is not None:
+                reasons.append(f"{_name(path, summary)}: {refusal}")
+    if len(rows) > 1:
+        _print_table(rows)
+    if contents.pictures:
+        echo(f"{len(contents.pictures)} image files, which models of images take")
+    for line in lines_of(contents.aside, path):
+        echo(line)
     for reason in reasons:
         echo(f"refused: {' '.join(reason.split())}")
-    echo(f"{len(summaries) - len(reasons)} accepted, {len(reasons)} refused")
+    if not contents.series and not contents.pictures:
+        raise ValueError(f"{path}: expected DICOM, NIfTI, NRRD or MetaImage images, got none")
+    aside = sum(one.files for one in contents.aside)
+    left = f", {aside} file{'' if aside == 1 else 's'} left aside" if aside else ""
+    echo(f"{len(contents.series) - len(reasons)} accepted, {len(reasons)} refused{left}")
     if reasons:
         raise typer.Exit(1)
 
 
-def _read(path: Path, summary: SeriesSummary, time_point: int | None, allow: list[str]) -> tuple[str | None, list[str]]:
+def _read(summary: SeriesSummary, allow: list[str]) -> tuple[str | None, list[str]]:
     """Why a series whose header is accepted would still be refused, and what its pixels bring to light."""
     from qfae_monai.data import read_series
+    from qfae_monai.data.dicom_kinds import INCLUDABLE
+    from qfae_monai.data.voxel_check import check_voxels
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            if path.suffix.lower() == ".zip":
-                found = read_series(path, series=summary.uid or summary.description, time_point=time_point, allow=allow)
-            else:
-                found = read_series(list(summary.files), time_point=time_point, allow=allow)
+            found = read_series(list(summary.files), volume=summary.volume, allow=allow, include=INCLUDABLE)
+            check_voxels(found.array, found.files[0])
         except (ValueError, OSError) as error:
             return str(error), []
     notes = ["colour reduced to luminance"] if any("luminance" in str(w.message) for w in caught) else []
@@ -87,6 +101,10 @@ def _name(path: Path, summary: SeriesSummary) -> str:
 
 def _notes(summary: SeriesSummary) -> list[str]:
     notes = [*summary.risks, *summary.attributes.get("notes", ())]
+    if summary.category:
+        notes.append(f"{summary.category}, taken in by --include")
+    if summary.picture:
+        notes.append("a single image, for models of images")
     if summary.attributes.get("burned_in_annotation"):
         notes.append("burned-in annotation")
     if summary.attributes.get("lossy"):

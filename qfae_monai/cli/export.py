@@ -15,7 +15,7 @@ from qfae_monai.screen import echo
 def export(
     model: Path = MODEL,
     output: Path | None = typer.Option(
-        None, "-o", "--output", help="File: .onnx, or .ts for TorchScript; default: in the model, for --runtime onnx."
+        None, "-o", "--output", help="File: .onnx, or .ts for TorchScript; default: in the model, for --device onnx."
     ),
     graph: str = typer.Option("detector", help="`detector`: reconstruction, map and score; or `reconstruction` alone."),
     set_: list[str] | None = SET,

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +25,8 @@ if TYPE_CHECKING:
     from qfae_monai.predict.studies import Study
 
 
-class Runtime(str, Enum):
-    """What runs the networks."""
-
-    torch = "torch"
-    onnx = "onnx"
-
-
 SOME_FAILED = 3
+ONNX = "onnx"
 WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
 
@@ -43,13 +36,21 @@ def predict(
     output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study, and report.html."),
     model: Path = MODEL,
     series: str | None = typer.Option(None, help="Only the series with this description, number, UID or file name."),
+    volume: str | None = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all."),
     allow: list[str] | None = typer.Option(None, help="Risk to let pass (`qfae check`); may be given several times."),
-    device: str | None = typer.Option(None, help="cpu, cuda, cuda:1 ...; default: cuda where there is one."),
+    include: list[str] | None = typer.Option(None, help="Kind of what is left aside to take in; may be repeated."),
+    device: str | None = typer.Option(
+        None,
+        help="cpu, cuda, cuda:1 ..., or onnx (ONNX Runtime, after `qfae export`); default: cuda where there is one.",
+    ),
     false_positive_rate: float = typer.Option(
         0.05, callback=rate, help="Of normal volumes and slices, for thresholds; above 0, below 1."
     ),
-    dicom: bool = typer.Option(False, "--dicom", help="Also write DICOM objects of DICOM studies (extra `dicom`)."),
-    region: str | None = typer.Option(None, help="Body region that DICOM objects state: head, chest, abdomen ..."),
+    dicom: bool = typer.Option(
+        False,
+        "--dicom",
+        help="Also write DICOM objects of DICOM studies (extra `dicom`); --set region=head states where.",
+    ),
     anonymous: bool = typer.Option(
         False, "--anonymous", help="Results under pseudonyms, without any name or identity."
     ),
@@ -57,7 +58,6 @@ def predict(
         None,
         help="With --anonymous: key file of the pseudonyms; made if absent. Default: OUTPUT.key beside the output.",
     ),
-    runtime: Runtime = typer.Option(Runtime.torch, help="onnx: ONNX Runtime (extra `export`, after `qfae export`)."),
     set_: list[str] | None = SET,
     trust: bool = TRUST,
 ) -> None:
@@ -68,11 +68,13 @@ def predict(
     What is complete from an earlier run is kept.
     """
     with quick_imports():
+        from qfae_monai.data.kept_headers import kept_headers
+        from qfae_monai.data.left_aside import lines_of
         from qfae_monai.data.prepare.privacy import quiet_libraries
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
-        from qfae_monai.predict.studies import find_studies
+        from qfae_monai.predict.studies import studies_and_rest
         from qfae_monai.report.prediction_page import write_prediction_page
 
     if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
@@ -80,16 +82,23 @@ def predict(
     pseudonyms = _pseudonyms(output, anonymous=anonymous, key=key)
     check_pseudonyms(output, pseudonyms)
     context.with_resource(one_writer(output))  # until the command ends
+    context.with_resource(kept_headers())  # found, then read: each header is parsed once
     with quiet_libraries():
-        studies = find_studies(input_, series=series, allow=allow or ())
+        studies, aside = studies_and_rest(
+            input_, series=series, volume=volume, allow=allow or (), include=include or ()
+        )
+    for line in lines_of(aside):
+        echo(line)
     if pseudonyms is not None:
         studies = [study.under(pseudonyms) for study in studies]
     settings: dict[str, Any] = {
         "false_positive_rate": false_positive_rate,
-        **({} if device is None else {"device": f"$torch.device({device!r})"}),
+        **({} if device in (None, ONNX) else {"device": f"$torch.device({device!r})"}),
         **parse_settings(set_ or []),
     }
-    scorer = _model(model, studies, {"settings": settings, "runtime": runtime.value, "trusted": trust})
+    region = settings.pop("region", None)
+    runtime = ONNX if device == ONNX else "torch"
+    scorer = _model(model, studies, {"settings": settings, "runtime": runtime, "trusted": trust})
     extras = _extras(studies, pseudonyms, dicom=dicom, region=region)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
@@ -98,7 +107,7 @@ def predict(
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        counts = write_summary(output, outcomes, scorer, pseudonyms)
+        counts = write_summary(output, outcomes, scorer, pseudonyms, aside)
     page = write_prediction_page(output)
     echo(f"{counts['done']} done, {counts['kept']} kept, {counts['failed']} failed: {output / 'summary.csv'}, {page}")
     if counts["failed"]:
@@ -110,7 +119,7 @@ def _model(path: Path, studies: list[Study], how: dict[str, Any]) -> Model:
     from qfae_monai.predict.model import Model
 
     model = Model(path, **how)
-    fitting = [study for study in studies if (study.kind == "image") == model.images]
+    fitting = [study for study in studies if study.is_image == model.images]
     if not fitting:
         kinds = ("volumes", "single images")
         raise ValueError(
@@ -140,7 +149,7 @@ def _extras(
     """Outputs that were asked for beside those that each study has."""
     if not dicom:
         if region:
-            raise ValueError("--region says how DICOM objects are written: expected --dicom beside it")
+            raise ValueError("--set region says how DICOM objects are written: expected --dicom beside it")
         return []
     if not any(study.kind == "DICOM" for study in studies):
         raise ValueError("--dicom writes beside a DICOM series: expected one in the input, got none")

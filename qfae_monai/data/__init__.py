@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
-    from qfae_monai.data.series import Series, SeriesSummary, find_series, read_series
+    from qfae_monai.data.series import Series, SeriesSummary, contents_of, find_series, read_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
     from qfae_monai.data.shared_items import SharedCacheDataset
     from qfae_monai.data.slice_store import SliceStore
@@ -30,6 +30,7 @@ __all__ = [
     "SliceStore",
     "check_folder_patients",
     "check_patient_disjoint",
+    "contents_of",
     "find_series",
     "image_folder_datalist",
     "input_datalist",
@@ -40,7 +41,7 @@ __all__ = [
 MODULES = {
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
-    "series": ("Series", "SeriesSummary", "find_series", "read_series"),
+    "series": ("Series", "SeriesSummary", "contents_of", "find_series", "read_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
     "shared_items": ("SharedCacheDataset",),
     "slice_store": ("SliceStore",),

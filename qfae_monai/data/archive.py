@@ -15,6 +15,7 @@ MAX_BYTES = 16 << 30  # what an archive may hold or a header may declare, in byt
 MAX_RATIO = 1000  # uncompressed over compressed bytes; deflate ends at 1032, scans stay below 10, masks below 700
 RATIO_FREE_BYTES = 64 << 20  # small contents may be compressed as far as they like
 MAX_MEMBERS = 100_000
+SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +91,14 @@ def archive_of(path: Path) -> Path | None:
 
 
 def is_hidden(entry: Path, folder: Path) -> bool:
-    """Whether a file, or a folder that it lies in below `folder`, is hidden or an archiver's own."""
+    """Whether a file, or a folder that it lies in below `folder`, is hidden or an archiver's or file manager's own.
+
+    >>> [is_hidden(Path("in", name), Path("in")) for name in ("._a.nii", ".DS_Store", "Thumbs.db", "a.nii")]
+    [True, True, True, False]
+    """
     return entry != folder and any(
-        (part.startswith(".") and part != "..") or part == "__MACOSX" for part in entry.relative_to(folder).parts
+        (part.startswith(".") and part != "..") or part.lower() in SYSTEM_NAMES
+        for part in entry.relative_to(folder).parts
     )
 
 

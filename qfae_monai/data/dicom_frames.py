@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from qfae_monai.data.dicom_header import VOLUME_KEYWORDS, DicomFile
+from qfae_monai.data.dicom_header import B_VALUE_TAGS, ORDER_KEYWORDS, VOLUME_KEYWORDS, DicomFile
 
 __all__ = ["Frame", "frames_of"]
 
+PARALLEL = 0.9  # least cosine between a mosaic's stated normal and that of its plane
+GE_OFFSET = 1e9
+MEANINGS = (
+    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
+    ("MRDiffusionSequence", "DiffusionBValue", "DiffusionBValue"),
+    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
+    ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
+    ("MRImageFrameTypeSequence", "FrameType", "ImageType"),
+)
+"""Functional groups, what they state, and its name in single-frame files."""
 SPACE_TAGS = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
 
 
@@ -30,8 +40,8 @@ class Frame:
         slope: real value = slope * stored + intercept.
         intercept: see ``slope``.
         keys: what may tell it from other frames at its position.
-        localizer: whether it calls itself a localiser.
         number: instance number, then frame number.
+        window: rows and columns of a mosaic's sheet that are this plane; None for all.
     """
 
     file: DicomFile
@@ -43,13 +53,22 @@ class Frame:
     slope: float
     intercept: float
     keys: dict[str, Any] = field(default_factory=dict)
-    localizer: bool = False
     number: tuple[int, int] = (0, 0)
+    window: tuple[slice, slice] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        if self.window is not None:
+            return self.window[0].stop - self.window[0].start, self.window[1].stop - self.window[1].start
+        return int(self.file.dataset.Rows), int(self.file.dataset.Columns)
 
     @property
     def name(self) -> str:
         """File name, with the frame's number (from 1) where the file holds several."""
         name = self.file.source.name.name
+        if self.window is not None:
+            return f"{name} tile {self.number[1] + 1}"
         return name if self.file.frame_count == 1 else f"{name} frame {self.index + 1}"
 
 
@@ -76,15 +95,97 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
     if per_frame and len(per_frame) != count:
         raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    common = {word: str(dataset.get(word)) for word in VOLUME_KEYWORDS if dataset.get(word) not in (None, "")}
+    common = _common(dataset)
     pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
     first = _frame(file, 0, _Groups(dataset, shared, per_frame[0] if per_frame else Dataset(), count == 1))
+    if file.mosaic is not None:
+        yield from _tiles(replace(first, keys=common))
+        return
     if not per_frame:
         yield from (replace(first, index=index, number=(first.number[0], index), keys=common) for index in range(count))
         return
     for index, own in enumerate(per_frame):
         frame = first if index == 0 else _frame(file, index, _Groups(dataset, shared, own, count == 1))
-        yield replace(frame, keys={**_dimensions(own, pointers), **common})
+        yield replace(frame, keys={**common, **_meanings(shared), **_meanings(own), **_dimensions(own, pointers)})
+
+
+def _common(dataset: Dataset) -> dict[str, Any]:
+    """Values of the whole file."""
+    words = (*VOLUME_KEYWORDS, *ORDER_KEYWORDS)
+    keys = {word: _text(dataset.get(word)) for word in words if dataset.get(word) not in (None, "")}
+    if "DiffusionBValue" not in keys and (value := _private_b_value(dataset)) is not None:
+        keys["DiffusionBValue"] = value
+    return keys
+
+
+def _text(value: Any) -> str:
+    """A value as text, the values of a list between backslashes as in the file."""
+    return "\\".join(map(str, _listed(value)))
+
+
+def _private_b_value(dataset: Dataset) -> str | None:
+    """b-value in s/mm2 of scanners that state it in elements of their own."""
+    value = next((dataset[tag].value for tag in B_VALUE_TAGS if tag in dataset), None)
+    if isinstance(value, bytes):  # a number of 4 or 8 bytes, or text
+        kind = {4: "<f4", 8: "<f8"}.get(len(value))
+        binary = kind is not None and value.strip(b" 0123456789\\.") != b""
+        value = float(np.frombuffer(value, kind)[0]) if binary else value.decode("ascii", "ignore").split("\\")
+    try:
+        number = float(_listed(value)[0])
+    except (IndexError, TypeError, ValueError):
+        return None
+    # GE adds 1e9 to the values of some versions
+    return f"{number % GE_OFFSET:g}" if 0 <= number < 2 * GE_OFFSET else None
+
+
+def _tiles(sheet: Frame) -> Iterator[Frame]:
+    """The slices of a mosaic. The sheet's position is that of one slice as large as the sheet, about the same centre.
+
+    Raises:
+        ValueError: when nothing says how many they are, or which way they follow one another.
+    """
+    mosaic, dataset = sheet.file.mosaic, sheet.file.dataset
+    assert mosaic is not None
+    if mosaic.tiles is None:
+        raise ValueError("a mosaic of slices that does not state how many they are: refused [mosaic]")
+    windows = mosaic.windows(int(dataset.Rows), int(dataset.Columns))
+    if mosaic.positions is not None:
+        places = list(mosaic.positions)
+    elif any(one is None for one in (mosaic.normal, sheet.position, sheet.orientation, sheet.spacing, sheet.thickness)):
+        raise ValueError("a mosaic of slices that does not state their place, distance and direction: refused [mosaic]")
+    else:
+        places = _places(sheet, windows[0], len(windows))
+    for number, (window, place) in enumerate(zip(windows, places, strict=True)):
+        yield replace(sheet, position=place, window=window, number=(sheet.number[0], number))
+
+
+def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.ndarray]:
+    """First pixel of each slice, from slice to slice along the normal."""
+    orientation, spacing, thickness, mosaic = sheet.orientation, sheet.spacing, sheet.thickness, sheet.file.mosaic
+    assert orientation is not None
+    assert spacing is not None
+    assert thickness is not None
+    assert sheet.position is not None
+    assert mosaic is not None
+    rows, columns = int(sheet.file.dataset.Rows), int(sheet.file.dataset.Columns)
+    aside = orientation[0] * (columns - window[1].stop) / 2 * spacing[1]
+    down = orientation[1] * (rows - window[0].stop) / 2 * spacing[0]
+    plane = np.cross(*orientation)  # exact, where the stated one is rounded
+    cosine = float(plane @ mosaic.normal)
+    if abs(cosine) < PARALLEL:
+        raise ValueError(f"expected a mosaic whose slices follow its normal, got a cosine of {cosine:.2f} [mosaic]")
+    step = plane * np.sign(cosine) * thickness
+    return [sheet.position + aside + down + number * step for number in range(count)]
+
+
+def _meanings(group: Dataset) -> dict[str, Any]:
+    """What functional groups say of echo, b-value, time and type, under the names that single-frame files have."""
+    found: dict[str, Any] = {}
+    for sequence, keyword, name in MEANINGS:
+        item = (group.get(sequence) or [Dataset()])[0]
+        if item.get(keyword) not in (None, ""):
+            found[name] = _text(item.get(keyword))
+    return found
 
 
 def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
@@ -102,7 +203,6 @@ def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
         or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
-        localizer="LOCALIZER" in [str(word).upper() for word in _listed(file.dataset.get("ImageType"))],
         number=(int(file.dataset.get("InstanceNumber") or 0), index),
     )
 

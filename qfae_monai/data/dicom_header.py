@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
+from struct import unpack_from
 from typing import Any, BinaryIO, Literal
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from qfae_monai.data.dicom_kinds import INCLUDABLE, kind_of
+from qfae_monai.data.mosaic import MOSAIC_TAGS, Mosaic, is_mosaic, mosaic_of
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.machine_memory import TooLarge, check_memory
 
 __all__ = [
     "BIG_ENDIAN",
+    "B_VALUE_TAGS",
     "NATIVE",
+    "ORDER_KEYWORDS",
     "PIXEL_TAGS",
     "VOLUME_KEYWORDS",
+    "DamagedFile",
     "DicomFile",
     "NotAnImage",
     "NotDicom",
     "check_native_length",
+    "is_dicom",
     "native_size",
     "read_header",
     "syntax_name",
@@ -34,21 +41,28 @@ NATIVE = (IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED)
 NAMES = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}  # newer than pydicom's dictionary
 MAX_FRAMES = 100_000
 MAX_READS = 4_000_000  # of a header, two or three for an element: 50,000 enhanced frames, or 20 s
+ELEMENTS = 3  # that follow one another in a data set without a prefix
+FIRST_GROUPS = (2, 8, 9, 16)  # of the elements at its start
+LAST_OF_FIRST = 8
+LONG_KINDS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"SQ", b"UT", b"UN", b"UC", b"UR")
+UNDEFINED = 0xFFFFFFFF
 START = 4096  # bytes that hold the prefix and the meta information, which is never deflated
-# What tells frames at one position apart, in the order in which they are tried.
+# What tells frames at one position apart and means something to a reader ...
 VOLUME_KEYWORDS = (
     "TemporalPositionIdentifier",
     "EchoNumbers",
     "EchoTime",
+    "InversionTime",
     "DiffusionBValue",
     "ImageType",
-    "AcquisitionNumber",
     "TriggerTime",
-    "AcquisitionTime",
-    "ContentTime",
 )
+# ... and what tells one from the next, in the order in which it is tried
+ORDER_KEYWORDS = ("AcquisitionNumber", "AcquisitionTime", "ContentTime")
+B_VALUE_TAGS = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)  # of Siemens, GE, Philips and United Imaging
 KEYWORDS = """
-    SOPClassUID SOPInstanceUID Modality Manufacturer ManufacturerModelName PatientID StudyInstanceUID StudyID
+    SOPClassUID SOPInstanceUID Modality Manufacturer ManufacturerModelName PatientID PatientName StudyInstanceUID
+    StudyID
     SeriesInstanceUID SeriesNumber SeriesDescription FrameOfReferenceUID InstanceNumber BurnedInAnnotation
     ImagePositionPatient ImageOrientationPatient PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing
     SliceThickness SpacingBetweenSlices GantryDetectorTilt
@@ -61,7 +75,7 @@ KEYWORDS = """
     BluePaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData
     SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData
 """.split()  # noqa: SIM905 (fifty names read better as text)
-KEYWORDS += VOLUME_KEYWORDS
+KEYWORDS += [*VOLUME_KEYWORDS, *ORDER_KEYWORDS]
 
 
 class NotDicom(ValueError):
@@ -71,8 +85,20 @@ class NotDicom(ValueError):
 class NotAnImage(ValueError):
     """DICOM without an image, such as a report: left aside in a folder, refused where it was named."""
 
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
-@dataclass(frozen=True)
+
+class DamagedFile(ValueError):
+    """A file that is damaged; `dataset` is what its header says of the series that it belongs to, where it does."""
+
+    def __init__(self, message: str, dataset: Dataset | None = None) -> None:
+        super().__init__(message)
+        self.dataset = dataset
+
+
+@dataclass(frozen=True, eq=False)
 class DicomFile:
     """One file's header.
 
@@ -82,6 +108,8 @@ class DicomFile:
         syntax: transfer syntax.
         pixel_offset: where the pixel element starts in the file; None where the data set is deflated as a whole.
         float_pixels: whether pixels are floating-point numbers, as in parametric maps.
+        mosaic: how slices lie on its one sheet; None of any other image.
+        excess: bytes behind its uncompressed pixels.
     """
 
     source: SourceFile
@@ -89,6 +117,14 @@ class DicomFile:
     syntax: UID
     pixel_offset: int | None
     float_pixels: bool
+    mosaic: Mosaic | None = None
+    excess: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Why it is no scan, a name of ``INCLUDABLE``; empty for a scan."""
+        found = kind_of(self.dataset)
+        return found if found in INCLUDABLE else ""
 
     @property
     def frame_count(self) -> int:
@@ -107,54 +143,89 @@ def syntax_name(syntax: UID) -> str:
     return f"{name} ({syntax})" if name != str(syntax) else f"unknown ({syntax})"
 
 
-def read_header(source: SourceFile, named: bool = True) -> DicomFile:
-    """Read and check a DICOM file's header.
-
-    Args:
-        source: the file.
-        named: whether the user named it; then a file without the DICOM prefix is tried too.
+def read_header(source: SourceFile) -> DicomFile:
+    """Read and check a DICOM file's header; its content decides whether it is one, not its name.
 
     Raises:
         NotDicom: when it is no DICOM.
         NotAnImage: when it is DICOM without an image.
-        ValueError: when the header is damaged, or contradicts itself about its pixels.
+        DamagedFile: when the header is damaged, or contradicts itself about its pixels.
+        TooLarge: when its pixels do not fit into memory.
     """
-    head = None
+    dataset = None
     try:
         with source.open() as opened:
             start = opened.read(START)
-    except Exception as error:  # a member of an archive is inflated by whatever packed it
-        raise _damaged(source, error) from error
-    _check_prefix(source, start[:132], named)
-    try:
-        with source.open() as opened:
+            if not is_dicom(start):
+                raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them.")
             deflated = DEFLATED.encode() in start and _is_deflated(source, start)
+            opened.seek(0)
             stream: Any = _BoundedReads(opened)
-            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(KEYWORDS))
-            syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
-            offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
-            if deflated:
-                stream.seek(0)
-                whole = pydicom.dcmread(stream, force=True)
-                tag = next((int(t) for t in PIXEL_TAGS if t in whole), 0)
-            elif tag and offset is not None:
-                stream.seek(offset)
-                head = stream.read(12)
-        list(dataset)  # converts the values now: what is damaged shows here
-    except TooLarge:
+            tags: list[Any] = [*KEYWORDS, *B_VALUE_TAGS]
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=tags)
+            return _checked(source, stream, dataset, deflated)
+    except (TooLarge, NotDicom, NotAnImage, DamagedFile):
         raise
-    except Exception as error:  # pydicom raises whatever its parsing stumbles over
-        raise _damaged(source, error) from error
-    file = DicomFile(source, dataset, syntax, offset, tag in PIXEL_TAGS[:2])
-    try:
-        _check_image(file, tag)
-        if offset is not None and head is not None and str(syntax) in NATIVE:
-            _check_length(file, offset, head)
-    except ValueError:
-        raise
-    except Exception as error:  # an element of another kind than its tag's
-        raise _damaged(source, error) from error
+    except Exception as error:  # pydicom raises whatever its parsing stumbles over, an archive whatever packed it
+        text = f"{type(error).__name__}: {error}"
+        raise DamagedFile(f"{source.name}: expected a DICOM header, got a damaged one ({text}).", dataset) from error
+
+
+def _checked(source: SourceFile, stream: Any, dataset: Dataset, deflated: bool) -> DicomFile:
+    """The header of a stream that stands behind it, once it agrees with itself and with the file's length."""
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or _guess_syntax(dataset)))
+    offset, tag = (None, 0) if deflated else _pixel_tag(stream, syntax)
+    head = None
+    if deflated:
+        stream.seek(0)
+        whole = pydicom.dcmread(stream, force=True)
+        tag = next((int(t) for t in PIXEL_TAGS if t in whole), 0)
+    elif tag and offset is not None:
+        stream.seek(offset)
+        head = stream.read(12)
+    list(dataset)  # converts the values now: what is damaged shows here
+    mosaic = None
+    if is_mosaic(dataset):
+        stream.seek(0)
+        mosaic = mosaic_of(pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*MOSAIC_TAGS]))
+    file = DicomFile(source, dataset, syntax, offset, tag in PIXEL_TAGS[:2], mosaic)
+    _check_image(file, tag)
+    if offset is not None and head is not None and str(syntax) in NATIVE:
+        return replace(file, excess=_check_length(file, offset, head))
     return file
+
+
+def is_dicom(start: bytes) -> bool:
+    """Whether a file that starts so is DICOM: by its prefix, or as a data set without one.
+
+    Args:
+        start: its first 4096 bytes.
+    """
+    return start[128:132] == b"DICM" or any(_starts_as_elements(start, order) for order in ("<", ">"))
+
+
+def _starts_as_elements(start: bytes, order: str) -> bool:
+    """Whether three elements in ascending order, of the groups that come first, follow one another from the start."""
+    at, last, count = 0, 0, 0
+    while at + 8 <= len(start) and count < ELEMENTS:
+        group, element = unpack_from(f"{order}2H", start, at)
+        tag = group << 16 | element
+        if (tag <= last and count) or group not in FIRST_GROUPS or (count == 0 and group > LAST_OF_FIRST):
+            return False
+        kind = start[at + 4 : at + 6]
+        if kind.isalpha() and kind.isupper():  # explicit value representation
+            if kind in LONG_KINDS:
+                if at + 12 > len(start):
+                    return False
+                length, head = unpack_from(f"{order}I", start, at + 8)[0], 12
+            else:
+                length, head = unpack_from(f"{order}H", start, at + 6)[0], 8
+        else:
+            length, head = unpack_from(f"{order}I", start, at + 4)[0], 8
+        if length == UNDEFINED:  # a sequence
+            return count >= 1
+        last, at, count = tag, at + head + length, count + 1
+    return count >= ELEMENTS or (count >= 1 and at >= len(start) == START)
 
 
 class _BoundedReads:
@@ -169,19 +240,6 @@ class _BoundedReads:
         if self._left < 0:
             raise ValueError(f"expected a header of at most {MAX_READS} parts, got more")
         return self._stream.read(size)
-
-
-def _damaged(source: SourceFile, error: Exception) -> ValueError:
-    return ValueError(f"{source.name}: expected a DICOM header, got a damaged one ({type(error).__name__}: {error}).")
-
-
-def _check_prefix(source: SourceFile, start: bytes, named: bool) -> None:
-    if start[128:] == b"DICM":
-        return
-    # a data set without the prefix starts with group 2 or 8 and an element of it
-    bare = start[:2] in (b"\x08\x00", b"\x02\x00", b"\x00\x08", b"\x00\x02") and len(start) == 132
-    if not bare or not (named or source.name.suffix.lower() in ("", ".dcm", ".ima", ".dicom")):
-        raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them.")
 
 
 def _is_deflated(source: SourceFile, start: bytes) -> bool:
@@ -227,13 +285,15 @@ def _pixel_tag(stream: Any, syntax: UID) -> tuple[int, int]:
 def _check_image(file: DicomFile, tag: int) -> None:
     """Refuse what has no pixels, and pixels that cannot be what the header says."""
     dataset, name = file.dataset, file.source.name
-    kind = UID(str(dataset.get("SOPClassUID", ""))).name or "DICOM of an unknown class"
-    if "DirectoryRecordSequence" in dataset:
-        raise NotAnImage(f"{name}: expected an image, got a DICOMDIR.")
-    if not tag and not dataset.get("Rows"):
-        raise NotAnImage(f"{name}: expected an image, got {kind} without pixel data.")
+    what = UID(str(dataset.get("SOPClassUID", ""))).name or "DICOM of an unknown class"
+    kind = kind_of(dataset)
+    if not tag and kind and kind not in INCLUDABLE:
+        known = "DICOMDIR" if kind == "dicomdir" else f"{what} without pixel data"
+        raise NotAnImage(f"{name}: expected an image, got {known}.", kind)
+    if not tag and not dataset.get("Rows") and "Image" not in what and dataset.get("SOPClassUID"):
+        raise NotAnImage(f"{name}: expected an image, got {what} without pixel data.", kind or "document")
     if not tag:
-        raise ValueError(f"{name}: expected pixel data, got a {kind} that ends before it.")
+        raise DamagedFile(f"{name}: truncated, expected pixel data, got a {what} that ends before it.", dataset)
     wanted: dict[str, tuple[int, ...] | range] = {
         "Rows": range(1, 65536),
         "Columns": range(1, 65536),
@@ -251,12 +311,12 @@ def _check_image(file: DicomFile, tag: int) -> None:
             text = (
                 f"{values.start} to {values.stop - 1}" if isinstance(values, range) else " or ".join(map(str, values))
             )
-            raise ValueError(f"{name}: expected {keyword} {text}, got {value!r}.")
+            raise DamagedFile(f"{name}: expected {keyword} {text}, got {value!r}.", dataset)
         setattr(dataset, keyword, int(value))
     samples, bits = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated)
     size = dataset.Rows * dataset.Columns * dataset.NumberOfFrames * samples * bits // 8
-    what = f"a header that declares {size} bytes, {dataset.NumberOfFrames} x {dataset.Rows} x {dataset.Columns} pixels"
-    check_memory(name, size, what)
+    declared = f"a header that declares {size} bytes, {dataset.NumberOfFrames} x {dataset.Rows} x {dataset.Columns}"
+    check_memory(name, size, f"{declared} pixels")
 
 
 def native_size(dataset: Dataset) -> tuple[int, int]:
@@ -267,27 +327,33 @@ def native_size(dataset: Dataset) -> tuple[int, int]:
     return count, (count * int(dataset.BitsAllocated) + 7) // 8
 
 
-def check_native_length(file: DicomFile, length: int) -> None:
-    """Refuse uncompressed pixels of another length than the header's size makes; one byte may pad them.
+def check_native_length(file: DicomFile, length: int) -> int:
+    """Refuse uncompressed pixels that are fewer than the header's size makes, or a whole frame more.
+
+    Returns:
+        How many bytes follow them, which older senders added; one may pad them to an even number and does not count.
 
     Raises:
-        ValueError: with both lengths and the size.
+        DamagedFile: with both lengths and the size.
     """
     dataset, size = file.dataset, native_size(file.dataset)[1]
-    if not size <= length <= size + 1:
-        raise ValueError(
+    if not size <= length < size + max(2, size // file.frame_count):
+        raise DamagedFile(
             f"{file.source.name}: expected {size} bytes of pixels for {dataset.NumberOfFrames} x {dataset.Rows} x "
-            f"{dataset.Columns} x {dataset.SamplesPerPixel} of {dataset.BitsAllocated} bits, got {length}."
+            f"{dataset.Columns} x {dataset.SamplesPerPixel} of {dataset.BitsAllocated} bits, got {length}.",
+            dataset,
         )
+    return length - size if length > size + 1 else 0
 
 
-def _check_length(file: DicomFile, offset: int, head: bytes) -> None:
+def _check_length(file: DicomFile, offset: int, head: bytes) -> int:
     """Compare the length that the pixel element's head declares with the header and with the file."""
     head = head[: file.element_head]
     length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
     available = file.source.size - offset - len(head)
-    if length == 0xFFFFFFFF:
-        raise ValueError(f"{file.source.name}: expected uncompressed pixels, got an element of undefined length.")
+    name = file.source.name
+    if length == UNDEFINED:
+        raise DamagedFile(f"{name}: expected uncompressed pixels, got an element of undefined length.", file.dataset)
     if length > available:
-        raise ValueError(f"{file.source.name}: truncated, expected {length} bytes of pixels, got {available}.")
-    check_native_length(file, length)
+        raise DamagedFile(f"{name}: truncated, expected {length} bytes of pixels, got {available}.", file.dataset)
+    return check_native_length(file, length)

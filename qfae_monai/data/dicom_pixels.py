@@ -24,7 +24,7 @@ from qfae_monai.data.dicom_header import (
 )
 from qfae_monai.data.scratch_file import scratch_file
 
-__all__ = ["PIXELS", "stored_values"]
+__all__ = ["PIXELS", "pixel_bytes", "stored_values"]
 
 PYDICOM = int(pydicom.__version__.split(".")[0])
 PIXELS: Any = import_module("pydicom.pixels" if PYDICOM >= 3 else "pydicom.pixel_data_handlers.util")
@@ -50,7 +50,7 @@ def stored_values(file: DicomFile) -> np.ndarray:
             or no decoder can read the transfer syntax; the message names it.
     """
     try:
-        element = _pixel_element(file)
+        element = pixel_bytes(file)
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
             f"{file.source.name}: expected pixel data, got damaged ones ({type(error).__name__}: {error})."
@@ -70,7 +70,7 @@ def stored_values(file: DicomFile) -> np.ndarray:
     return values
 
 
-def _pixel_element(file: DicomFile) -> bytes:
+def pixel_bytes(file: DicomFile) -> bytes:
     """The value of the pixel element as it lies in the file."""
     if file.pixel_offset is None:
         with file.source.open() as stream:

@@ -11,16 +11,30 @@ from qfae_monai.data.dicom_pixels import PIXELS
 
 __all__ = ["padding_mask", "real_values"]
 
+LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
+"""JPEG's transfer syntaxes that always lose something."""
+LOSSY_SLACK = 0.005  # of the range of values: 20 of 4096, what JPEG at usual qualities does to a plain area
+
 
 def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
-    """Where stored values are the padding value, or in the range from it to its limit."""
+    """Where stored values are the padding value, or in the range from it to its limit; about it in lossy pixels."""
     first = frame.file.dataset.get("PixelPaddingValue")
     if first in (None, "") or frame.file.float_pixels or frame.file.dataset.SamplesPerPixel != 1:
         return None
     last = frame.file.dataset.get("PixelPaddingRangeLimit")
     bounds = [_as_stored(frame, value) for value in (first, first if last in (None, "") else last)]
-    mask = (stored >= min(bounds)) & (stored <= max(bounds))
+    slack = _slack(frame, stored, bounds)
+    mask = (stored >= min(bounds) - slack) & (stored <= max(bounds) + slack)
     return mask if mask.any() else None
+
+
+def _slack(frame: Frame, stored: np.ndarray, bounds: list[int]) -> int:
+    """By how much lossy compression may have moved padding values; 0 where nothing was lost."""
+    lossy = str(frame.file.dataset.get("LossyImageCompression")) == "01" or str(frame.file.syntax) in LOSSY
+    if not lossy:
+        return 0
+    span = max(int(stored.max()), *bounds) - min(int(stored.min()), *bounds)
+    return max(1, round(LOSSY_SLACK * span))
 
 
 def _as_stored(frame: Frame, value: Any) -> int:

@@ -27,7 +27,7 @@ def position_of(frame: Frame) -> np.ndarray:
     return frame.position
 
 
-def stack_evenly(frames: list[Frame], guard: Guard, volumes: int) -> Stack:
+def stack_evenly(frames: list[Frame], guard: Guard) -> Stack:
     """Frames in order along their normal as a stack; refuses gaps and shifts that the guard does not allow."""
     orientation = direction_of(frames[0])
     normal = np.cross(*orientation)
@@ -57,7 +57,7 @@ def stack_evenly(frames: list[Frame], guard: Guard, volumes: int) -> Stack:
     for slot, frame in zip(slots, frames, strict=True):
         placed[slot] = frame
     affine = affine_of(orientation, _pixel_spacing(frames[0], guard), step, positions[0])
-    return Stack(tuple(placed), affine, tuple(guard.risks), tuple(guard.notes), volumes)
+    return Stack(tuple(placed), affine, tuple(guard.risks), tuple(guard.notes))
 
 
 def _gaps(frames: list[Frame], gaps: np.ndarray, guard: Guard) -> tuple[float, list[int]]:

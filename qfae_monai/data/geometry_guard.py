@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from qfae_monai.data.dicom_frames import Frame
 from qfae_monai.data.even_grid import affine_of, direction_of, position_of, stack_evenly
 from qfae_monai.data.geometry_risks import Guard, Stack, check_allow, names_of
 from qfae_monai.data.repeated_positions import volumes_of
+from qfae_monai.data.volume_choice import Choice, chosen_volume
 
 __all__ = ["stack_frames"]
 
@@ -20,15 +22,18 @@ LOCALISER = 5.0  # degrees
 
 
 def stack_frames(
-    frames: Sequence[Frame], *, title: str, time_point: int | None = None, allow: Collection[str] = ()
-) -> Stack:
+    frames: Sequence[Frame], *, title: str, volume: Choice = None, allow: Collection[str] = ()
+) -> tuple[Stack, ...]:
     """Put the frames of one series in order, or refuse them.
 
     Args:
         frames: at least one frame, in any order.
         title: what errors call the series.
-        time_point: which volume to take, from 0, where positions repeat: time points, echoes, segments.
+        volume: which to take where positions repeat (time points, echoes, segments), as `check_volume` gives it.
         allow: names of ``RISKS`` that may pass.
+
+    Returns:
+        One stack; one for each volume where `volume` is all.
 
     Raises:
         ValueError: when the frames are no single, evenly spaced stack; names the files and the measured mm.
@@ -38,11 +43,15 @@ def stack_frames(
     kept = _one_direction(kept, guard)
     kept = _one_size(kept, guard)
     if kept[0].position is None or kept[0].orientation is None:
-        return _without_position(kept, guard, time_point)
-    groups = _by_position(kept)
-    groups, volumes = _one_volume(groups, guard, time_point)
-    chosen = _one_each(groups, guard)
-    return stack_evenly(chosen, guard, volumes)
+        return _without_position(kept, guard, volume)
+    stacks = []
+    for groups, names, number in _volumes(_by_position(kept), guard, volume):
+        own = replace(guard, risks=[*guard.risks], notes=[*guard.notes])
+        if len(names) > 1:
+            own.notes.append(names[number - 1])
+        chosen = _one_each(groups, own)
+        stacks.append(replace(stack_evenly(chosen, own), volumes=names, number=number))
+    return tuple(stacks)
 
 
 def _majority(frames: list[Frame], key: Callable[[Frame], Any]) -> tuple[list[Frame], list[Frame], list[Any]]:
@@ -56,10 +65,7 @@ def _majority(frames: list[Frame], key: Callable[[Frame], Any]) -> tuple[list[Fr
 
 
 def _one_size(frames: list[Frame], guard: Guard) -> list[Frame]:
-    def size(frame: Frame) -> tuple[int, int]:
-        return int(frame.file.dataset.Rows), int(frame.file.dataset.Columns)
-
-    kept, others, sizes = _majority(frames, size)
+    kept, others, sizes = _majority(frames, lambda frame: frame.shape)
     if others:
         text = " and ".join(f"{rows} x {columns}" for rows, columns in sizes)
         guard.meet("mixed-size", f"matrix sizes {text} (rows x columns) in one series: {names_of(others)} differ")
@@ -99,12 +105,6 @@ def _one_direction(frames: list[Frame], guard: Guard) -> list[Frame]:
     if others:
         worst = max(_angle(direction_of(kept[0]), direction_of(frame)) for frame in others)
         guard.meet("localiser", f"{names_of(others)} turned by up to {worst:.1f} degrees against {kept[0].name}")
-    marked = [frame for frame in kept if frame.localizer]
-    if marked and len(marked) < len(kept):
-        guard.meet("localiser", f"{names_of(marked)} call themselves localisers among {len(kept)} images")
-        kept = [frame for frame in kept if not frame.localizer]
-    elif marked:
-        guard.notes.append("calls itself a localiser")
     turned = [frame for frame in kept if _angle(direction_of(kept[0]), direction_of(frame)) > SAME_DIRECTION]
     if turned:
         worst = max(_angle(direction_of(kept[0]), direction_of(frame)) for frame in turned)
@@ -127,23 +127,31 @@ def _by_position(frames: list[Frame]) -> list[list[Frame]]:
     return [sorted(group, key=lambda frame: frame.number) for group in groups]
 
 
-def _one_volume(groups: list[list[Frame]], guard: Guard, time_point: int | None) -> tuple[list[list[Frame]], int]:
-    """Of positions that repeat, the frames of one time point (echo, segment, ...)."""
+def _volumes(
+    groups: list[list[Frame]], guard: Guard, volume: Choice
+) -> list[tuple[list[list[Frame]], tuple[str, ...], int]]:
+    """Of positions that repeat, those of each chosen volume, with the names of all and the number of this one."""
     found = volumes_of(groups)
     if found is None:
-        if time_point not in (None, 0):
-            raise ValueError(f"{guard.title}: expected time_point 0 of the one volume there is, got {time_point}.")
-        return groups, 1
-    key, volumes = found
-    text = f"{len(groups)} positions x {len(volumes)} time points or other volumes (told apart by {key})"
-    if time_point is None:
-        raise ValueError(f"{guard.title}: expected one image a position, got {text}: choose with time_point.")
-    if not 0 <= time_point < len(volumes):
-        raise ValueError(f"{guard.title}: expected a time_point 0 to {len(volumes) - 1}, got {time_point}; {text}.")
-    guard.notes.append(f"volume {time_point} of {text}")
-    chosen = {id(frame) for frame in volumes[time_point]}
-    split = [[frame for frame in group if id(frame) in chosen] for group in groups]
-    return [group for group in split if group], len(volumes)
+        return [(groups, ("",), 1)]
+    told, rest = found
+    counts = {name: len({one.tells[name] for one in told if name in one.tells}) for one in told for name in one.tells}
+    names = tuple(one.words(number, len(told), counts) for number, one in enumerate(told, 1))
+    if rest:
+        slices = ", ".join(str(len(one.frames)) for one in rest)
+        guard.notes.append(
+            f"interrupted: {len(rest)} incomplete volumes left out, with {slices} of {len(told[0].frames)} slices"
+        )
+    if len(told) > 1 and volume is None:
+        head = f"{guard.title}: {len(groups)} positions x {len(told)} volumes"
+    else:
+        head = guard.title
+    chosen = []
+    for place in chosen_volume(volume, names, [one.tells for one in told], head):
+        own = {id(frame) for frame in told[place].frames}
+        split = [[frame for frame in group if id(frame) in own] for group in groups]
+        chosen.append(([group for group in split if group], names, place + 1))
+    return chosen
 
 
 def _one_each(groups: list[list[Frame]], guard: Guard) -> list[Frame]:
@@ -156,24 +164,29 @@ def _one_each(groups: list[list[Frame]], guard: Guard) -> list[Frame]:
     return [group[0] for group in groups]
 
 
-def _without_position(frames: list[Frame], guard: Guard, time_point: int | None) -> Stack:
+def _without_position(frames: list[Frame], guard: Guard, volume: Choice) -> tuple[Stack, ...]:
     """Images that do not say where they are: one is an image, several are a stack only by permission."""
-    volumes = len(frames)
-    if len(frames) > 1 and time_point is not None:
-        if not 0 <= time_point < volumes:
-            raise ValueError(f"{guard.title}: expected a time_point 0 to {volumes - 1}, got {time_point}.")
-        guard.notes.append(f"image {time_point} of {volumes}, none of which has a position")
-        frames = [frames[time_point]]
+    names = tuple(f"image {number} of {len(frames)}" for number in range(1, len(frames) + 1))
+    taken = [frames]
+    if len(frames) > 1 and volume is not None:
+        places = chosen_volume(volume, names, [{} for _ in names], guard.title)
+        taken = [[frames[place]] for place in places]
+        guard.notes.append("one of several images without a position")
     elif len(frames) > 1:
         guard.meet(
             "no-position",
             f"{len(frames)} images without ImagePositionPatient and ImageOrientationPatient ({names_of(frames)}): "
-            "choose one with time_point, or stack them by instance number",
+            "choose one with --volume (in Python: volume), or stack them by instance number",
         )
-        volumes = 1
     if frames[0].spacing is None:
         guard.notes.append("pixel spacing not known: 1 mm")
     guard.notes.append("place in the patient not known: axes as displayed")
     step = np.array([0.0, 0.0, frames[0].thickness or 1.0])
     affine = affine_of(np.eye(3)[:2], frames[0].spacing or (1.0, 1.0), step, np.zeros(3))
-    return Stack(tuple(frames), affine, tuple(guard.risks), tuple(guard.notes), volumes)
+    whole = Stack(tuple(frames), affine, tuple(guard.risks), tuple(guard.notes))
+    if taken == [frames]:
+        return (whole,)
+    return tuple(
+        replace(whole, frames=tuple(one), volumes=names, number=place + 1)
+        for place, one in zip(places, taken, strict=True)
+    )

@@ -35,14 +35,22 @@ class Stack:
         affine: (4, 4), index (column, row, slice) to RAS+ mm.
         risks: what was allowed, in words with the measured numbers.
         notes: what is unusual and handled without a risk.
-        volumes: how many volumes the series holds at these positions.
+        volumes: in words, those that the series holds at these positions; one where there is one.
+        number: which of them this is, from 1.
     """
 
     frames: tuple[Frame | None, ...]
     affine: np.ndarray
     risks: tuple[str, ...]
     notes: tuple[str, ...]
-    volumes: int = 1
+    volumes: tuple[str, ...] = ("",)
+    number: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Columns, rows and slices."""
+        rows, columns = next(frame for frame in self.frames if frame is not None).shape
+        return columns, rows, len(self.frames)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.data.archive import is_hidden
 from qfae_monai.file_names import check_file_name
 
 __all__ = ["check_folder_patients", "image_folder_datalist"]
@@ -127,7 +128,8 @@ def _nested(folders: list[Path], name: str) -> list[Path]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES)
+    files = (entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES)
+    return sorted(entry for entry in files if not is_hidden(entry, folder))  # AppleDouble twins among them
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

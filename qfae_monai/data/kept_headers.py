@@ -30,16 +30,16 @@ def kept_headers() -> Iterator[None]:
         KEPT.reset(token)
 
 
-def header_of(source: SourceFile, named: bool) -> DicomFile:
+def header_of(source: SourceFile) -> DicomFile:
     """As :func:`qfae_monai.data.dicom_header.read_header`, or what was kept of it."""
     kept = KEPT.get()
     if kept is None:
-        return read_header(source, named)
+        return read_header(source)
     stat = source.path.stat()
     key = (source.name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     file = kept.pop(key, None)
     if file is None:
-        file = read_header(source, named)
-        if not named and len(kept) < MAX_KEPT:  # a named file passes where an unnamed one would be left aside
+        file = read_header(source)
+        if len(kept) < MAX_KEPT:
             kept[key] = file
     return replace(file, source=source)

@@ -12,9 +12,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qfae_monai.data.archive import MAX_BYTES, MAX_RATIO, Member, archive_of, is_hidden, open_archive
+from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.scratch_file import scratch_file
 
-__all__ = ["MAX_BYTES", "MAX_RATIO", "VOLUME_SUFFIXES", "SourceFile", "files_below", "is_hidden", "open_source"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_RATIO",
+    "VOLUME_SUFFIXES",
+    "Opened",
+    "SourceFile",
+    "files_below",
+    "is_hidden",
+    "open_source",
+    "walk",
+]
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -63,16 +74,33 @@ class SourceFile:
             yield path
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Files of a source, in the order of their names.
+
+    Attributes:
+        files: to be read.
+        named: whether the user named them one by one: then each has to be an image.
+        aside: what of a folder is no file to read: hidden files, links that lead nowhere.
+    """
+
+    files: list[SourceFile]
+    named: bool = False
+    aside: tuple[LeftAside, ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the user named this one file, and so means it whatever it is."""
+        return self.named and len(self.files) == 1
+
+
 @contextmanager
-def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[tuple[list[SourceFile], bool]]:
+def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[Opened]:
     """Files of a source, which stay readable within the context.
 
     Args:
         source: a folder (read with its sub-folders), a file, a list of files, or a .zip archive. A path that leads into
             an archive (``study.zip/a/1.dcm``) is a file, too.
-
-    Yields:
-        The files in the order of their names, and whether the user named them one by one: then each has to be an image.
 
     Raises:
         FileNotFoundError: when a file or folder is missing, or there is none in it.
@@ -80,37 +108,69 @@ def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[t
     """
     with ExitStack() as stack:
         if not isinstance(source, str | PathLike):
-            yield _listed([Path(path) for path in source], stack), True
+            yield Opened(_listed([Path(path) for path in source], stack), named=True)
             return
         path = Path(source)
         if path.is_dir():
-            found = [entry for entry in files_below(path) if not is_hidden(entry, path)]
-            if not found:
+            found, aside = walk(path)
+            if not found and not aside:
                 raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one.")
-            yield [SourceFile(entry, entry) for entry in found], False
+            yield Opened([SourceFile(entry, entry) for entry in found], aside=tuple(aside))
         elif path.is_file() and path.suffix.lower() == ".zip":
             members = stack.enter_context(open_archive(path))
-            yield [SourceFile(path, name, member) for name, member in members.items()], False
+            yield Opened([SourceFile(path, name, member) for name, member in members.items()])
         elif path.is_file() or archive_of(path):
-            yield _listed([path], stack), True
+            yield Opened(_listed([path], stack), named=True)
         else:
             raise FileNotFoundError(f"{path}: expected a file or folder, got no such path.")
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Files of a folder and its sub-folders, sorted; folders behind links, or closed to this user, are not entered."""
-    found, folders = [], [str(folder)]
+    """Files of a folder and its sub-folders, sorted, hidden ones included; see :func:`walk`."""
+    return _entries(folder)[0]
+
+
+def walk(folder: Path) -> tuple[list[Path], list[LeftAside]]:
+    """Files to read of a folder and its sub-folders, sorted, and what else there is.
+
+    Left aside are links that lead nowhere (as git-annex and DataLad leave them where the content was not fetched),
+    folders behind links or closed to this user, and files of file managers and archivers.
+    """
+    files, aside = _entries(folder)
+    hidden = [file for file in files if is_hidden(file, folder)]
+    aside += [LeftAside(file, "hidden file", "files of file managers and archivers are no scans") for file in hidden]
+    return [file for file in files if not is_hidden(file, folder)], sorted(aside, key=lambda one: str(one.path))
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[LeftAside]]:
+    found: list[Path] = []
+    aside: list[LeftAside] = []
+    folders = [str(folder)]
     while folders:
+        above = folders.pop()
         try:
-            with os.scandir(folders.pop()) as entries:
+            with os.scandir(above) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     elif os.path.isfile(entry.path):
                         found.append(Path(entry.path))
+                    elif entry.is_symlink() and not is_hidden(Path(entry.path), folder):
+                        aside.append(_link(Path(entry.path)))
         except OSError:
-            continue
-    return sorted(found)
+            aside.append(LeftAside(Path(above), "closed folder", "it cannot be opened by this user"))
+    return sorted(found), aside
+
+
+def _link(path: Path) -> LeftAside:
+    """What is known of a link to no file."""
+    if path.is_dir():
+        return LeftAside(path, "folder behind a link", "it is not entered: name the folder itself")
+    annex = "annex/objects" in os.readlink(path).replace("\\", "/")
+    how = (
+        "its content was not fetched: `git annex get` or `datalad get` does" if annex else "there is no file at its end"
+    )
+    return LeftAside(path, "dead link", how)
 
 
 def _listed(paths: list[Path], stack: ExitStack) -> list[SourceFile]:

@@ -14,9 +14,11 @@ from monai.transforms import LoadImage, MapTransform, Transform
 from monai.utils import ensure_tuple
 from monai.utils.enums import MetaKeys, SpaceKeys
 
+from qfae_monai.data.dicom_kinds import INCLUDABLE, check_include
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.series import Series, read_series
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.data.volume_choice import Choice, check_volume
 
 __all__ = ["LoadSeries", "LoadSeriesD", "LoadSeriesDict", "LoadSeriesd", "SeriesReader"]
 
@@ -40,15 +42,21 @@ class SeriesReader(ImageReader):
 
     Args:
         series: as in ``read_series``.
-        time_point: as in ``read_series``.
+        volume: as in ``read_series``.
         allow: as in ``read_series``.
+        include: as in ``read_series``.
     """
 
     def __init__(
-        self, series: str | int | None = None, time_point: int | None = None, allow: Collection[str] = ()
+        self,
+        series: str | int | None = None,
+        volume: Choice = None,
+        allow: Collection[str] = (),
+        include: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.series, self.time_point, self.allow = series, time_point, tuple(sorted(check_allow(allow)))
+        self.series, self.volume = series, check_volume(volume)
+        self.allow, self.include = tuple(sorted(check_allow(allow))), tuple(sorted(check_include(include)))
 
     def verify_suffix(self, filename: Sequence[PathLike | str] | PathLike | str) -> bool:
         """True: what a file holds is decided by its content, and a file that is no image is refused by name."""
@@ -71,7 +79,7 @@ class SeriesReader(ImageReader):
         return [self._read(source) for source in sources] if apart else [self._read(sources)]
 
     def _read(self, source: Any) -> Series:
-        return read_series(source, series=self.series, time_point=self.time_point, allow=self.allow)
+        return read_series(source, series=self.series, volume=self.volume, allow=self.allow, include=self.include)
 
     def get_data(self, img: Sequence[Series] | Series) -> tuple[np.ndarray, dict[str, Any]]:
         """
@@ -110,7 +118,7 @@ class LoadSeries(Transform):
 
     Args:
         series: as in ``read_series``.
-        time_point: as in ``read_series``.
+        volume: as in ``read_series``.
         allow: as in ``read_series``.
         dtype: of the image that is returned; None keeps the reader's.
         ensure_channel_first: whether a channel axis is put in front.
@@ -119,20 +127,24 @@ class LoadSeries(Transform):
     def __init__(
         self,
         series: str | int | None = None,
-        time_point: int | None = None,
+        volume: Choice = None,
         allow: Collection[str] = (),
         *,
         dtype: DtypeLike | torch.dtype | None = np.float32,
         ensure_channel_first: bool = True,
     ) -> None:
-        self.reader = SeriesReader(series, time_point, allow)
+        self.reader = SeriesReader(series, volume, allow)
         self.loader = LoadImage(dtype=dtype, ensure_channel_first=ensure_channel_first)  # type: ignore[arg-type]
         self.loader.readers = [self.reader]
 
-    def __call__(self, source: Sequence[PathLike | str] | PathLike | str) -> MetaTensor | torch.Tensor:
+    def __call__(
+        self, source: Sequence[PathLike | str] | PathLike | str, volume: Choice = None, include: Collection[str] = ()
+    ) -> MetaTensor | torch.Tensor:
         """
         Args:
             source: folder, file, list of files or archive.
+            volume: as in ``read_series``, in place of the one that was given at first.
+            include: as in ``read_series``.
 
         Returns:
             (1, X, Y, Z) with ``affine``; (X, Y, Z) where no channel was asked for.
@@ -141,17 +153,20 @@ class LoadSeries(Transform):
             FileNotFoundError: when there is no such file.
             ValueError: when the series is refused.
         """
+        reader = self.reader
+        if volume is not None or include:
+            reader = SeriesReader(reader.series, reader.volume if volume is None else volume, reader.allow, include)
         # a reader given at the call is used alone, and its errors come through as they are
-        return self.loader(source, reader=self.reader)
+        return self.loader(source, reader=reader)
 
 
 class LoadSeriesd(MapTransform):
-    """Dictionary twin of :class:`LoadSeries`.
+    """Dictionary twin of :class:`LoadSeries`; the entry's own ``volume``, where it has one, chooses among several.
 
     Args:
-        keys: keys of sources.
+        keys: keys of sources: the image's, then those of masks.
         series: as in ``read_series``.
-        time_point: as in ``read_series``.
+        volume: as in ``read_series``.
         allow: as in ``read_series``.
         dtype: as in :class:`LoadSeries`.
         ensure_channel_first: as in :class:`LoadSeries`.
@@ -162,7 +177,7 @@ class LoadSeriesd(MapTransform):
         self,
         keys: KeysCollection,
         series: str | int | None = None,
-        time_point: int | None = None,
+        volume: Choice = None,
         allow: Collection[str] = (),
         *,
         dtype: DtypeLike | torch.dtype | None = np.float32,
@@ -170,12 +185,13 @@ class LoadSeriesd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.load = LoadSeries(series, time_point, allow, dtype=dtype, ensure_channel_first=ensure_channel_first)
+        self.load = LoadSeries(series, volume, allow, dtype=dtype, ensure_channel_first=ensure_channel_first)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key])
+            mask = key != self.keys[0]  # which may be a segmentation, that is no scan
+            d[key] = self.load(d[key], d.get("volume"), INCLUDABLE if mask else ())
         return d
 
 

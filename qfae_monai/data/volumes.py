@@ -13,13 +13,15 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
+from qfae_monai.data.series import find_series
+from qfae_monai.data.volume_choice import ALL, check_volume
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import checked, read_object, schema, shown
 
 __all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
-IDENTIFIERS = ("case", "patient", "image_label")
+IDENTIFIERS = ("case", "patient", "image_label", "volume")
 PATHS = ("image", "label")
 SHOWN = 5  # entries that an error lists
 
@@ -30,8 +32,20 @@ def _patient(value: Any, key: str) -> None:
         raise ValueError(f"{key}: expected a name or a whole number, got {shown(value)}")
 
 
+def _volume(value: Any, key: str) -> None:
+    """Which volume of several an entry means; all of them would be several entries."""
+    try:
+        choice = check_volume(value)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    if choice == ALL:
+        raise ValueError(f"{key}: expected the volume of this entry, got all: list an entry for each")
+
+
 ENTRY = schema.record(
-    {}, {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient}, others=schema.anything
+    {},
+    {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient, "volume": _volume},
+    others=schema.anything,
 )
 """Of an entry, what decides sides and splits; `image`, `label` and `case` are checked as paths and names."""
 
@@ -41,9 +55,10 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
 
     Args:
         path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
-            where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case`` and
-            ``patient``. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
-            A ``case`` names files of results, so it is a file's name.
+            where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
+            ``patient`` and ``volume`` (which one where a series has several, as in `read_series`). Relative paths stay
+            below the file's folder; a scan that lies elsewhere has an absolute one. A ``case`` names files of
+            results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 
@@ -62,28 +77,48 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     _check_files(entries, f"section {section!r} of {path}")
     cases = _case_names(content, path)
     named = [
-        {**entry, "case": check_file_name(entry.get("case", cases[_image(entry)]), f"{_where(path, section, n)}, case")}
+        {**entry, "case": check_file_name(_case(entry, cases), f"{_where(path, section, n)}, case")}
         for n, entry in enumerate(entries, 1)
     ]
     return named if limit is None else named[:: max(1, -(-len(entries) // limit))]
 
 
-def input_datalist(folder: str | PathLike) -> list[dict[str, str]]:
-    """All NIfTI volumes below a folder, for inference: `image` and `case`, the path below the folder without suffix.
+def _case(entry: dict[str, Any], cases: dict[str, str]) -> Any:
+    """Its own, else that of its image, with the volume where that tells it from others of the same image."""
+    own = cases[_image(entry)]
+    return entry.get("case", own if entry.get("volume") is None else f"{own}-volume-{entry['volume']}")
+
+
+def input_datalist(folder: str | PathLike) -> list[dict[str, Any]]:
+    """All volumes and DICOM series below a folder, for inference: `image`, and as `case` the path below the folder.
+
+    Of a series that fills several files `image` lists them, and `case` is the first one's folder and its number.
 
     Raises:
         FileNotFoundError: when the folder is missing or holds no volume.
-        ValueError: when a file's name can name no results.
+        ValueError: when a series would be refused, or a file's name can name no results.
     """
     folder = Path(folder)
-    found = sorted(path for pattern in ("*.nii", "*.nii.gz") for path in folder.rglob(pattern) if path.is_file())
+    found = find_series(folder) if folder.is_dir() else []
     if not found:
-        raise FileNotFoundError(f"{folder}: expected a folder with .nii or .nii.gz volumes, found none.")
-    cases = ["_".join((*path.parent.relative_to(folder).parts, _stem(path))) for path in found]
+        raise FileNotFoundError(f"{folder}: expected a folder with volumes or DICOM series, found none.")
+    entries = [(one, _below(one.files, folder, one.number)) for one in sorted(found, key=lambda one: one.files)]
+    names = Counter(case for _, case in entries)
+    if twice := [case for case, count in names.items() if count > 1]:
+        raise ValueError(f"{folder}: expected names that tell its volumes apart, got {_some(twice)} again.")
     return [
-        {"image": str(path), "case": check_file_name(case, f"{path}, case")}
-        for path, case in zip(found, cases, strict=True)
+        {
+            "image": str(one.files[0]) if len(one.files) == 1 else [str(file) for file in one.files],
+            "case": check_file_name(case, f"{one.files[0]}, case"),
+        }
+        for one, case in entries
     ]
+
+
+def _below(files: Sequence[Path], folder: Path, number: int | None) -> str:
+    parts = files[0].parent.relative_to(folder).parts
+    last = _stem(files[0]) if len(files) == 1 else f"series-{'unnumbered' if number is None else number}"
+    return "_".join((*parts, last))
 
 
 def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:
@@ -193,7 +228,8 @@ def _check_files(entries: list[dict[str, Any]], where: str) -> None:
         raise FileNotFoundError(
             f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {_some(missing)}."
         )
-    twice = [image for image, count in Counter(_image(entry) for entry in entries).items() if count > 1]
+    listed = Counter((_image(entry), entry.get("volume")) for entry in entries)
+    twice = [image for (image, _), count in listed.items() if count > 1]
     if twice:
         raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {_some(twice)}.")
 

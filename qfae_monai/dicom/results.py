@@ -41,7 +41,6 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
     region: str | None = None,
     pixel_threshold: float | None = None,
     key_image_count: int = 3,
-    time_point: int | None = None,
 ) -> tuple[Path, ...]:
     """Write `parametric_map.dcm`, `segmentation.dcm` (where there is a mask), and `key_image_1.dcm` and on.
 
@@ -62,7 +61,6 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
         region: a name of :data:`qfae_monai.dicom.REGIONS`; None says "Entire body".
         pixel_threshold: what the mask is above, map units, stated in the segmentation.
         key_image_count: how many slices are shown, those with the highest scores.
-        time_point: as it was given to ``read_series``.
 
     Returns:
         Paths of the files.
@@ -78,7 +76,7 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
         raise ValueError("expected anonymous with a key, got a key alone: it replaces identities.")
     volume, above, scores = _checked(series, anomaly_map, mask, slice_scores, key_image_count)
     names = Pseudonyms(key or secrets.token_bytes(KEY_BYTES)) if anonymous else None
-    planes = source_planes(series, source, time_point=time_point, names=names)
+    planes = source_planes(series, source, names=names)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*person name.*")  # the patient's name is written as the source has it
         objects = {"parametric_map.dcm": parametric_map(planes, volume, model, region=body)}

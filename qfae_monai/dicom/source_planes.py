@@ -11,10 +11,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
 
-from qfae_monai.data.dicom_frames import Frame, frames_of
-from qfae_monai.data.dicom_header import DicomFile, read_header
-from qfae_monai.data.geometry_guard import stack_frames
-from qfae_monai.data.geometry_risks import RISKS, Stack
+from qfae_monai.data.dicom_frames import Frame
+from qfae_monai.data.dicom_header import DicomFile
+from qfae_monai.data.geometry_risks import Stack
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series import Series
 from qfae_monai.data.series_files import open_source
@@ -29,6 +28,7 @@ REFUSED = {
     "varying-orientation": "the planes of a result share one orientation",
     "no-position": "the planes have no place in the patient",
     "no-spacing": "the planes have no pixel spacing",
+    "mosaic": "its planes are tiles of one image, which no object can refer to",
 }
 SAME_GRID = 1e-3  # mm
 
@@ -95,7 +95,6 @@ def source_planes(
     series: Series,
     source: str | PathLike | Sequence[str | PathLike],
     *,
-    time_point: int | None = None,
     names: Pseudonyms | None = None,
 ) -> SourcePlanes:
     """The planes that a series was read from.
@@ -103,7 +102,6 @@ def source_planes(
     Args:
         series: as :func:`qfae_monai.data.read_series` gave it.
         source: what was given to it: folder, file, list of files or archive.
-        time_point: as it was given to it; needed where several volumes lie in one multi-frame file.
         names: replace the identity and each UID.
 
     Raises:
@@ -111,18 +109,17 @@ def source_planes(
     """
     _check_series(series)
     wanted = {name: place for place, name in enumerate(series.files)}
-    with open_source(source) as (files, _):
-        chosen = sorted((file for file in files if file.name in wanted), key=lambda file: wanted[file.name])
+    with open_source(source) as opened:
+        chosen = sorted((file for file in opened.files if file.name in wanted), key=lambda file: wanted[file.name])
         if len(chosen) != len(wanted):
             raise ValueError(
                 f"{series.files[0]}: expected the source that the series was read from, got {source} with "
                 f"{len(chosen)} of its {len(wanted)} files."
             )
-        headers = [read_header(file) for file in chosen]
         with chosen[0].open() as stream:
             first = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
-    _check_headers(headers)
-    stack = _stack(headers, series, time_point)
+    stack = _stack(series)
+    _check_headers(list(dict.fromkeys(frame.file for frame in stack.frames if frame is not None)))
     planes = _described(stack, first, str(series.files[0]))
     return planes if names is None else planes.pseudonymous(pseudonymous_identity(first, names), names)
 
@@ -158,19 +155,15 @@ def _check_headers(headers: Sequence[DicomFile]) -> None:
         )
 
 
-def _stack(headers: Sequence[DicomFile], series: Series, time_point: int | None) -> Stack:
-    """The frames in the reader's order: what it was allowed stays allowed, what is refused was refused above."""
-    frames = [frame for header in headers for frame in frames_of(header)]
-    title = str(series.files[0])
-    single = all(header.frame_count == 1 for header in headers)
-    stack = stack_frames(frames, title=title, time_point=None if single else time_point, allow=set(RISKS))
-    if any(frame is None or frame.position is None or frame.spacing is None for frame in stack.frames):
+def _stack(series: Series) -> Stack:
+    """The planes that the reader put in order; what it was allowed stays allowed, what is refused was refused above."""
+    title, stack = str(series.files[0]), series.stack
+    if stack is None or any(frame is None or frame.position is None or frame.spacing is None for frame in stack.frames):
         raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['no-position']}.")
+    if any(frame is not None and frame.window is not None for frame in stack.frames):
+        raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['mosaic']}.")
     if len(stack.frames) != series.array.shape[2] or np.abs(stack.affine - series.affine).max() > SAME_GRID:
-        raise ValueError(
-            f"{title}: expected the series as it was read, {series.array.shape[2]} slices, got "
-            f"{len(stack.frames)} on {'another' if len(stack.frames) == series.array.shape[2] else 'their'} grid."
-        )
+        raise ValueError(f"{title}: expected the series as it was read, {len(stack.frames)} slices, got another grid.")
     return stack
 
 

@@ -55,6 +55,7 @@ def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
         "image": image,
         **mask,
         **known,
+        **({} if scan.volume is None else {"volume": scan.volume}),
         "case": names.series(scan.patient, str(scan.path.absolute())),
         "patient": names.patient(scan.patient),
     }

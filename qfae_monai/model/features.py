@@ -14,6 +14,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from qfae_monai.data import read_series
+from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.prepare.reading import GRID_TOLERANCE
 from qfae_monai.model.scan import Features, Scan
 from qfae_monai.transforms import CheckVolume, LoadArray, LoadGreyImage
@@ -37,7 +38,7 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
     if scan.kind == "image":
         array, affine = _image(scan.path), None
     else:
-        series = read_series(list(scan.files) if scan.path.is_file() else scan.path, allow=allow)
+        series = read_series(list(scan.files) if scan.path.is_file() else scan.path, volume=scan.volume, allow=allow)
         array, affine = series.array, series.affine
         scan = replace(scan, modality=scan.modality or str(series.attributes.get("modality") or ""))
         CheckVolume()(torch.from_numpy(np.array(array, dtype=np.float32))[None])
@@ -108,7 +109,7 @@ def _has_lesion(mask: Path, scan: Scan, shape: tuple[int, ...], affine: NDArray 
         values = _pixels(mask)
         apart = None
     else:
-        series = read_series(mask)
+        series = read_series(mask, include=INCLUDABLE)
         values = series.array
         apart = float(np.abs(series.affine - affine).max())
     if values.shape != shape:

@@ -12,10 +12,9 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
-from qfae_monai.data import SeriesSummary, find_series, image_folder_datalist, volume_datalist
+from qfae_monai.data import SeriesSummary, contents_of, image_folder_datalist, volume_datalist
 from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
-from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import read_object
 from qfae_monai.model.patients import BY_HEADER, BY_LIST
 from qfae_monai.model.scan import SECTIONS, LeftAside, Scan
@@ -27,9 +26,6 @@ LIST_NAME = "dataset.json"
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 MASK_FOLDER = compile(r"(labels?|masks?|segmentations?|anomaly_mask)(tr|ts|val)?", IGNORECASE)
 BIDS_ASIDE = frozenset({"derivatives", "sourcedata", "code", "stimuli"})
-NO_SCANS = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "FID"})
-"""DICOM modalities of what was made from scans."""
-
 Finding = tuple[list[Scan], list[LeftAside]]
 
 
@@ -77,15 +73,16 @@ def things_below(
         folder, image, allow, skip: as in `find_scans`.
     """
     skipped = [one.resolve() for one in skip]
-    files = [file for file in files_below(folder) if not is_hidden(file, folder)]
-    kept = [file for file in files if not _is_below(file, skipped)]
-    if not kept:
-        raise FileNotFoundError(f"{folder}: expected a folder with scans, got an empty one")
-    pictures = [file for file in kept if file.suffix.lower() in IMAGE_SUFFIXES]
-    summaries = [one for one in find_series(folder, allow=allow) if not _is_below(one.files[0], skipped)]
+    contents = contents_of(folder, allow=allow)
+    pictures = [file for file in contents.pictures if not _is_below(file, skipped)]
+    summaries = [one for one in contents.series if not _is_below(one.files[0], skipped) and not one.picture]
     alone = _folders_of_one(summaries)
     things: list[Scan] = []
-    aside: list[LeftAside] = []
+    aside = [one for one in contents.aside if not _is_below(one.path, skipped)]
+    for one in contents.series:
+        if one.picture and not _is_below(one.files[0], skipped):
+            reason = f"{one.files[0]}: expected a volume, or an image as PNG, JPEG, BMP or TIFF, got a radiograph"
+            aside.append(LeftAside(one.files[0], "radiograph", reason))
     for summary in summaries:
         thing = _series(summary, folder, alone)
         if summary.refusal is not None:
@@ -99,9 +96,8 @@ def things_below(
             things.append(Scan(file, (file,), "image", _stem(file, folder), visit=str(file.parent)))
         else:
             aside.append(_unlike(file, image))
-    read = {file for summary in summaries for file in summary.files} | set(pictures)
-    rest = set(kept) - read - _voxels_of(summaries)
-    aside += [LeftAside(file, "no image", f"{file}: expected an image, got another file") for file in sorted(rest)]
+    if not things and not aside:
+        raise FileNotFoundError(f"{folder}: expected a folder with scans, got an empty one")
     return sorted(things, key=lambda thing: thing.name), aside
 
 
@@ -149,21 +145,8 @@ def _unlike(path: Path, image: str | None) -> LeftAside:
     return LeftAside(path, "not named like --image", f"{path}: expected a name like {image!r}, got another one")
 
 
-def _voxels_of(summaries: Iterable[SeriesSummary]) -> set[Path]:
-    found: set[Path] = set()
-    for summary in summaries:
-        if summary.kind in ("MetaImage", "NRRD"):
-            try:
-                found.update(voxel_files(summary.files[0]))
-            except (ValueError, OSError):  # the reader refuses it with the reason
-                continue
-    return found
-
-
 def _why_none(thing: Scan, bids: bool) -> str | None:
     folders = PurePath(thing.name).parts[:-1]
-    if thing.modality in NO_SCANS:
-        return f"made from scans (DICOM {thing.modality})"
     if any(MASK_FOLDER.fullmatch(part) for part in folders):
         return "in a folder of masks (give it with --masks)"
     if bids and folders and folders[0] in BIDS_ASIDE:
@@ -208,6 +191,7 @@ def _entry(entry: dict[str, Any], section: str, path: Path) -> Scan:
         label={0: "normal", 1: "abnormal"}.get(entry.get("image_label", -1), "unknown"),
         mask=Path(masks[0]) if masks else None,
         section=section,
+        volume=entry.get("volume"),
     )
 
 

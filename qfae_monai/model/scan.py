@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qfae_monai.data.left_aside import LeftAside
+
 __all__ = ["SECTIONS", "Features", "Found", "LeftAside", "Scan", "counted"]
 
 SECTIONS = ("training", "validation", "test")
@@ -63,6 +65,7 @@ class Scan:
         section: that a data list or prepared folder put it in; None where patients are to be split.
         sequence: what tells apart scans of one visit, such as `T1w`.
         visit: folder, or study of DICOM.
+        volume: which one of several in its series.
         features: None before it was read.
     """
 
@@ -78,6 +81,7 @@ class Scan:
     sequence: str = ""
     visit: str = ""
     modality: str = ""
+    volume: str | int | None = None
     features: Features | None = field(default=None, compare=False)
 
     @property
@@ -85,21 +89,6 @@ class Scan:
         """Its features, of a scan that was read."""
         assert self.features is not None, "a scan that look() gave"
         return self.features
-
-
-@dataclass(frozen=True)
-class LeftAside:
-    """A file or series that is not trained on.
-
-    Attributes:
-        path: of it.
-        kind: what it is or lacks, in a few words that others share.
-        reason: in one sentence.
-    """
-
-    path: Path
-    kind: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data import Series
+from qfae_monai.data.left_aside import LeftAside, counted_kinds
 from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
-from qfae_monai.predict.finding import tensor_of
+from qfae_monai.predict.finding import picture_of, tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
 from qfae_monai.predict.result import (
@@ -158,18 +160,22 @@ def score_study(
     Raises:
         ValueError: if the study is refused or cannot be scored.
     """
-    if (study.kind == "image") != model.images:
+    if study.is_image != model.images:
         kinds = ("a volume", "a single image")
         raise ValueError(f"expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}")
     read = study.files[0] if study.kind == "image" else study.read(allow)
-    found = model(read if isinstance(read, Path) else tensor_of(read.array, read.affine, study.name), progress)
+    found = model(_pixels(read, study), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
     warnings = model.warnings_on(features_of(read), found.axis)
     return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
 
 
 def write_summary(
-    output: Path, outcomes: Iterable[Outcome], model: Model, pseudonyms: Pseudonyms | None = None
+    output: Path,
+    outcomes: Iterable[Outcome],
+    model: Model,
+    pseudonyms: Pseudonyms | None = None,
+    aside: Iterable[LeftAside] = (),
 ) -> dict[str, int]:
     """`summary.json` and `summary.csv`; returns how many studies there are of each status.
 
@@ -178,10 +184,12 @@ def write_summary(
         outcomes: of all studies.
         model: what scored them.
         pseudonyms: what they are named by; None where by their own names.
+        aside: what of the input was no study; files are counted, not named.
     """
     rows = [{column: getattr(outcome, column) for column in COLUMNS} for outcome in outcomes]
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "kept", "failed")}
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
+    content["left_aside"] = counted_kinds(aside)
     content["pseudonyms"] = None if pseudonyms is None else pseudonyms.fingerprint
     write_whole(output / SUMMARY, json.dumps(content, indent=1) + "\n")
     table = [list({**row, "warnings": "; ".join(row["warnings"])}.values()) for row in rows]
@@ -212,6 +220,13 @@ def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, s
         save_volume(folder / "mask.nii.gz", found.mask, affine)
     write_whole(folder / "overlay.png", overlay_png(found, model.pixel_threshold))
     write_whole(folder / SCORES, json.dumps(scores, indent=1) + "\n")
+
+
+def _pixels(read: Series | Path, study: Study) -> Path | MetaTensor:
+    """What the model takes of what was read."""
+    if isinstance(read, Path):
+        return read
+    return picture_of(read, study.name) if study.is_image else tensor_of(read.array, read.affine, study.name)
 
 
 def _plain_image(path: Path) -> NDArray:

@@ -25,7 +25,7 @@ from qfae_monai.model.packing import unpacked
 from qfae_monai.model.scan_features import ScanFeatures, features_of
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
-from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
+from qfae_monai.predict.finding import Finding, is_picture, judged, picture_of, scan_of, tensor_of
 from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
 from qfae_monai.weights.checksums import sha256_of
@@ -160,14 +160,18 @@ class Model:
             ValueError: if the scan is refused or cannot be scored, or voxels have no affine.
         """
         read = scan_of(scan, affine)
-        image = read if isinstance(read, Path | MetaTensor) else tensor_of(read.array, read.affine, str(scan))
-        if isinstance(image, Path) != self.images:
+        picture = isinstance(read, Path) or (not isinstance(read, MetaTensor) and is_picture(read))
+        if picture != self.images:
             kinds = ("a volume", "a single image")
             raise ValueError(f"{scan!s:.200}: expected {kinds[self.images]}, as the model was trained on")
+        if isinstance(read, Path | MetaTensor):
+            image = read
+        else:
+            image = picture_of(read, str(scan)) if picture else tensor_of(read.array, read.affine, str(scan))
         found = self(image)
         p_value, _, above = judged(self.calibration, found.score, self.bundle.part("false_positive_rate"))
         warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
-        grid = None if isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
+        grid = None if picture or isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
         return Finding(found.score, p_value, above, found.anomaly_map, found.mask, found.slice_scores, found.axis, grid,
                        tuple(warnings))  # fmt: skip
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from qfae_monai.data import Series, SeriesSummary, find_series, read_series
+from qfae_monai.data import Series, SeriesSummary, contents_of, read_series
+from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.file_features import IMAGE_SUFFIXES
+from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series_attributes import MODALITIES
-from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
+from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import sha256_of_files
 from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
 
+RADIOGRAPH = "DICOM image"  # kind of a single image in DICOM
 MAX_NUMBER = 9999  # of a series in a name
 
 
@@ -30,6 +35,7 @@ class Study:
     series: which one within an archive; None where the files alone say it.
     refusal: why it cannot be read, where the headers say so already.
     pseudonyms: what its results are named by where they are anonymous.
+    volume: which one, from 1, where its series has several.
     """
 
     name: str
@@ -39,6 +45,12 @@ class Study:
     series: str | None = None
     refusal: str | None = None
     pseudonyms: Pseudonyms | None = None
+    volume: int | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a single image and no volume."""
+        return self.kind in ("image", RADIOGRAPH)
 
     def under(self, pseudonyms: Pseudonyms) -> Study:
         """The same study under a pseudonym: its results say nothing of its source to who has not the key."""
@@ -52,8 +64,8 @@ class Study:
         """
         if self.refusal is not None:
             raise ValueError(self.refusal)
-        found = read_series(list(self.files), allow=allow)
-        if found.array.shape[2] == 1:
+        found = read_series(list(self.files), volume=self.volume, allow=allow, include=INCLUDABLE)
+        if min(found.array.shape) == 1 and not self.is_image:
             raise ValueError(
                 f"{self.files[0]}: expected a volume of several slices, got one slice; a single image is scored as "
                 f"{' or '.join(IMAGE_SUFFIXES[:2])} by a model that was trained on images"
@@ -72,6 +84,11 @@ class Study:
         Raises:
             ValueError: if a header names a file that it must not.
         """
+        content = self._content()
+        return content if self.volume is None else sha256(f"{content} volume {self.volume}".encode()).hexdigest()
+
+    def _content(self) -> str:
+        """SHA-256 of its files, or of its archive and its name in it."""
         if self.series is not None:
             stat = self.source.stat()
             archive = _sha256_of_archive(self.source, stat.st_size, stat.st_mtime_ns)
@@ -83,13 +100,32 @@ class Study:
         return sha256("".join(sums).encode()).hexdigest()
 
 
-def find_studies(source: Path, *, series: str | None = None, allow: Collection[str] = ()) -> list[Study]:
+def find_studies(source: Path, **how: Any) -> list[Study]:
     """All studies of a folder (with its sub-folders), archive or file, in the order of their names.
+
+    Args:
+        source: as in :func:`studies_and_rest`.
+        how: as there.
+    """
+    return studies_and_rest(source, **how)[0]
+
+
+def studies_and_rest(
+    source: Path,
+    *,
+    series: str | None = None,
+    volume: Choice = None,
+    allow: Collection[str] = (),
+    include: Collection[str] = (),
+) -> tuple[list[Study], tuple[LeftAside, ...]]:
+    """All studies of a source, in the order of their names, and what of it is none.
 
     Args:
         source: folder, .zip, DICOM file, NIfTI, NRRD or MetaImage file, or an image file.
         series: UID, number, description or file name of those wanted; None for all.
+        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a study of each.
         allow: risks that may pass, as in `qfae_monai.data.read_series`.
+        include: kinds that are no scans, and are wanted all the same.
 
     Raises:
         FileNotFoundError: if there is no such path.
@@ -97,32 +133,20 @@ def find_studies(source: Path, *, series: str | None = None, allow: Collection[s
     """
     if not source.exists():
         raise FileNotFoundError(f"{source}: expected a folder, file or .zip archive with studies, got no such path")
-    images = [_image(path, source) for path in _image_files(source) if series in (None, path.name)]
-    volumes: list[SeriesSummary] = []
-    if source.is_dir() or not images:
-        volumes = _summaries(source, allow, lenient=bool(images))
-    wanted = [summary for summary in volumes if series is None or summary.matches(series)]
+    contents = contents_of(source, volume=volume, allow=allow, include=include)
+    inside = source.suffix.lower() == ".zip" and source.is_file()
+    pictures = () if inside else contents.pictures  # images are read from files of their own
+    images = [_image(path, source) for path in pictures if series in (None, path.name)]
+    wanted = [summary for summary in contents.series if series is None or summary.matches(series)]
     found = [*images, *(_study(summary, source) for summary in wanted)]
     if not found:
-        others = f"{len(volumes)} others: `qfae check` lists them" if volumes else "none"
-        raise ValueError(f"{source}: expected {_expected(series)}, got {others}")
+        others = f"{len(contents.series)} others" if contents.series else "none"
+        aside = "; ".join(dict.fromkeys(f"{one.kind} ({one.reason})" for one in contents.aside))
+        left = f"; left aside: {aside}" if aside else ""
+        raise ValueError(f"{source}: expected {_expected(series)}, got {others}: `qfae check` lists them{left}")
     found.sort(key=lambda study: study.name)
     names = told_apart(study.name for study in found)
-    return [replace(study, name=name) for study, name in zip(found, names, strict=True)]
-
-
-def _summaries(source: Path, allow: Collection[str], *, lenient: bool) -> list[SeriesSummary]:
-    try:
-        return find_series(source, allow=allow)
-    except FileNotFoundError:
-        if lenient:
-            return []
-        raise
-
-
-def _image_files(source: Path) -> list[Path]:
-    paths = [source] if source.is_file() else files_below(source)
-    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path, source)]
+    return [replace(study, name=name) for study, name in zip(found, names, strict=True)], contents.aside
 
 
 def _image(path: Path, source: Path) -> Study:
@@ -134,15 +158,24 @@ def _study(summary: SeriesSummary, source: Path) -> Study:
     if summary.kind == "DICOM":
         modality, number = str(summary.attributes.get("modality")), summary.number
         numbered = [str(number)] if number is not None and 0 <= number <= MAX_NUMBER else []
-        name = "-".join([modality if modality in MODALITIES else "DICOM", *numbered, short_hash(summary.uid)])
+        name = "-".join(
+            [
+                modality if modality in MODALITIES else "DICOM",
+                *numbered,
+                short_hash(summary.uid + (str(first.name) if summary.picture else "")),
+            ]
+        )
     elif first.name.lower().endswith(VOLUME_SUFFIXES):
         name = _path_name(first, source)
     else:
         name = f"unreadable-{short_hash(str(first))}"
-    inside = source.suffix.lower() == ".zip"
-    return Study(
-        name, summary.kind, source, summary.files, (summary.uid or str(first)) if inside else None, summary.refusal
-    )
+    if summary.volume is not None:
+        name = f"{name}-volume-{summary.volume}"
+    kind = RADIOGRAPH if summary.picture else summary.kind
+    inside = None  # which one it is within an archive
+    if source.suffix.lower() == ".zip" and source.is_file():
+        inside = f"{summary.uid} {first.relative_to(source) if first.is_relative_to(source) else first}".strip()
+    return Study(name, kind, source, summary.files, inside, summary.refusal, volume=summary.volume)
 
 
 def _path_name(path: Path, source: Path) -> str:

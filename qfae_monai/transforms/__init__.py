@@ -35,7 +35,6 @@ from qfae_monai.transforms.jitter import (
     RandBrightnessContrastd,
     RandBrightnessContrastDict,
 )
-from qfae_monai.transforms.nifti_check import CheckNiftiFile, CheckNiftiFileD, CheckNiftiFiled, CheckNiftiFileDict
 from qfae_monai.transforms.normal_label import NormalLabelD, NormalLabeld, NormalLabelDict
 from qfae_monai.transforms.quantize import QuantizeSlice, QuantizeSliceD, QuantizeSliced, QuantizeSliceDict
 from qfae_monai.transforms.region_canvas import (
@@ -62,10 +61,6 @@ __all__ = [
     "CTWindowD",
     "CTWindowDict",
     "CTWindowd",
-    "CheckNiftiFile",
-    "CheckNiftiFileD",
-    "CheckNiftiFileDict",
-    "CheckNiftiFiled",
     "CheckVolume",
     "CheckVolumeD",
     "CheckVolumeDict",

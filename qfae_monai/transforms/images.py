@@ -121,7 +121,7 @@ class LoadGreyImaged(MapTransform):
             raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}.")
         for key in self.key_iterator(d):
             path = d[key]
-            d[key] = self.loader(path)
+            d[key] = path if isinstance(path, torch.Tensor) else self.loader(path)  # a radiograph comes as read
             if d[key].shape != d[first].shape:
                 raise ValueError(
                     f"mask {path} and image {data[first]}: expected one size, "

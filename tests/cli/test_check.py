@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -24,7 +25,9 @@ def check(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 def test_accepted_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     factory.series(tmp_path / "a", SeriesNumber=3, SeriesDescription="head", BurnedInAnnotation="YES")
     factory.series(tmp_path / "b", orientation=factory.SAGITTAL, SeriesInstanceUID="1.2.3", SeriesNumber=4)
-    nib.save(nib.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([1, 2, 3, 1])), tmp_path / "c.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.diag([1, 2, 3, 1])), tmp_path / "c.nii.gz"
+    )
     assert check(monkeypatch, tmp_path) == 0
     output = capsys.readouterr().out
     rows = [line for line in output.splitlines() if "accepted" in line]
@@ -54,7 +57,7 @@ def test_refused_series_fails_and_says_why(
 def test_pixels_are_decoded_unless_told_otherwise(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    dataset = factory.image(factory.volume()[0])
+    dataset = factory.image(factory.volume()[0], Modality="DX")  # one image is a study of its own
     dataset.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\4\0\0\0\xff\xd8\xff\xd9\xfe\xff\xdd\xe0\0\0\0\0"
     dataset["PixelData"].is_undefined_length = True
     factory.write(tmp_path / "a.dcm", dataset, "1.2.840.10008.1.2.4.70")
@@ -79,3 +82,43 @@ def test_a_voxel_far_outside_is_noted(
     nib.save(nib.Nifti1Image(pixels, np.eye(4)), tmp_path / "a.nii.gz")
     assert check(monkeypatch, tmp_path) == 0
     assert "outlying-voxels: 1 of 216 voxels" in capsys.readouterr().out
+
+
+def test_what_is_left_aside_is_counted_and_changes_no_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    factory.series(tmp_path / "a", SeriesNumber=3)
+    scout: dict[str, Any] = {
+        "ImageType": "ORIGINAL\\PRIMARY\\LOCALIZER",
+        "SeriesInstanceUID": "1.2.3",
+        "SeriesNumber": 4,
+    }
+    factory.series(tmp_path / "b", **scout)
+    (tmp_path / "readme.txt").write_text("nothing here")
+    assert check(monkeypatch, tmp_path) == 0
+    output = capsys.readouterr().out
+    assert "left aside: localiser, 5 files: localiser or scout" in output
+    assert "left aside: no image, 1 file" in output
+    assert output.endswith("1 accepted, 0 refused, 6 files left aside\n")
+    assert check(monkeypatch, tmp_path, "--include", "localiser") == 0
+    assert "2 accepted, 0 refused, 1 file left aside" in capsys.readouterr().out
+
+
+def test_volumes_are_listed_and_chosen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for echo in (1, 2):
+        factory.series(tmp_path / str(echo), EchoNumbers=echo, EchoTime=10 * echo)
+    assert check(monkeypatch, tmp_path) == 1
+    assert "volume 1 of 2: echo 1 of 2, TE 10 ms; volume 2 of 2" in capsys.readouterr().out
+    assert check(monkeypatch, tmp_path, "--volume", "all") == 0
+    assert "2 accepted, 0 refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("value", "message"), [(7.0, "got 7 in every voxel"), (np.nan, "NaN or infinite")])
+def test_what_training_refuses_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, value: float, message: str
+) -> None:
+    nib.save(nib.Nifti1Image(np.full((3, 4, 5), value, np.float32), np.eye(4)), tmp_path / "a.nii.gz")
+    assert check(monkeypatch, tmp_path) == 1
+    assert message in capsys.readouterr().out

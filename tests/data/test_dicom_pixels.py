@@ -95,7 +95,7 @@ def test_colour_becomes_luminance_with_a_warning(tmp_path: Path) -> None:
     dataset.PhotometricInterpretation = "RGB"
     factory.write(tmp_path / "a.dcm", dataset)
     with pytest.warns(UserWarning, match=r"a\.dcm: colour \(RGB\) reduced to luminance"):
-        found = read_series(tmp_path)
+        found = read_series(tmp_path / "a.dcm")
     assert np.array_equal(found.array[..., 0].T, np.rint(rgb @ [0.299, 0.587, 0.114]))
 
 

@@ -109,7 +109,7 @@ def test_bundle_transform_keeps_its_own_after_use(
     assert fingerprint(transform) == before == fingerprint(load_volume(*overlays, **overrides))
 
 
-SERIES_ARGUMENTS: list[dict[str, Any]] = [{"time_point": 0}, {"series": "a.nii"}, {"allow": ["missing-slice"]}]
+SERIES_ARGUMENTS: list[dict[str, Any]] = [{"volume": 1}, {"series": "a.nii"}, {"allow": ["missing-slice"]}]
 
 
 @pytest.mark.parametrize("arguments", SERIES_ARGUMENTS)

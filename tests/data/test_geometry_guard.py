@@ -16,11 +16,6 @@ def duplicate(folder: Path) -> None:
     factory.series(folder, shuffle=False, gaps=[2.5, 0, 2.5, 2.5])
 
 
-def copied(folder: Path) -> None:
-    for path in factory.series(folder, shuffle=False):
-        path.with_suffix(".copy").write_bytes(path.read_bytes())
-
-
 def varying(folder: Path) -> None:
     factory.series(folder, shuffle=False, gaps=[2.5, 2.5, 3.5, 2.5])
 
@@ -73,7 +68,6 @@ REFUSED: list[list[Any]] = [
         r"1 slices missing: gap of 5\.00 mm between 001\.dcm and 003\.dcm, expected 2\.50 mm",
     ],
     [duplicate, "duplicate-position", r"001\.dcm, 002\.dcm all at 32\.50 mm"],
-    [copied, "duplicate-position", r"000\.copy, 000\.dcm all at 30\.00 mm along the normal, and 4 more positions"],
     [varying, "varying-spacing", r"from 2\.50 mm \(000\.dcm to 001\.dcm\) to 3\.50 mm \(002\.dcm to 003\.dcm\)"],
     [turned, "varying-orientation", r"004\.dcm turned by up to 1\.00 degrees against 000\.dcm"],
     [localiser, "localiser", r"000\.dcm turned by up to 90\.0 degrees against 000\.dcm"],

@@ -123,3 +123,11 @@ def test_patients_are_told_from_file_names_and_kept_apart(tmp_path: Path) -> Non
         check_folder_patients(tmp_path, r"^(P\d+)_")
     with pytest.raises(ValueError, match="finds a group"):
         image_folder_datalist(tmp_path, "test", patient_pattern="Q")
+
+
+def test_twins_of_archivers_are_no_images(tmp_path: Path) -> None:
+    folder = tmp_path / ".hidden" / "Train" / "GOOD" / "IMG"
+    folder.mkdir(parents=True)
+    for name in ("0.PNG", "._0.PNG"):
+        (folder / name).write_bytes(b"")
+    assert [entry["case"] for entry in image_folder_datalist(tmp_path / ".hidden", "train")] == ["0"]

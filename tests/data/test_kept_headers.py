@@ -20,9 +20,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     parse = kept_headers.read_header
 
-    def counted(source: Any, named: bool) -> Any:
+    def counted(source: Any) -> Any:
         counts[source.path.name] += 1
-        return parse(source, named)
+        return parse(source)
 
     monkeypatch.setattr(kept_headers, "read_header", counted)
     return counts
@@ -56,3 +56,11 @@ def test_nothing_is_kept_beyond_the_block(tmp_path: Path, parsed: Counter[str]) 
         find_series(tmp_path)
     read_series(tmp_path)
     assert set(parsed.values()) == {2}
+
+
+def test_a_series_keeps_its_planes_and_headers(tmp_path: Path, parsed: Counter[str]) -> None:
+    factory.series(tmp_path)
+    found = read_series(tmp_path)
+    assert found.stack is not None
+    assert [frame.file.source.name for frame in found.stack.frames if frame is not None] == list(found.files)
+    assert set(parsed.values()) == {1}

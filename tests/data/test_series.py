@@ -65,12 +65,12 @@ def test_enhanced_time_points_are_told_from_positions(tmp_path: Path) -> None:
     pixels = factory.volume((6, 4, 3), np.uint16)
     dimensions = [(place + 1, time) for place, time in zip(order, times, strict=True)]
     path = factory.enhanced(tmp_path / "a.dcm", pixels, enhanced_positions(order), dimensions=dimensions)
-    with pytest.raises(ValueError, match=r"a\.dcm: .*3 positions x 2 time points.*dimension index.*time_point"):
+    with pytest.raises(ValueError, match=r"a\.dcm: .*3 positions x 2 volumes.*volume 1 of 2; volume 2 of 2.*--volume"):
         read_series(path)
-    assert np.array_equal(read_series(path, time_point=0).array, pixels[1::2].T)
-    assert np.array_equal(read_series(path, time_point=1).array, pixels[::2].T)
-    with pytest.raises(ValueError, match="time_point 0 to 1, got 2"):
-        read_series(path, time_point=2)
+    assert np.array_equal(read_series(path, volume=1).array, pixels[1::2].T)
+    assert np.array_equal(read_series(path, volume=2).array, pixels[::2].T)
+    with pytest.raises(ValueError, match="volume 1 to 2, got 3"):
+        read_series(path, volume=3)
 
 
 def time_series(folder: Path, **elements: Any) -> np.ndarray:
@@ -83,9 +83,9 @@ def time_series(folder: Path, **elements: Any) -> np.ndarray:
 
 def test_time_points_are_told_from_positions(tmp_path: Path) -> None:
     pixels = time_series(tmp_path)
-    with pytest.raises(ValueError, match=r"15 positions x 10 time points.*AcquisitionTime.*time_point"):
+    with pytest.raises(ValueError, match=r"15 positions x 10 volumes.*volume 10 of 10.*--volume"):
         read_series(tmp_path)
-    found = read_series(tmp_path, time_point=3)
+    found = read_series(tmp_path, volume=4)
     assert np.array_equal(found.array, pixels.T + 6000)
     assert found.attributes["volumes"] == 10
 
@@ -183,7 +183,7 @@ def test_enhanced_files_are_what_their_frames_say(name: str, volumes: int) -> No
     count = len(frames) // volumes
     for volume in range(volumes):
         own = sorted(frames[volume * count : (volume + 1) * count], key=lambda frame: frame[0])
-        found = read_series(path, time_point=volume)
+        found = read_series(path, volume=volume + 1)
         assert np.allclose(found.array, np.stack([values.T for _, values in own], axis=-1), rtol=1e-5, atol=1e-3)
         ends = found.affine @ np.array([[0, 0, 0, 1], [0, 0, count - 1, 1]]).T
         assert np.allclose(ends[2], [own[0][0], own[-1][0]], atol=1e-3)

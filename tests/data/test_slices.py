@@ -14,9 +14,8 @@ import pytest
 import torch
 from monai.transforms import Compose, LoadImaged, ScaleIntensityd
 
-from qfae_monai.data import SliceDataset
+from qfae_monai.data import LoadSeriesd, SliceDataset
 from qfae_monai.transforms import (
-    CheckNiftiFiled,
     CheckVolumed,
     RandResizedCropRotateFlipd,
     ScaleIntensityForegroundPercentilesd,
@@ -186,8 +185,7 @@ def test_normal_slices_of_a_glioma_patient() -> None:
     entry = {key: str(folder / f"{name}.nii.gz") for key, name in names.items()}
     load = Compose(
         [
-            CheckNiftiFiled(tuple(names)),
-            LoadImaged(tuple(names), ensure_channel_first=True),
+            LoadSeriesd(tuple(names)),
             CheckVolumed(tuple(names)),
             ScaleIntensityForegroundPercentilesd("image", 1, 99, mask_key="mask"),
         ]

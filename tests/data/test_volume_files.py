@@ -52,9 +52,9 @@ def test_volume_files_give_values_and_affine(tmp_path: Path, name: str, write: A
 def test_nifti_of_several_time_points(tmp_path: Path) -> None:
     array = np.random.default_rng(0).random((3, 4, 5, 2)).astype(np.float32)
     nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii.gz")
-    with pytest.raises(ValueError, match=r"a\.nii\.gz: expected one volume, got 2 time points"):
+    with pytest.raises(ValueError, match=r"a\.nii\.gz: expected one volume, got 2: volume 1 of 2"):
         read_series(tmp_path / "a.nii.gz")
-    assert np.array_equal(read_series(tmp_path / "a.nii.gz", time_point=1).array, array[..., 1])
+    assert np.array_equal(read_series(tmp_path / "a.nii.gz", volume=2).array, array[..., 1])
 
 
 def test_nifti_scaling_is_applied(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def write(tmp_path: Path) -> Callable[..., Written]:
     """Read a series, invent a result, write it: the series, the map, the mask and the folder."""
 
     def written(source: Any, **options: Any) -> Written:
-        time_point = options.get("time_point")
-        series = read_series(source, time_point=time_point, allow=options.pop("allow", ()))
+        volume = options.pop("volume", None)
+        series = read_series(source, volume=volume, allow=options.pop("allow", ()))
         anomaly_map, mask, scores = result_of(series)
         folder = tmp_path / "out"
         write_dicom_results(series, source, anomaly_map, mask, scores, folder, **{"model": MODEL, **options})

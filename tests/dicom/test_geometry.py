@@ -117,8 +117,8 @@ def test_uneven_gaps_keep_each_slice_in_its_place(tmp_path: Path, write: Any) ->
 
 
 def test_one_slice(tmp_path: Path, write: Any) -> None:
-    factory.series(tmp_path / "in", pixels((1, 16, 12)), **MR)
-    series, anomaly_map, mask, folder = write(tmp_path / "in")
+    (path,) = factory.series(tmp_path / "in", pixels((1, 16, 12)), **MR)
+    series, anomaly_map, mask, folder = write(path)
     check_pydicom(series, anomaly_map, mask, folder)
     assert_valid(folder)
 
@@ -148,8 +148,8 @@ def test_each_frame_names_its_source_instance(tmp_path: Path, write: Any) -> Non
         assert dataset.FrameOfReferenceUID == MR["FrameOfReferenceUID"]
 
 
-@pytest.mark.parametrize("time_point", [0, 1])
-def test_enhanced_source_is_named_frame_by_frame(tmp_path: Path, write: Any, time_point: int) -> None:
+@pytest.mark.parametrize("volume", [1, 2])
+def test_enhanced_source_is_named_frame_by_frame(tmp_path: Path, write: Any, volume: int) -> None:
     places = [(10.0, 20.0, 30.0 + 2.5 * k) for k in (3, 0, 2, 1)]
     factory.enhanced(
         tmp_path / "in.dcm",
@@ -158,13 +158,13 @@ def test_enhanced_source_is_named_frame_by_frame(tmp_path: Path, write: Any, tim
         dimensions=[(k + 1, t + 1) for k in (3, 0, 2, 1) for t in range(2)],
         **{key: value for key, value in MR.items() if key not in ("SOPClassUID", "Modality")},
     )
-    series, anomaly_map, mask, folder = write(tmp_path / "in.dcm", time_point=time_point)
+    series, anomaly_map, mask, folder = write(tmp_path / "in.dcm", volume=volume)
     check_pydicom(series, anomaly_map, mask, folder)
     check_simpleitk(series, mask, folder)
     dataset = pydicom.dcmread(folder / "segmentation.dcm")
     groups = dataset.PerFrameFunctionalGroupsSequence
     named = [group.DerivationImageSequence[0].SourceImageSequence[0] for group in groups]
-    assert [int(item.ReferencedFrameNumber) for item in named] == [number + time_point for number in (3, 7, 5, 1)]
+    assert [int(item.ReferencedFrameNumber) for item in named] == [number + volume - 1 for number in (3, 7, 5, 1)]
     uid = pydicom.dcmread(tmp_path / "in.dcm").SOPInstanceUID
     assert {item.ReferencedSOPInstanceUID for item in named} == {uid}
     assert len(dataset.SourceImageSequence) == len(dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 1

@@ -121,9 +121,9 @@ class TestWithHighdicom:
 
     def test_a_single_image_without_a_place_is_refused(self, tmp_path: Path, write: Any) -> None:
         places: dict[str, Any] = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
-        factory.series(tmp_path / "in", pixels((1, 16, 12)), **{**MR, **places})
+        (path,) = factory.series(tmp_path / "in", pixels((1, 16, 12)), **{**MR, **places})
         with pytest.raises(ValueError, match="the planes have no place in the patient"):
-            write(tmp_path / "in")
+            write(path)
 
     def test_nifti_is_refused(self, tmp_path: Path, write: Any) -> None:
         nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4)), tmp_path / "in.nii.gz")
@@ -139,17 +139,6 @@ class TestWithHighdicom:
             ValueError, match=r"expected the source that the series was read from, got .*0 of its 5 files"
         ):
             write_dicom_results(series, tmp_path / "other", anomaly_map, mask, scores, tmp_path / "out", model=MODEL)
-
-    def test_the_other_time_point_is_refused(self, tmp_path: Path) -> None:
-        places = [(10.0, 20.0, 30.0 + 2.5 * k) for k in range(3)]
-        elements = {key: value for key, value in MR.items() if key not in ("SOPClassUID", "Modality")}
-        dimensions = [(k + 1, t + 1) for k in range(3) for t in range(2)]
-        doubled = [place for place in places for _ in range(2)]
-        factory.enhanced(tmp_path / "in.dcm", pixels((6, 16, 12)), doubled, dimensions=dimensions, **elements)
-        series = read_series(tmp_path / "in.dcm", time_point=1)
-        anomaly_map, mask, scores = result_of(series)
-        with pytest.raises(ValueError, match="choose with time_point"):
-            write_dicom_results(series, tmp_path / "in.dcm", anomaly_map, mask, scores, tmp_path / "out", model=MODEL)
 
     def test_one_series_of_a_folder_with_several(self, tmp_path: Path) -> None:
         factory.two_series(tmp_path / "in")

@@ -84,7 +84,10 @@ def test_outputs_lie_on_the_inputs_grid(run: Any, inputs: Path, tmp_path: Path) 
 
 
 def test_nothing_of_the_header_gets_into_the_outputs(run: Any, inputs: Path, tmp_path: Path) -> None:
-    (inputs / "dicom" / "Doe-Jane.dcm").write_bytes((inputs / "dicom" / "001.dcm").read_bytes()[:-500])
+    alone = pydicom.dcmread(inputs / "dicom" / "001.dcm")
+    alone.SeriesInstanceUID = alone.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["damaged"])
+    alone.save_as(inputs / "dicom" / "Doe-Jane.dcm")
+    (inputs / "dicom" / "Doe-Jane.dcm").write_bytes((inputs / "dicom" / "Doe-Jane.dcm").read_bytes()[:-500])
     result = run(inputs / "dicom", tmp_path / "out")
     assert "1 done, 0 kept, 1 failed" in result.output
     (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
@@ -142,7 +145,7 @@ def test_a_file_in_place_of_the_output_is_an_error(run: Any, inputs: Path, tmp_p
 
 def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
-    assert "3 done" in run(inputs, tmp_path / "out", "--dicom", "--region", "head").output
+    assert "3 done" in run(inputs, tmp_path / "out", "--dicom", "--set", "region=head").output
     folders = {path.name: path for path in (tmp_path / "out").iterdir() if path.is_dir()}
     with_objects = [path for path in folders.values() if (path / "dicom").exists()]
     assert len(with_objects) == 1
@@ -151,7 +154,7 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
     }  # fmt: skip
     mask = pydicom.dcmread(with_objects[0] / "dicom" / "segmentation.dcm")
     assert mask.PatientName == "Doe^Jane"
-    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--region", "head").output
+    assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--set", "region=head").output
     run(inputs / "dicom", tmp_path / "bare", "--dicom", "--anonymous")
     for path in (tmp_path / "bare").rglob("*.dcm"):
         assert not [word for word in NEVER if word.encode() in path.read_bytes()]
@@ -160,7 +163,7 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
 def test_options_of_dicom_objects_need_a_dicom_series(run: Any, inputs: Path, tmp_path: Path) -> None:
     for options, expected in (
         (("--key", str(tmp_path / "k")), "expected --anonymous beside it"),
-        (("--region", "head"), "expected --dicom beside it"),
+        (("--set", "region=head"), "expected --dicom beside it"),
         (("--dicom",), "expected one in the input, got none"),
     ):
         result = run(inputs / "a.nii.gz", tmp_path / "out", *options)
@@ -170,12 +173,12 @@ def test_options_of_dicom_objects_need_a_dicom_series(run: Any, inputs: Path, tm
 
 def test_onnx_runtime_finds_the_same(run: Any, inputs: Path, model_copy: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--runtime", "onnx", model=model_copy)
+    absent = run(inputs / "a.nii.gz", tmp_path / "none", "--device", "onnx", model=model_copy)
     assert "detector.onnx" in str(absent.exception)
     exported = CliRunner().invoke(cli.app, ["export", "-m", str(model_copy)])
     assert exported.exit_code == 0, exported.output
     run(inputs / "a.nii.gz", tmp_path / "torch")
-    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--runtime", "onnx", model=model_copy)
+    result = run(inputs / "a.nii.gz", tmp_path / "onnx", "--device", "onnx", model=model_copy)
     assert result.exit_code == 0, result.output
     maps = [nib.Nifti1Image.from_filename(tmp_path / name / "a" / "anomaly_map.nii.gz") for name in ("torch", "onnx")]
     np.testing.assert_allclose(np.asarray(maps[0].dataobj), np.asarray(maps[1].dataobj), atol=1e-4)

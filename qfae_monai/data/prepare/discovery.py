@@ -18,6 +18,7 @@ from qfae_monai.data.volumes import volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]
 
+MASK_KINDS = ("segmentation", "secondary-capture", "parametric-map")
 SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
 
 
@@ -64,7 +65,9 @@ def tree_sources(
         ValueError: when the patient's expression is none, or fits no path at all.
     """
     expression = _compiled(patient)
-    found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow)]
+    kinds = MASK_KINDS if label is not None else ()  # a mask may be what is no scan
+    found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow, include=kinds)]
+    found = [item for item in found if not item.summary.category or (label is not None and _fits(item, label))]
     if found and all(item.refusal for item in found):
         raise ValueError(f"{folder}: {found[0].refusal}")
     masks = [item for item in found if label is not None and _fits(item, label)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.data.series import Series, read_series
 
@@ -49,7 +50,7 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
     image = read_series(_paths(source.image), series=source.series, allow=allow)
     if not source.label:
         return ImageAndMask(image, None)
-    label = read_series(_paths(source.label), series=source.label_series, allow=allow)
+    label = read_series(_paths(source.label), series=source.label_series, allow=allow, include=INCLUDABLE)
     if label.array.shape != image.array.shape:
         raise ValueError(
             f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}."

@@ -1,0 +1,59 @@
+"""What of a folder is not read, with its reason: nothing is passed over silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["LeftAside", "counted_kinds", "lines_of"]
+
+SHOWN = 3  # names in a line
+
+
+@dataclass(frozen=True)
+class LeftAside:
+    """A file, series or folder that is not read.
+
+    Attributes:
+        path: of it, or of its first file.
+        kind: what it is or lacks, in a few words that others share.
+        reason: in one sentence.
+        files: how many it stands for.
+    """
+
+    path: Path
+    kind: str
+    reason: str
+    files: int = 1
+
+
+def lines_of(aside: Iterable[LeftAside], source: Path | None = None) -> list[str]:
+    """One line for each kind: how many files, the reason and, below a source, the first names."""
+    lines = []
+    for (kind, reason), several in _by_kind(aside).items():
+        count = sum(one.files for one in several)
+        names = [] if source is None else [_below(one.path, source) for one in several]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        named = f" ({', '.join(names[:SHOWN])}{more})" if names else ""
+        lines.append(f"left aside: {kind}, {count} file{'' if count == 1 else 's'}: {reason}{named}")
+    return lines
+
+
+def counted_kinds(aside: Iterable[LeftAside]) -> list[dict[str, str | int]]:
+    """Kinds with their reasons and numbers of files, without names."""
+    return [
+        {"kind": kind, "reason": reason, "files": sum(one.files for one in several)}
+        for (kind, reason), several in _by_kind(aside).items()
+    ]
+
+
+def _by_kind(aside: Iterable[LeftAside]) -> dict[tuple[str, str], list[LeftAside]]:
+    kinds: dict[tuple[str, str], list[LeftAside]] = {}
+    for one in aside:
+        kinds.setdefault((one.kind, one.reason), []).append(one)
+    return dict(sorted(kinds.items()))
+
+
+def _below(path: Path, source: Path) -> str:
+    return str(path.relative_to(source)) if path != source and path.is_relative_to(source) else path.name
