@@ -27,7 +27,7 @@ class AnomalyInferer(Inferer):
         image_size: side of the square that the network takes, pixels.
         axis: spatial axis of a volume along which slices are taken.
         index_range: first and last slice (inclusive) to look at; None for all.
-        min_foreground: share of pixels above the volume's minimum below which a slice counts as empty.
+        min_foreground: share of pixels that are foreground below which a slice counts as empty.
         batch_size: slices in one forward pass.
         volume_score: slice scores to the score of a volume; the largest by default.
         return_reconstruction: also return what the network made of the image.

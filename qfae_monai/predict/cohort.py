@@ -31,7 +31,8 @@ from qfae_monai.predict.result import (
     whole_folder,
 )
 from qfae_monai.predict.studies import Study
-from qfae_monai.transforms import LoadGreyImage
+from qfae_monai.transforms import LoadGreyImage, background_of
+from qfae_monai.transforms.foreground_percentiles import evenly_taken
 
 FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")
 NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # files of others keep their number alone
@@ -165,7 +166,9 @@ def score_study(
     found = model(read if isinstance(read, Path) else tensor_of(read.array, read.affine, study.name), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
     warnings = model.warnings_on(features_of(read), found.axis)
-    return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
+    scores = scores_of(study, model, found, identity, risks=risks, warnings=warnings)
+    scores["background"] = None if isinstance(read, Path) else str(background_of(evenly_taken(read.array)))
+    return read, found, scores
 
 
 def write_summary(
