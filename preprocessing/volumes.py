@@ -16,6 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from qfae_monai.background import Background, background_of
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
@@ -23,7 +24,7 @@ from qfae_monai.data.prepare.intensity import scale_to_unit
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.files import sha256_of_files
-from qfae_monai.transforms.foreground_percentiles import Background, background_of, foreground_percentiles
+from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 
 from . import command
 
@@ -102,11 +103,12 @@ class Volumes(Recipe):
         low, high, rule = self._range(array, background)
         scale = {"rule": rule, "low": low, "high": high, "background": str(background)}
         planes = patient_planes(array, pair.image.affine, axis=self.axis)
-        masks = None if pair.mask is None else patient_planes(pair.mask, pair.image.affine, axis=self.axis)
+        lesion = pair.lesion
+        masks = None if lesion is None else patient_planes(lesion, pair.image.affine, axis=self.axis)
         first, last = self.index_range or (0, len(planes) - 1)
         for index in range(first, min(last, len(planes) - 1) + 1):
             raw = planes[index]
-            mask = None if masks is None else np.ascontiguousarray(masks[index] > 0)
+            mask = None if masks is None else np.ascontiguousarray(masks[index])
             abnormal = bool(source.image_label) if mask is None else bool(mask.any())
             tissue = np.count_nonzero(background.foreground(raw))
             if (abnormal and source.split == "train") or tissue < self.min_foreground * raw.size:

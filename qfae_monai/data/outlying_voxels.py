@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.transforms.foreground_percentiles import background_of, evenly_taken
+from qfae_monai.background import background_of, evenly_taken
 
 __all__ = ["outlying_voxels", "voxels_below_background"]
 

@@ -12,11 +12,12 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import ArrayLike, NDArray
 
+from qfae_monai.background import evenly_taken
 from qfae_monai.data import Series
 from qfae_monai.data.series_attributes import MODALITIES
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
 from qfae_monai.transforms import LoadGreyImage
-from qfae_monai.transforms.foreground_percentiles import evenly_taken, foreground_percentiles
+from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 
 __all__ = ["NOT_STATED", "PLANES", "STATED", "ScanFeatures", "features_of", "same_modality", "volume_features"]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.data import Series
 from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
@@ -31,8 +32,7 @@ from qfae_monai.predict.result import (
     whole_folder,
 )
 from qfae_monai.predict.studies import Study
-from qfae_monai.transforms import LoadGreyImage, background_of
-from qfae_monai.transforms.foreground_percentiles import evenly_taken
+from qfae_monai.transforms import LoadGreyImage
 
 FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")
 NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # files of others keep their number alone

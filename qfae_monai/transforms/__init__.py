@@ -27,7 +27,6 @@ from qfae_monai.transforms.foreground import (
     ScaleIntensityForegroundPercentilesDict,
     foreground_mask,
 )
-from qfae_monai.transforms.foreground_percentiles import Background, background_of
 from qfae_monai.transforms.images import LoadGreyImage, LoadGreyImageD, LoadGreyImaged, LoadGreyImageDict, grey
 from qfae_monai.transforms.jitter import (
     BrightnessContrast,
@@ -54,7 +53,6 @@ from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckV
 
 __all__ = [
     "TRIVIAL_FEATURES",
-    "Background",
     "BilateralFilter",
     "BilateralFilterD",
     "BilateralFilterDict",
@@ -124,7 +122,6 @@ __all__ = [
     "ThresholdMapD",
     "ThresholdMapDict",
     "ThresholdMapd",
-    "background_of",
     "bounding_box",
     "foreground_mask",
     "grey",

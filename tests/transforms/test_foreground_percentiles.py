@@ -9,8 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, zoom
 
+from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.transforms import ScaleIntensityForegroundPercentiles, foreground_mask
-from qfae_monai.transforms.foreground_percentiles import background_of, evenly_taken, foreground_percentiles
+from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])

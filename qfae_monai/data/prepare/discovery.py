@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.data.prepare.reading import GRID_TOLERANCE
+from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.data.series import SeriesSummary, find_series
 from qfae_monai.data.volumes import volume_datalist
@@ -169,6 +169,12 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
 
 
 def _on_grid(mask: SeriesSummary, image: SeriesSummary) -> bool:
-    if mask.affine is None or image.affine is None or mask.shape != image.shape:
+    """Whether a mask is on an image's grid, perhaps with its axes in another order; a sparse SEG says so when read."""
+    if mask.attributes.get("modality") == "SEG":
+        frames = {one.attributes.get("frame_of_reference_uid") for one in (mask, image)}
+        return len(frames) == 1 and frames != {""}
+    if mask.affine is None or image.affine is None or mask.shape is None or image.shape is None:
         return False
-    return bool(np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE)
+    if mask.shape == image.shape and np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE:
+        return True
+    return turns_onto(mask.shape, mask.affine, image.shape, image.affine) is not None
