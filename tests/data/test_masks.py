@@ -19,15 +19,6 @@ from tests.data.dicom_factory import AXIAL, SAGITTAL, oblique, series
 SHAPE = (7, 6, 5)
 WORDS = "PatientName PatientBirthDate PatientSex StudyDate StudyTime AccessionNumber ReferringPhysicianName StudyID"
 PERSON: dict[str, Any] = {**dict.fromkeys(WORDS.split(), ""), "FrameOfReferenceUID": "1.2.3.9"}
-    "PatientName": "a",
-    "PatientBirthDate": "",
-    "PatientSex": "",
-    "StudyDate": "",
-    "StudyTime": "",
-    "AccessionNumber": "",
-    "ReferringPhysicianName": "",
-    "StudyID": "",
-}
 PIXELS = np.arange(210).reshape(SHAPE[::-1]).astype(np.int16)  # (slices, rows, columns)
 
 
