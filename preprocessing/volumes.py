@@ -101,7 +101,7 @@ class Volumes(Recipe):
         self._check(array)
         background = background_of(array)
         low, high, rule = self._range(array, background)
-        scale = {"rule": rule, "low": low, "high": high, "background": str(background)}
+        scale: dict[str, float | str] = {"rule": rule, "low": low, "high": high, "background": str(background)}
         planes = patient_planes(array, pair.image.affine, axis=self.axis)
         lesion = pair.lesion
         masks = None if lesion is None else patient_planes(lesion, pair.image.affine, axis=self.axis)

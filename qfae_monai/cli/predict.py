@@ -164,7 +164,9 @@ def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: lis
 
                 outcome = predict_study(study, model, output, progress=progress, **how)
             outcomes.append(outcome)
-            for line in (_line(study, outcome), *(f"        warning: {warning}" for warning in outcome.warnings)):
+            further = [f"        {outcome.reason}"] if outcome.reason and outcome.status != "failed" else []
+            further += [f"        warning: {warning}" for warning in outcome.warnings]
+            for line in (_line(study, outcome), *further):
                 bar.write(_encodable(printable(line)))
             bar.update()
 

@@ -179,5 +179,5 @@ def _turned(found: Series, shape: tuple[int, ...], affine: NDArray[np.float64]) 
     turns = turns_onto(found.array.shape, found.affine, shape, affine)
     if turns is None or turns == ([0, 1, 2], []):
         return found
-    array = np.flip(found.array.transpose(turns[0]), turns[1])
+    array = np.flip(found.array.transpose(turns[0]), tuple(turns[1]))
     return replace(found, array=array, affine=np.asarray(affine, dtype=np.float64))
