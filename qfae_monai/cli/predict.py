@@ -182,4 +182,9 @@ def _line(study: Study, outcome: Outcome) -> str:
         return f"failed  {study.name}: {outcome.reason}"
     p_value = "" if outcome.p_value is None else f"  p {outcome.p_value:.3g}"
     words = WORDS[outcome.above_threshold]
-    return f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}"
+    skipped = {"empty": outcome.empty, "out of range": outcome.outside}
+    left = "".join(f", {count} {why}" for why, count in skipped.items() if count)
+    slices = f"  {outcome.scored} slices{left}" if left or (outcome.scored or 0) > 1 else ""
+    return (
+        f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}{slices}"
+    )

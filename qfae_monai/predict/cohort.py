@@ -64,7 +64,7 @@ class Outcome:
 
     status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, or why further outputs
     such as DICOM objects are missing; without identifiers.
-    warnings: what of the scan lies outside of the training scans.
+    warnings: what of the scan lies outside of the training scans. scored, empty, outside: numbers of slices.
     """
 
     study: str
@@ -74,9 +74,12 @@ class Outcome:
     above_threshold: bool | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    scored: int | None = None
+    empty: int | None = None
+    outside: int | None = None
 
 
-COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings")
+COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings", "scored", "empty", "outside")
 
 
 def predict_study(
@@ -260,4 +263,5 @@ def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome
     warnings = tuple(map(str, scores.get("warnings") or ()))  # absent from what an older version wrote
     score, above = float(scores["score"]), scores["above_threshold"]
     reason = "; ".join(f"{name} not written: {why}" for name, why in (scores.get("not_written") or {}).items())
-    return Outcome(scores["study"], status, score, known, above, reason, warnings)
+    counts = (len(scores["slices"]), *(int(scores["skipped"][key]) for key in ("empty", "outside")))
+    return Outcome(scores["study"], status, score, known, above, reason, warnings, *counts)

@@ -93,6 +93,8 @@ def scores_of(
     calibration, settings = model.calibration, model.settings
     rate = float(settings["false_positive_rate"])
     p_volume, threshold, above = judged(calibration, found.score, rate)
+    if found.uncovered:
+        p_volume, above = math.nan, None
     p_slices = np.full(len(found.slice_scores), math.nan)
     if calibration is not None:
         p_slices = calibration.p_values("slice", found.slice_scores)
@@ -115,8 +117,9 @@ def scores_of(
             for index in np.flatnonzero(~np.isnan(found.slice_scores)).tolist()
         ],
         "skipped": {"empty": found.empty, "outside": found.outside},
+        "with_foreground": found.visible,
         "risks": risks,
-        "warnings": warnings,
+        "warnings": [*found.uncovered, *warnings],
         "notice": NOTICE,
     }
 

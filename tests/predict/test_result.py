@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from qfae_monai.predict.model import Prediction
 from qfae_monai.predict.result import is_sheared, save_volume
 
 TILT = np.tan(np.radians(18.5))
@@ -39,3 +40,14 @@ def test_a_sheared_grid_states_no_qform(tmp_path: Path, shear: float) -> None:
     np.testing.assert_allclose(found.affine, grid(axes), atol=1e-5)
     assert is_sheared(grid(axes))
     assert not is_sheared(grid(OBLIQUE))
+
+
+@pytest.mark.parametrize(
+    ("scored", "visible", "covered"), [(18, 22, True), (11, 22, True), (10, 22, False), (1, 1, True)]
+)
+def test_less_than_half_of_the_foreground_has_no_p_value(scored: int, visible: int, covered: bool) -> None:
+    scores = np.array([1.0] * scored + [np.nan] * 30)
+    empty = np.zeros((2, 2, 2), np.float32)
+    found = Prediction(empty, None, 1.0, scores, 2, 0, 0, visible, empty, empty)
+    assert (not found.uncovered) == covered
+    assert all(f"{scored} of {visible} slices" in sentence for sentence in found.uncovered)
