@@ -70,7 +70,8 @@ class AnomalyInferer(Inferer):
         Returns:
             `anomaly_map` of the input's spatial shape with one channel, `slice_scores` (B, number of slices; 1 for an
             image), `score` (B,), `empty` and `outside` (B,), the numbers of slices skipped for either reason, `visible`
-            (B,), how many have foreground, in range or not; on request `reconstruction`; for each rival `<name>_map`, `<name>_slice_scores` and `<name>_score`.
+            (B,), how many have foreground, in range or not; on request `reconstruction`; for each rival `<name>_map`,
+            `<name>_slice_scores` and `<name>_score`.
 
         Raises:
             ValueError: if no slice of a volume can be scored, or a score is NaN or infinite.

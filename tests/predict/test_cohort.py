@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,7 +16,8 @@ STUDY = Study("MR-1", "DICOM", Path("in"), (Path("in/Doe-Jane.dcm"),))
 class Refusing:
     """An output that begins a folder, and fails."""
 
-    name, made_with = "dicom", {}
+    name = "dicom"
+    made_with: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -25,7 +26,7 @@ def grid(axes: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("axes", [np.diag([-1.0, -1.0, 3.0]), OBLIQUE @ np.diag([0.7, 0.9, 5.0])])
 def test_a_rotated_grid_has_both_forms(tmp_path: Path, axes: np.ndarray) -> None:
     save_volume(tmp_path / "map.nii.gz", np.ones((4, 5, 6), np.float32), grid(axes))
-    header = nib.load(tmp_path / "map.nii.gz").header
+    header: Any = nib.load(tmp_path / "map.nii.gz").header
     assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
     np.testing.assert_allclose(header.get_qform(), grid(axes), atol=1e-3)
 
@@ -35,7 +36,7 @@ def test_a_sheared_grid_states_no_qform(tmp_path: Path, shear: float) -> None:
     """ITK takes the qform first where its code is set, which cannot hold a shear."""
     axes = np.array([[-0.5, 0, 0], [0, -0.5, 3 * shear], [0, 0, 3]])
     save_volume(tmp_path / "map.nii.gz", np.ones((4, 5, 6), np.float32), grid(axes))
-    found = nib.load(tmp_path / "map.nii.gz")
+    found: Any = nib.load(tmp_path / "map.nii.gz")
     assert (int(found.header["qform_code"]), int(found.header["sform_code"])) == (0, 1)
     np.testing.assert_allclose(found.affine, grid(axes), atol=1e-5)
     assert is_sheared(grid(axes))

@@ -18,6 +18,7 @@ from qfae_monai.data.volumes import volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]
 
+BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")  # all sessions and runs of a subject are one patient's
 SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
 
 
@@ -51,7 +52,8 @@ def tree_sources(
         image: shell pattern of images: of a volume's file name, or of a DICOM series' description or folder.
         label: the same of masks; what matches both is a mask. None where there are none.
         patient: regular expression searched for in a file's path below ``folder``; its group (or all of it) names the
-            patient. None takes DICOM's PatientID, and of volumes the folder, or the file where it lies in ``folder``.
+            patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies in
+            ``folder``.
         normal: whether an image without a mask is normal; otherwise it is refused.
         allow: risks that the reader may let pass.
 
@@ -130,7 +132,9 @@ def _found(summary: SeriesSummary, folder: Path, expression: re.Pattern[str] | N
     below = file.relative_to(folder)
     own = below.parent.as_posix() if len(below.parts) > 1 else file.name
     if expression is None:
-        return _Found(summary, str(summary.attributes.get("patient_id") or "") or own, file.parent)
+        subject = BIDS.search(below.as_posix())
+        named = subject[1] if subject else str(summary.attributes.get("patient_id") or "")
+        return _Found(summary, named or own, file.parent)
     hit = expression.search(below.as_posix())
     if hit is None or not (hit[1] if expression.groups else hit[0]):
         refusal = (
