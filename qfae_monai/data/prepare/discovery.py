@@ -52,8 +52,8 @@ def tree_sources(
         image: shell pattern of images: of a volume's file name, or of a DICOM series' description or folder.
         label: the same of masks; what matches both is a mask. None where there are none.
         patient: regular expression searched for in a file's path below ``folder``; its group (or all of it) names the
-            patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies in
-            ``folder``.
+            patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies
+            in ``folder``.
         normal: whether an image without a mask is normal; otherwise it is refused.
         allow: risks that the reader may let pass.
 
