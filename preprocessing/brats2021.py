@@ -97,8 +97,9 @@ class Brats2021(Recipe):
     def cut(self, source: Source) -> Iterator[Cut]:
         pair = read_image_and_mask(source)
         planes = stored_planes(pair.image.array, pair.image.affine)
-        assert pair.mask is not None
-        masks = stored_planes(pair.mask > 0, pair.image.affine)
+        lesion = pair.lesion
+        assert lesion is not None
+        masks = stored_planes(lesion, pair.image.affine)
         for index, split in sorted((source.slices or {}).items()):
             raw, mask = planes[index], masks[index]
             low, high = float(raw.min()), float(raw.max())

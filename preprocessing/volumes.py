@@ -16,6 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from qfae_monai.background import Background, background_of
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
@@ -23,7 +24,7 @@ from qfae_monai.data.prepare.intensity import scale_to_unit
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
 from qfae_monai.files import sha256_of_files
-from qfae_monai.transforms.foreground_percentiles import foreground_floor, foreground_percentiles
+from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 
 from . import command
 
@@ -44,7 +45,7 @@ class Volumes(Recipe):
         index_range: first and last slice along it, both included; None takes all.
         window: values that become 0 and 1, such as HU; None for percentiles of each volume's foreground.
         percentiles: of the foreground, that become 0 and 1.
-        min_foreground: least share of a slice's pixels above the volume's minimum, in [0, 1].
+        min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
         fractions: of patients to train, valid and test.
         allow: risks that the reader may let pass.
     """
@@ -97,29 +98,34 @@ class Volumes(Recipe):
     def cut(self, source: Source) -> Iterator[Cut]:
         pair = read_image_and_mask(source, allow=self.allow)
         array = pair.image.array
-        low, high, rule = self._range(array)
-        floor = foreground_floor(float(array.min()), float(array.max()))
+        self._check(array)
+        background = background_of(array)
+        low, high, rule = self._range(array, background)
+        scale: dict[str, float | str] = {"rule": rule, "low": low, "high": high, "background": str(background)}
         planes = patient_planes(array, pair.image.affine, axis=self.axis)
-        masks = None if pair.mask is None else patient_planes(pair.mask, pair.image.affine, axis=self.axis)
+        lesion = pair.lesion
+        masks = None if lesion is None else patient_planes(lesion, pair.image.affine, axis=self.axis)
         first, last = self.index_range or (0, len(planes) - 1)
         for index in range(first, min(last, len(planes) - 1) + 1):
             raw = planes[index]
-            mask = None if masks is None else np.ascontiguousarray(masks[index] > 0)
+            mask = None if masks is None else np.ascontiguousarray(masks[index])
             abnormal = bool(source.image_label) if mask is None else bool(mask.any())
-            if (abnormal and source.split == "train") or np.count_nonzero(raw > floor) < self.min_foreground * raw.size:
+            tissue = np.count_nonzero(background.foreground(raw))
+            if (abnormal and source.split == "train") or tissue < self.min_foreground * raw.size:
                 continue
             yield Cut(
                 index, source.split, scale_to_unit(raw, low, high), raw, mask, abnormal,
-                planes.affine_of(index), planes.spacing, {"rule": rule, "low": low, "high": high},
-                pair.burned_in, pair.image.risks,
+                planes.affine_of(index), planes.spacing, scale, pair.burned_in, pair.image.risks,
             )  # fmt: skip
 
-    def _range(self, array: NDArray[Any]) -> tuple[float, float, str]:
+    def _check(self, array: NDArray[Any]) -> None:
+        if not np.isfinite(array).all():
+            raise ValueError("expected finite voxels, got NaN or infinite ones.")
+
+    def _range(self, array: NDArray[Any], background: Background) -> tuple[float, float, str]:
         if self.window is not None:
-            if not np.isfinite(array).all():
-                raise ValueError("expected finite voxels, got NaN or infinite ones.")
             return (*self.window, "window")
-        low, high = foreground_percentiles(array, *self.percentiles)
+        low, high = foreground_percentiles(array, *self.percentiles, background=background)
         if not low < high:
             raise ValueError(f"expected a foreground that varies, got {low:g} to {high:g}.")
         return low, high, "foreground percentiles {:g} and {:g}".format(*self.percentiles)
@@ -150,7 +156,7 @@ def volumes(
         tuple[float, float], typer.Option(help="Of each volume's foreground, to become black and white.")
     ] = (0.5, 99.5),
     min_foreground: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of a slice's pixels above the volume's minimum.")
+        float, typer.Option(min=0, max=1, help="Least share of a slice's pixels that are foreground.")
     ] = 0.01,
     fractions: Annotated[
         tuple[float, float, float], typer.Option(help="Of patients to train, validation and test.")

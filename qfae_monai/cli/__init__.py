@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
+import warnings
 
 import typer
 
@@ -52,6 +54,8 @@ def qfae(
 def main() -> None:
     """Entry point: an error that the user can act on is one line on stderr and exit code 1."""
     guard_messages()
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")  # which quote values of headers
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     with ended_by_signals():
         try:
             app()

@@ -173,7 +173,9 @@ def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: lis
 
                 outcome = predict_study(study, model, output, progress=progress, **how)
             outcomes.append(outcome)
-            for line in (_line(study, outcome), *(f"        warning: {warning}" for warning in outcome.warnings)):
+            further = [f"        {outcome.reason}"] if outcome.reason and outcome.status != "failed" else []
+            further += [f"        warning: {warning}" for warning in outcome.warnings]
+            for line in (_line(study, outcome), *further):
                 bar.write(_encodable(printable(line)))
             bar.update()
 
@@ -189,4 +191,9 @@ def _line(study: Study, outcome: Outcome) -> str:
         return f"failed  {study.name}: {outcome.reason}"
     p_value = "" if outcome.p_value is None else f"  p {outcome.p_value:.3g}"
     words = WORDS[outcome.above_threshold]
-    return f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}"
+    skipped = {"empty": outcome.empty, "out of range": outcome.outside}
+    left = "".join(f", {count} {why}" for why, count in skipped.items() if count)
+    slices = f"  {outcome.scored} slices{left}" if left or (outcome.scored or 0) > 1 else ""
+    return (
+        f"{outcome.status:<6}  {study.name}  score {outcome.score:.4g}{p_value}{'  ' + words if words else ''}{slices}"
+    )

@@ -1,11 +1,17 @@
-"""Few voxels far outside of all others: a defect of one detector pixel or byte makes everything else one grey."""
+"""What voxels tell of defects: few far outside of all others, or some below the background.
+
+A defect of one detector pixel or byte makes everything else one grey; an interpolation that overshoots makes what is
+darkest no background.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["outlying_voxels"]
+from qfae_monai.background import background_of, evenly_taken
+
+__all__ = ["outlying_voxels", "voxels_below_background"]
 
 TIMES = 1000  # share of the range that the other voxels keep to, as a divisor
 PER_FOREGROUND = 1000  # one voxel in so many may be an outlier: those behind the 99.9th percentile
@@ -38,6 +44,24 @@ def outlying_voxels(array: NDArray) -> str | None:
         if 0 < far * OTHERS <= others and far <= max(1, others // PER_FOREGROUND):
             return f"outlying-voxels: {far} of {flat.size} voxels lie up to {end:.10g}, the others {word} {bound:.10g}"
     return None
+
+
+def voxels_below_background(array: NDArray) -> str | None:
+    """A sentence on voxels below the background of the volume; None where the background is the least of all.
+
+    Example:
+        >>> volume = np.zeros((10, 10, 10))
+        >>> volume[4:6], volume[3, 0] = np.arange(100, 300).reshape(2, 10, 10), -7
+        >>> voxels_below_background(volume)
+        'below-background: the background is zero; 1.0 % of the voxels lie below it, down to -7'
+    """
+    if array.dtype.kind not in "iuf" or not array.size:
+        return None
+    taken = evenly_taken(array)
+    if not np.isfinite(float(taken.max()) - float(taken.min())):
+        return None
+    background = background_of(taken)
+    return f"below-background: the background is {background}" if background.share_below else None
 
 
 def _count(flat: NDArray, bound: float, *, upwards: bool) -> int:

@@ -18,7 +18,7 @@ from qfae_monai.data.dicom_values import padding_mask, real_values
 from qfae_monai.data.geometry_guard import stack_frames
 from qfae_monai.data.geometry_risks import Stack, check_allow
 from qfae_monai.data.left_aside import LeftAside
-from qfae_monai.data.outlying_voxels import outlying_voxels
+from qfae_monai.data.outlying_voxels import outlying_voxels, voxels_below_background
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
 from qfae_monai.data.series_files import SourceFile, open_source
 from qfae_monai.data.series_groups import Group, Grouped, group_files, named_errors
@@ -45,7 +45,8 @@ class Series:
         files: in slice order, each once; paths within the archive for a .zip.
         padding: (X, Y, Z) boolean, True where there is no measurement: padding value or a filled missing slice. These
             voxels hold the minimum of the others. None where there are none.
-        risks: what was allowed, in words with the measured numbers; and "outlying-voxels", which are never refused.
+        risks: what was allowed, in words with the measured numbers; and "outlying-voxels" and
+            "below-background", which are never refused.
         attributes: what the header says, see ``docs/reading.md``; ``notes`` lists what is unusual but no risk.
         stack: of DICOM, the planes in slice order with their headers; None of other formats.
     """
@@ -300,8 +301,8 @@ def _read_dicom(group: Group, choice: Choice, allow: frozenset[str]) -> Series:
 
 
 def _outlying(array: np.ndarray) -> tuple[str, ...]:
-    found = outlying_voxels(array)
-    return () if found is None else (found,)
+    found = (outlying_voxels(array), voxels_below_background(array))
+    return tuple(sentence for sentence in found if sentence is not None)
 
 
 def _assemble(

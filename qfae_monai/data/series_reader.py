@@ -11,17 +11,20 @@ import torch
 from monai.config import DtypeLike, KeysCollection
 from monai.data import ImageReader, MetaTensor
 from monai.transforms import LoadImage, MapTransform, Transform
-from monai.utils import ensure_tuple
+from monai.utils import ImageMetaKey, ensure_tuple
 from monai.utils.enums import MetaKeys, SpaceKeys
 
 from qfae_monai.data.dicom_kinds import INCLUDABLE, check_include
 from qfae_monai.data.geometry_risks import check_allow
+from qfae_monai.data.masks import read_mask
 from qfae_monai.data.series import Series, read_series
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
 from qfae_monai.data.volume_choice import Choice, check_volume
+from qfae_monai.transforms.lesion_values import lesion_of
 
 __all__ = ["LoadSeries", "LoadSeriesD", "LoadSeriesDict", "LoadSeriesd", "SeriesReader"]
 
+LABEL = "label"
 # what goes into the metadata of an image: nothing that identifies a person or an institution
 META_ATTRIBUTES = (
     "kind",
@@ -75,7 +78,7 @@ class SeriesReader(ImageReader):
         if kwargs:
             raise ValueError(f"expected no further arguments, got {sorted(kwargs)}.")
         sources = ensure_tuple(data)
-        apart = len(sources) == 1 or all(str(source).lower().endswith(VOLUME_SUFFIXES) for source in sources)
+        apart = len(sources) == 1 or _are_channels(sources)
         return [self._read(source) for source in sources] if apart else [self._read(sources)]
 
     def _read(self, source: Any) -> Series:
@@ -164,7 +167,9 @@ class LoadSeriesd(MapTransform):
     """Dictionary twin of :class:`LoadSeries`; the entry's own ``volume``, where it has one, chooses among several.
 
     Args:
-        keys: keys of sources: the image's, then those of masks.
+        keys: keys of sources: the image's, then those of masks, which may be DICOM segmentations. A ``label`` is put on
+            the image's grid where that is exact and becomes 0 and 1, see :func:`qfae_monai.data.masks.read_mask` and
+            :func:`qfae_monai.transforms.lesion_values.lesion_of`.
         series: as in ``read_series``.
         volume: as in ``read_series``.
         allow: as in ``read_series``.
@@ -190,9 +195,30 @@ class LoadSeriesd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            mask = key != self.keys[0]  # which may be a segmentation, that is no scan
-            d[key] = self.load(d[key], d.get("volume"), INCLUDABLE if mask else ())
+            volume, behind = d.get("volume"), key != self.keys[0]
+            if behind and key == LABEL and self.keys[0] in d and not _are_channels(d[key]):
+                d[key] = self._label(d[key], d[self.keys[0]], volume)
+            else:
+                d[key] = self.load(d[key], volume, INCLUDABLE if behind else ())
         return d
+
+    def _label(self, source: Any, image: torch.Tensor, volume: Choice) -> torch.Tensor:
+        """A mask (1, X, Y, Z), 1 is lesion."""
+        affine = np.asarray(image.affine if isinstance(image, MetaTensor) else np.eye(4), dtype=np.float64)
+        reader = self.load.reader
+        volume = reader.volume if volume is None else volume
+        shape = tuple(image.shape[-3:])
+        found = read_mask(source, shape, affine, series=reader.series, volume=volume, allow=reader.allow)
+        name = str(found.files[0])
+        meta = {**reader.get_data(found)[1], ImageMetaKey.FILENAME_OR_OBJ: name}
+        lesion = torch.from_numpy(np.ascontiguousarray(lesion_of(found.array, name), dtype=np.float32))
+        return MetaTensor(lesion[None], affine=torch.from_numpy(found.affine), meta=meta)
+
+
+def _are_channels(source: Any) -> bool:
+    """Whether it is several volume files."""
+    sources = ensure_tuple(source)
+    return len(sources) > 1 and all(str(one).lower().endswith(VOLUME_SUFFIXES) for one in sources)
 
 
 LoadSeriesD = LoadSeriesDict = LoadSeriesd

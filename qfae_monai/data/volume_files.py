@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 HEADER_BYTES = 544  # of NIfTI 2, the longer one
 FLOAT_BYTES = 4  # of a voxel in the float32 copy that follows the reading: both are there at one time
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+MILLIMETRES = {1: ("metre", 1000.0), 3: ("micrometre", 0.001)}  # NIfTI's codes of other units
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from ITK's LPS
 KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd": "MetaImage"}
 
@@ -115,14 +116,16 @@ def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     if offset < found[1] - 4:
         raise ValueError(f"voxels expected behind {found[1]} bytes of header, got an offset of {offset}")
     _check_fits(source, shape, dtype, declared)
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+    unit, factor = MILLIMETRES.get(int(header["xyzt_units"]) & 7, ("", 1.0))
+    to_mm = np.diag([factor, factor, factor, 1.0])
+    affine = to_mm @ np.asarray(header.get_best_affine(), dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")
-    notes = []
+    notes = [f"lengths are stored in {unit}"] if unit else []
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
         notes.append("no orientation code: axes taken as RAS+")
     elif int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0:
-        other = header.get_qform()
+        other = to_mm @ header.get_qform()
         if np.abs(other - affine).max() > 0.01:
             notes.append("sform and qform differ; the sform is used")
     return header, VolumeHeader("NIfTI", _three(shape), affine, dtype, tuple(notes)), declared

@@ -60,7 +60,7 @@ class SliceCutter:
         index_range: first and last slice to take, both included; None takes all.
         skip_empty: whether slices with too little foreground, constant ones above all, are left out.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
-        min_foreground: least share of a slice's pixels above the volume's minimum, in [0, 1].
+        min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
 
     Raises:
         ValueError: when an argument is out of its range.

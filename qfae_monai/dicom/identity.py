@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Any
 
+from pydicom.config import RAISE
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import DA, TM, validate_value
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 
@@ -76,15 +78,20 @@ def _valid(keyword: str, value: Any) -> Any:
     if value is None:
         return ""
     if keyword == "DeidentificationMethod":
-        return [str(word)[:64] for word in ([value] if isinstance(value, str) else value)]
+        words = [str(word)[:64].strip() for word in ([value] if isinstance(value, str) else value)]
+        return [word for word in words if _is_valid("LO", word)]
     text = str(value).strip()
     if keyword in ("PatientSex", "PatientIdentityRemoved"):
         return text if text in ("M", "F", "O", "YES", "NO") else ""
+    return text if _is_valid(dictionary_VR(keyword), text) else ""
+
+
+def _is_valid(vr: str, text: str) -> bool:
+    """Whether the standard allows a value: its length, its letters, a date that is one; an empty one is no value."""
     try:
-        if keyword.endswith("Date"):
-            DA(text)
-        if keyword.endswith("Time"):
-            TM(text)
+        validate_value(vr, text, RAISE)
+        if vr in ("DA", "TM"):
+            (DA if vr == "DA" else TM)(text)
     except ValueError:
-        return ""
-    return text
+        return False
+    return bool(text) and "\\" not in text

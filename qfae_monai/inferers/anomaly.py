@@ -27,7 +27,7 @@ class AnomalyInferer(Inferer):
         image_size: side of the square that the network takes, pixels.
         axis: spatial axis of a volume along which slices are taken.
         index_range: first and last slice (inclusive) to look at; None for all.
-        min_foreground: share of pixels above the volume's minimum below which a slice counts as empty.
+        min_foreground: share of pixels that are foreground below which a slice counts as empty.
         batch_size: slices in one forward pass.
         volume_score: slice scores to the score of a volume; the largest by default.
         return_reconstruction: also return what the network made of the image.
@@ -69,8 +69,9 @@ class AnomalyInferer(Inferer):
 
         Returns:
             `anomaly_map` of the input's spatial shape with one channel, `slice_scores` (B, number of slices; 1 for an
-            image), `score` (B,), `empty` and `outside` (B,), the numbers of slices skipped for either reason; on
-            request `reconstruction`; for each rival `<name>_map`, `<name>_slice_scores` and `<name>_score`.
+            image), `score` (B,), `empty` and `outside` (B,), the numbers of slices skipped for either reason, `visible`
+            (B,), how many have foreground, in range or not; on request `reconstruction`; for each rival `<name>_map`,
+            `<name>_slice_scores` and `<name>_score`.
 
         Raises:
             ValueError: if no slice of a volume can be scored, or a score is NaN or infinite.
@@ -107,15 +108,16 @@ class AnomalyInferer(Inferer):
     @staticmethod
     def _with_counts(output: dict[str, Tensor]) -> dict[str, Tensor]:
         none = torch.zeros(len(output["score"]), dtype=torch.int64)
-        return output | {"empty": none, "outside": none}
+        return output | {"empty": none, "outside": none, "visible": none + 1}
 
     def _volume(self, volume: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
         """volume: (1, X, Y, Z) -> the same dictionary for a batch of one."""
         slices = volume[0].movedim(self.axis, 0)
-        chosen, empty, outside = self._chosen(volume)
+        chosen, empty, outside, visible = self._chosen(volume)
         wanted = self.resize(slices[chosen])[:, None].to(slices.dtype)
         parts = [self._images(part, network) for part in wanted.split(self.batch_size)]
-        output = {"empty": torch.tensor([empty]), "outside": torch.tensor([outside])}
+        counts = {"empty": empty, "outside": outside, "visible": visible}
+        output = {name: torch.tensor([count]) for name, count in counts.items()}
         for key in parts[0]:
             found = torch.cat([part[key] for part in parts])
             if key.endswith("slice_scores"):
@@ -136,8 +138,8 @@ class AnomalyInferer(Inferer):
         stack[chosen] = resized[:, 0].to(stack.dtype)
         return stack.movedim(0, self.axis)[None, None]
 
-    def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int]:
-        """Numbers of the slices to look at, and how many are empty and how many out of range."""
+    def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int, int]:
+        """Numbers of the slices to look at, and how many are empty, out of range, and with foreground."""
         foreground = foreground_mask(volume)[0].movedim(self.axis, 0).flatten(1).float().mean(dim=1)
         varies = volume[0].movedim(self.axis, 0).flatten(1)
         visible = (foreground >= self.min_foreground) & (varies.amax(1) > varies.amin(1))
@@ -151,7 +153,8 @@ class AnomalyInferer(Inferer):
                 f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
                 f"{self.index_range} with {self.min_foreground:.1%} foreground, got none"
             )
-        return (visible & inside).nonzero()[:, 0], int((inside & ~visible).sum()), int((~inside).sum())
+        chosen = (visible & inside).nonzero()[:, 0]
+        return chosen, int((inside & ~visible).sum()), int((~inside).sum()), int(visible.sum())
 
 
 def _named(prefix: str, found: AnomalyResult) -> dict[str, Tensor]:

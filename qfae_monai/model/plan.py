@@ -40,9 +40,9 @@ SCHEMA: dict[str, tuple[str, Check]] = {
              "feet-head (axial); null for images", optional(whole(0, 2))),
     "slice_range": ("First and last slice to take, counted from 0 along the axis; null for all",
                     optional(items(whole(), 2, 2))),
-    "min_foreground": ("Slices with a smaller share of pixels above the scan's minimum are skipped", number(0, 1)),
+    "min_foreground": ("Slices with a smaller share of foreground are skipped", number(0, 1)),
     "intensity": ("What becomes [0, 1]: window (between two values, HU of CT), foreground (between percentiles of "
-                  "what is above the scan's minimum) or image (between percentiles of all pixels)",
+                  "all but the background) or image (between percentiles of all pixels)",
                   choice(*INTENSITIES)),
     "levels": ("What becomes 0 and what becomes 1: two values of a window, else two percentiles",
                items(number(-1e9, 1e9), 2, 2)),

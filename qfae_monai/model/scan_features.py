@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import gcd, isfinite, prod
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import ArrayLike, NDArray
 
+from qfae_monai.background import evenly_taken
 from qfae_monai.data import Series
 from qfae_monai.data.series_attributes import MODALITIES
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
@@ -28,7 +29,6 @@ OBLIQUE_PLANE = "oblique"
 OBLIQUE = 30.0  # degrees between the slices' normal and the patient's next axis: heads are tilted by up to 20
 CLEARLY = 1.2  # times as long is a voxel across slices as within them, where its file does not say how it was scanned
 PERCENTILES = (0.5, 99.5)  # of the foreground, as intensities are scaled by default
-MOST_VOXELS = 2_000_000  # looked at for intensities: a percentile of so many is known to a thousandth of a rank
 
 # last word of a file's name -> contrast by its BIDS suffix, or modality: the words of BIDS and of the BraTS challenges
 WORDS = {
@@ -184,9 +184,6 @@ def _shape(pixels: NDArray[Any]) -> tuple[int, ...]:
 
 def _intensity(array: NDArray[Any]) -> tuple[float, float] | None:
     """Range of the foreground, of voxels taken evenly from all of them."""
-    step = -(-array.size // MOST_VOXELS)
-    while gcd(step, prod(array.shape)) > 1 < step:  # a step that divides a row would look at some columns only
-        step += 1
-    taken = array.ravel(order="K")[::step].astype(np.float64)
+    taken = evenly_taken(array)
     low, high = (float(taken.min()), float(taken.max())) if taken.size else (0.0, 0.0)
     return foreground_percentiles(taken, *PERCENTILES) if low < high and isfinite(high - low) else None

@@ -13,6 +13,7 @@ import numpy as np
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.data import Series
 from qfae_monai.data.left_aside import LeftAside, counted_kinds
 from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
@@ -27,6 +28,7 @@ from qfae_monai.predict.result import (
     SCORES,
     SUMMARY,
     check_own,
+    is_sheared,
     read_scores,
     save_volume,
     scores_of,
@@ -62,8 +64,9 @@ class Extra(Protocol):
 class Outcome:
     """A row of the summary.
 
-    status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, without identifiers.
-    warnings: what of the scan lies outside of the training scans.
+    status: `done`, `kept` (complete from an earlier run) or `failed`. reason: of the failure, or why further outputs
+    such as DICOM objects are missing; without identifiers.
+    warnings: what of the scan lies outside of the training scans. scored, empty, outside: numbers of slices.
     """
 
     study: str
@@ -73,9 +76,12 @@ class Outcome:
     above_threshold: bool | None = None
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    scored: int | None = None
+    empty: int | None = None
+    outside: int | None = None
 
 
-COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings")
+COLUMNS = ("study", "status", "score", "p_value", "above_threshold", "reason", "warnings", "scored", "empty", "outside")
 
 
 def predict_study(
@@ -134,9 +140,10 @@ def _predict(
     read, found, scores = score_study(study, model, identity, allow=allow, progress=progress)
     scores |= made_with
     with whole_folder(target) as folder:
+        scores["not_written"] = _write_extras(
+            wanted, study, lambda extra: extra.write(folder, study, read, found, scores), folder=folder
+        )
         _write(folder, read, model, found, scores)
-        for extra in wanted:
-            extra.write(folder, study, read, found, scores)
     return _outcome("done", scores)
 
 
@@ -167,7 +174,10 @@ def score_study(
     found = model(_pixels(read, study), progress)
     risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
     warnings = model.warnings_on(features_of(read), found.axis)
-    return read, found, scores_of(study, model, found, identity, risks=risks, warnings=warnings)
+    scores = scores_of(study, model, found, identity, risks=risks, warnings=warnings)
+    scores["background"] = None if isinstance(read, Path) else str(background_of(evenly_taken(read.array)))
+    scores["qform_code"] = 0 if not isinstance(read, Path) and is_sheared(read.affine) else 1
+    return read, found, scores
 
 
 def write_summary(
@@ -234,10 +244,29 @@ def _plain_image(path: Path) -> NDArray:
     return np.asarray(LoadGreyImage()(path)[0])
 
 
+def _write_extras(
+    wanted: Sequence[Extra], study: Study, write: Callable[[Extra], None], *, folder: Path
+) -> dict[str, str]:
+    """Write further outputs; what a source cannot carry costs that output alone: its name -> the reason."""
+    reasons = {}
+    for extra in wanted:
+        try:
+            write(extra)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # highdicom raises whatever a header leads it to
+            path = folder / extra.name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            reasons[extra.name] = reason_of(error, study.files, names=_names_stand(study))
+    return reasons
+
+
 def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with: dict[str, Any]) -> bool:
     """Whether an earlier result is complete and was made of the same input, by the same model, as it is asked for."""
     now = {"input_sha256": identity, "model": model.identity, "settings": model.settings, **made_with}
-    names = [*FILES, *(["mask.nii.gz"] if model.pixel_threshold is not None else []), *made_with["extras"]]
+    missing = earlier.get("not_written") or {}
+    extras = [name for name in made_with["extras"] if name not in missing]
+    names = [*FILES, *(["mask.nii.gz"] if model.pixel_threshold is not None else []), *extras]
     return all(earlier.get(key) == value for key, value in json.loads(json.dumps(now)).items()) and all(
         (folder / name).exists() for name in names
     )
@@ -248,4 +277,6 @@ def _outcome(status: Literal["done", "kept"], scores: dict[str, Any]) -> Outcome
     known = None if p_value is None else float(p_value)  # of an earlier run they are a file's, which may hold anything
     warnings = tuple(map(str, scores.get("warnings") or ()))  # absent from what an older version wrote
     score, above = float(scores["score"]), scores["above_threshold"]
-    return Outcome(scores["study"], status, score, known, above, warnings=warnings)
+    reason = "; ".join(f"{name} not written: {why}" for name, why in (scores.get("not_written") or {}).items())
+    counts = (len(scores["slices"]), *(int(scores["skipped"][key]) for key in ("empty", "outside")))
+    return Outcome(scores["study"], status, score, known, above, reason, warnings, *counts)

@@ -30,6 +30,7 @@ from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
 from qfae_monai.weights.checksums import sha256_of
 
+COVERED = 0.5  # of a scan's slices with foreground have to be scored for a p-value
 GRAPH = "models/detector.onnx"
 
 VOLUME_BYTES, IMAGE_BYTES = 40, 72
@@ -42,6 +43,7 @@ class Prediction:
 
     anomaly_map: (X, Y, Z) float32 on the input's own grid; mask: uint8, 1 is above the threshold, None without one.
     score: of the volume; slice_scores: (slices,), NaN where a slice was skipped; along `axis` of the RAS orientation.
+    empty, outside: slices skipped for either reason; visible: with foreground, scored or out of range.
     shown, shown_map: (X, Y, Z) in RAS orientation or (H, W), for pictures; spacing: its voxels in mm.
     """
 
@@ -52,9 +54,20 @@ class Prediction:
     axis: int
     empty: int
     outside: int
+    visible: int
     shown: NDArray[np.float32] = field(repr=False)
     shown_map: NDArray[np.float32] = field(repr=False)
     spacing: tuple[float, ...] | None = None
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """A sentence where too little was scored for a p-value: thresholds are of scans that were looked at whole."""
+        scored = int((~np.isnan(self.slice_scores)).sum())
+        if scored >= COVERED * self.visible:
+            return ()
+        return (
+            f"{scored} of {self.visible} slices with foreground were scored, less than half: no p-value, no verdict",
+        )
 
 
 class Model:
@@ -143,6 +156,7 @@ class Model:
             axis=axis,
             empty=int(output["empty"][0]),
             outside=int(output["outside"][0]),
+            visible=int(output["visible"][0]),
             shown=_plain(data["image"]),
             shown_map=_plain(output["anomaly_map"][0]),
             spacing=None if affine is None else tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist()),
@@ -169,11 +183,12 @@ class Model:
         else:
             image = picture_of(read, str(scan)) if picture else tensor_of(read.array, read.affine, str(scan))
         found = self(image)
-        p_value, _, above = judged(self.calibration, found.score, self.bundle.part("false_positive_rate"))
+        calibration = None if found.uncovered else self.calibration
+        p_value, _, above = judged(calibration, found.score, self.bundle.part("false_positive_rate"))
         warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
         grid = None if picture or isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
         return Finding(found.score, p_value, above, found.anomaly_map, found.mask, found.slice_scores, found.axis, grid,
-                       tuple(warnings))  # fmt: skip
+                       (*found.uncovered, *warnings))  # fmt: skip
 
     def warnings_on(self, features: ScanFeatures, axis: int) -> list[str]:
         """What of a scan lies outside of the training scans; nothing where the model does not know them."""

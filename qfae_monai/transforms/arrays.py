@@ -11,6 +11,8 @@ from monai.config import KeysCollection
 from monai.data import NumpyReader
 from monai.transforms import LoadImage, MapTransform, Transform
 
+from qfae_monai.transforms.images import as_lesion
+
 __all__ = ["LoadArray", "LoadArrayD", "LoadArrayDict", "LoadArrayd"]
 
 
@@ -46,7 +48,7 @@ class LoadArrayd(MapTransform):
     """Dictionary twin of :class:`LoadArray`.
 
     Args:
-        keys: of the image and of masks.
+        keys: of the image, then of masks, which become 0 and 1.
         allow_missing_keys: whether they may be absent.
     """
 
@@ -57,7 +59,8 @@ class LoadArrayd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.loader(d[key])
+            array = self.loader(d[key])
+            d[key] = array if key == self.keys[0] else as_lesion(array, str(d[key]))
         return d
 
 

@@ -11,7 +11,8 @@ from monai.data import get_track_meta
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from qfae_monai.transforms.foreground_percentiles import foreground_floor, percentiles
+from qfae_monai.background import background_of
+from qfae_monai.transforms.foreground_percentiles import percentiles
 from qfae_monai.transforms.volume_check import source_name
 
 __all__ = [
@@ -24,10 +25,10 @@ __all__ = [
 
 
 def foreground_mask(img: torch.Tensor) -> torch.Tensor:
-    """Voxels above the volume's minimum.
+    """Voxels that are not background, see :func:`qfae_monai.background.background_of`.
 
-    Right for images whose background is one constant (skull-stripped, z-normalised, windowed CT); where the background
-    is noise, nearly every voxel is foreground.
+    Right for images whose background is one constant (skull-stripped, z-normalised, windowed CT), also where resampling
+    overshot it; where the background is noise, nearly every voxel is foreground.
 
     Args:
         img: (1, X, Y, Z) or any other shape, any intensity unit.
@@ -39,7 +40,7 @@ def foreground_mask(img: torch.Tensor) -> torch.Tensor:
         >>> foreground_mask(torch.tensor([-3.0, -3.0, 0.0, 2.0])).tolist()
         [False, False, True, True]
     """
-    return img > foreground_floor(float(img.min()), float(img.max()))
+    return background_of(img).foreground(img)
 
 
 class ScaleIntensityForegroundPercentiles(Transform):
@@ -63,7 +64,7 @@ class ScaleIntensityForegroundPercentiles(Transform):
         """
         Args:
             img: (1, X, Y, Z), any intensity unit.
-            mask: (1, X, Y, Z), foreground where above 0.5; the voxels above the volume's minimum when None.
+            mask: (1, X, Y, Z), foreground where above 0.5; the voxels that are not background when None.
 
         Returns:
             (1, X, Y, Z), float32 in [0, 1].
@@ -106,7 +107,8 @@ class ScaleIntensityForegroundPercentilesd(MapTransform):
         keys: keys of the images.
         lower: percentile that becomes 0.
         upper: percentile that becomes 1.
-        mask_key: key of a foreground mask; None takes the voxels above each volume's minimum.
+        mask_key: key of a foreground mask; None takes the voxels of each volume that are not its
+            background.
         allow_missing_keys: whether an image's key may be absent.
     """
 

@@ -1,4 +1,4 @@
-"""What is foreground, and its percentiles: the one definition for tensors and arrays, in training and preparation."""
+"""Percentiles of the foreground: the one definition for tensors and arrays, in training and preparation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["foreground_floor", "foreground_percentiles", "percentiles"]
+from qfae_monai.background import Background, background_of
 
-# share of the intensity range: resampling a constant background leaves round-off, which is not tissue
-BACKGROUND_TOLERANCE = 1e-5
-
-
-def foreground_floor(low: float, high: float) -> float:
-    """The value above which voxels are foreground, of a volume from ``low`` to ``high``."""
-    return low + BACKGROUND_TOLERANCE * (high - low)
+__all__ = ["foreground_percentiles", "percentiles"]
 
 
 def percentiles(values: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
@@ -24,13 +18,16 @@ def percentiles(values: NDArray[Any], lower: float, upper: float) -> tuple[float
     return float(first), float(last)
 
 
-def foreground_percentiles(array: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
-    """Two percentiles of the voxels above the volume's minimum; every voxel counts.
+def foreground_percentiles(
+    array: NDArray[Any], lower: float, upper: float, *, background: Background | None = None
+) -> tuple[float, float]:
+    """Two percentiles of the foreground; every voxel counts.
 
     Args:
         array: (X, Y, Z), any unit.
         lower: percentile, in [0, 100).
         upper: percentile, in (``lower``, 100].
+        background: of the array, where it is known already.
 
     Raises:
         ValueError: when the percentiles are not in that order, voxels are NaN or infinite, or all are equal.
@@ -45,4 +42,4 @@ def foreground_percentiles(array: NDArray[Any], lower: float, upper: float) -> t
     if not (np.isfinite(low) and np.isfinite(high)) or low == high:
         raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}.")
     flat = array.ravel(order="K")
-    return percentiles(flat[flat > foreground_floor(low, high)], lower, upper)
+    return percentiles(flat[(background or background_of(flat)).foreground(flat)], lower, upper)

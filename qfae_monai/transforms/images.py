@@ -12,21 +12,40 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor, PILReader
 from monai.transforms import LoadImage, MapTransform, Transform
+from monai.utils import convert_to_dst_type, convert_to_tensor
 from PIL import Image
 
 from qfae_monai.machine_memory import TooLarge, check_memory
+from qfae_monai.transforms.lesion_values import lesion_of
 
-__all__ = ["LoadGreyImage", "LoadGreyImageD", "LoadGreyImageDict", "LoadGreyImaged", "check_image_memory", "grey"]
+__all__ = [
+    "LoadGreyImage",
+    "LoadGreyImageD",
+    "LoadGreyImageDict",
+    "LoadGreyImaged",
+    "as_lesion",
+    "check_image_memory",
+    "grey",
+]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 """What a file may be, whatever its name ends in: PIL hands PostScript, for one, to a program that runs it."""
 BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
 BITS_OF_MODE = {"L": 8, "I;16": 16}
+ORIENTATION = 0x0112  # EXIF: how a camera was held
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""By EXIF orientation: what makes of the stored picture the one that any viewer shows."""
 PIXEL_BYTES = 12  # at most, of all copies while an image is read: decoded (4 for colours and floats), grey, tensor
 
 
 def grey(img: Image.Image) -> Image.Image:
     """One channel of a PIL image, 16-bit where the file is; colours and palettes become luminance (ITU-R 601).
+
+    Turned as its EXIF orientation says, as any viewer shows it.
 
     Raises:
         ValueError: when the file has several frames, or colours of 16 bits that PIL would reduce to 8.
@@ -38,6 +57,13 @@ def grey(img: Image.Image) -> Image.Image:
     frames = getattr(img, "n_frames", 1)
     if frames != 1:
         raise ValueError(f"expected one frame, got {frames}")
+    one = _one_channel(img)
+    img.load()  # the tiff plug-in turns by itself then, and other formats know their EXIF
+    turn = TURNS.get(img.getexif().get(ORIENTATION, 1))
+    return one if turn is None else one.transpose(turn)
+
+
+def _one_channel(img: Image.Image) -> Image.Image:
     # a tiff whose byte order torch does not take, and how older Pillow opens a PNG of 16 bits
     if img.mode == "I;16B" or (img.mode == "I" and img.format == "PNG"):
         return Image.fromarray(np.asarray(img).astype(np.uint16))
@@ -103,7 +129,8 @@ class LoadGreyImaged(MapTransform):
 
     An image of one value alone is refused: nothing was exposed, or the file is a mask's. Masks may be constant.
 
-    A mask becomes 0 and 1 with MONAI's ``AsDiscreted("label", threshold=0.5)`` behind it.
+    A mask becomes 0 and 1, see :func:`qfae_monai.transforms.lesion_values.lesion_of`. Sizes are compared as
+    shown: behind the EXIF orientation.
 
     Args:
         keys: the image's key, then keys of masks.
@@ -130,7 +157,20 @@ class LoadGreyImaged(MapTransform):
             low, high = float(d[key].min()), float(d[key].max())
             if key == first and low == high:
                 raise ValueError(f"{path}: expected an image, got {low:g} in every pixel.")
+            if key != first:
+                d[key] = as_lesion(d[key], str(path))
         return d
+
+
+def as_lesion(label: torch.Tensor, name: str) -> torch.Tensor:
+    """A mask as 0 and 1, float32, with its metadata.
+
+    Args:
+        label: (1, H, W) or (1, X, Y, Z), as stored.
+        name: of its file.
+    """
+    lesion = lesion_of(convert_to_tensor(label, track_meta=False).numpy(), name)
+    return convert_to_dst_type(torch.from_numpy(lesion), label, dtype=torch.float32)[0]
 
 
 LoadGreyImageD = LoadGreyImageDict = LoadGreyImaged

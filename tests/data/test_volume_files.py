@@ -112,3 +112,17 @@ def test_metaimage_in_a_pattern_of_files_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"a\.mhd: .*one file with them expected, got several files"
     ):  # ITK divides by 0
         read_series(tmp_path / "a.mhd")
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("micron", 1000), ("meter", 0.001), ("unknown", 1)])
+def test_lengths_are_millimetres_whatever_they_are_stored_in(tmp_path: Path, unit: str, factor: float) -> None:
+    affine = np.diag([0.1, 0.1, 0.3, 1.0])
+    affine[:3, 3] = -2.4, -2.8, -3.6
+    stored = np.diag([factor] * 3 + [1]) @ affine
+    image = nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), stored)
+    image.header.set_xyzt_units(unit)
+    image.set_qform(stored, 1)
+    nib.save(image, tmp_path / "mouse.nii.gz")
+    found = read_series(tmp_path / "mouse.nii.gz")
+    np.testing.assert_allclose(found.affine, affine, rtol=1e-5)
+    assert bool(found.attributes["notes"]) == (factor != 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from qfae_monai import __version__
+from qfae_monai.dicom.identity import identity_of
 from tests.data import dicom_factory as factory
 from tests.dicom.conftest import CT, IDENTITY, MODEL, MR, assert_valid, pixels
 
@@ -188,3 +190,22 @@ def test_values_the_standard_does_not_allow_become_empty(tmp_path: Path, write: 
         assert str(dataset.PatientName) == "Müller^Jörg"
         assert (dataset.PatientBirthDate, dataset.PatientSex) == ("", "")
     assert_valid(folder)
+
+
+INVALID: list[list[Any]] = [
+    ["PatientAge", "***"], ["PatientAge", "61"], ["AccessionNumber", "A" * 17], ["StudyID", "S" * 17],
+    ["PatientID", "I" * 65], ["StudyDescription", "d" * 65], ["PatientBirthDate", "0000"], ["StudyTime", "25:00"],
+    ["PatientSex", "female"], ["DeidentificationMethod", ""], ["DeidentificationMethod", []],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keyword", "value"), INVALID)
+def test_values_that_the_standard_does_not_allow_are_empty(keyword: str, value: Any) -> None:
+    header = Dataset()
+    header.StudyInstanceUID = STUDY
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        setattr(header, keyword, value)
+        found = identity_of(header)
+    assert not found.get(keyword)
+    assert found.StudyInstanceUID == STUDY

@@ -34,6 +34,7 @@ def test_skipped_slices_are_counted_by_reason_and_have_no_score() -> None:
     found = inferer(index_range=(0, 6))(volume(), clipped)
     assert torch.isnan(found["slice_scores"][0]).nonzero()[:, 0].tolist() == [0, 7]
     assert (found["empty"].tolist(), found["outside"].tolist()) == ([1], [1])
+    assert found["visible"].tolist() == [int((~found["slice_scores"].isnan()).sum()) + 1]
 
 
 @pytest.mark.parametrize(("over_slices", "expected"), [("max", 2.0), ("top_k", 1.5), ("mean", 3 / 7)])

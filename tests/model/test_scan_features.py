@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qfae_monai.background import evenly_taken
 from qfae_monai.data import Series, read_series
 from qfae_monai.model import scan_features
 from qfae_monai.model.scan_features import NOT_STATED, ScanFeatures, features_of, same_modality, volume_features
@@ -105,7 +107,7 @@ def test_without_a_range_there_is_none(values: np.ndarray) -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_intensities_of_a_large_volume_come_from_all_its_columns(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
-    monkeypatch.setattr(scan_features, "MOST_VOXELS", 400)
+    monkeypatch.setattr(scan_features, "evenly_taken", partial(evenly_taken, most=400))
     ramp = np.arange(40.0)[:, None, None] + np.zeros((40, 40, 40))
     for axis in range(3):
         low, high = volume_features(np.asarray(np.moveaxis(ramp, 0, axis), order=order), AXIAL).intensity or (0, 0)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.data.prepare.reading import GRID_TOLERANCE
+from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.data.series import SeriesSummary, find_series
 from qfae_monai.data.volumes import volume_datalist
@@ -19,6 +19,7 @@ from qfae_monai.data.volumes import volume_datalist
 __all__ = ["datalist_sources", "tree_sources"]
 
 MASK_KINDS = ("segmentation", "secondary-capture", "parametric-map")
+BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")  # all sessions and runs of a subject are one patient's
 SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
 
 
@@ -52,7 +53,8 @@ def tree_sources(
         image: shell pattern of images: of a volume's file name, or of a DICOM series' description or folder.
         label: the same of masks; what matches both is a mask. None where there are none.
         patient: regular expression searched for in a file's path below ``folder``; its group (or all of it) names the
-            patient. None takes DICOM's PatientID, and of volumes the folder, or the file where it lies in ``folder``.
+            patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies
+            in ``folder``.
         normal: whether an image without a mask is normal; otherwise it is refused.
         allow: risks that the reader may let pass.
 
@@ -133,7 +135,9 @@ def _found(summary: SeriesSummary, folder: Path, expression: re.Pattern[str] | N
     below = file.relative_to(folder)
     own = below.parent.as_posix() if len(below.parts) > 1 else file.name
     if expression is None:
-        return _Found(summary, str(summary.attributes.get("patient_id") or "") or own, file.parent)
+        subject = BIDS.search(below.as_posix())
+        named = subject[1] if subject else str(summary.attributes.get("patient_id") or "")
+        return _Found(summary, named or own, file.parent)
     hit = expression.search(below.as_posix())
     if hit is None or not (hit[1] if expression.groups else hit[0]):
         refusal = (
@@ -172,6 +176,12 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
 
 
 def _on_grid(mask: SeriesSummary, image: SeriesSummary) -> bool:
-    if mask.affine is None or image.affine is None or mask.shape != image.shape:
+    """Whether a mask is on an image's grid, perhaps with its axes in another order; a sparse SEG says so when read."""
+    if mask.attributes.get("modality") == "SEG":
+        frames = {one.attributes.get("frame_of_reference_uid") for one in (mask, image)}
+        return len(frames) == 1 and frames != {""}
+    if mask.affine is None or image.affine is None or mask.shape is None or image.shape is None:
         return False
-    return bool(np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE)
+    if mask.shape == image.shape and np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE:
+        return True
+    return turns_onto(mask.shape, mask.affine, image.shape, image.affine) is not None

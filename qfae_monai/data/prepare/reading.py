@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.dicom_kinds import INCLUDABLE
+from qfae_monai.data.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.data.series import Series, read_series
+from qfae_monai.transforms.lesion_values import lesion_of
 
 __all__ = ["GRID_TOLERANCE", "ImageAndMask", "read_image_and_mask"]
-
-GRID_TOLERANCE = 1e-3  # mm: header round-off is below it, a wrong grid far above
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +24,17 @@ class ImageAndMask:
     Args:
         image: the series.
         mask: (X, Y, Z), the label map's values; None where there is none.
+        mask_name: of its file, for messages.
     """
 
     image: Series
     mask: NDArray[Any] | None
+    mask_name: str = ""
+
+    @property
+    def lesion(self) -> NDArray[np.bool_] | None:
+        """(X, Y, Z), True is lesion; None where there is no mask."""
+        return None if self.mask is None else lesion_of(self.mask, self.mask_name)
 
     @property
     def burned_in(self) -> str:
@@ -50,7 +56,7 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
     image = read_series(_paths(source.image), series=source.series, allow=allow)
     if not source.label:
         return ImageAndMask(image, None)
-    label = read_series(_paths(source.label), series=source.label_series, allow=allow, include=INCLUDABLE)
+    label = read_mask(_paths(source.label), image.array.shape, image.affine, series=source.label_series, allow=allow)
     if label.array.shape != image.array.shape:
         raise ValueError(
             f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}."
@@ -60,7 +66,7 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
         raise ValueError(
             f"{label.files[0]}: expected its image's affine within {GRID_TOLERANCE} mm, got a difference of {off:g} mm."
         )
-    return ImageAndMask(image, label.array)
+    return ImageAndMask(image, label.array, str(label.files[0]))
 
 
 def _paths(names: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""Further outputs of a study cost the study nothing where its source cannot carry them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from qfae_monai.predict import cohort
+from qfae_monai.predict.studies import Study
+
+STUDY = Study("MR-1", "DICOM", Path("in"), (Path("in/Doe-Jane.dcm"),))
+
+
+class Refusing:
+    """An output that begins a folder, and fails."""
+
+    name = "dicom"
+    made_with: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def applies(self, study: Study) -> bool:
+        return True
+
+    def write(self, folder: Path, *rest: Any) -> None:
+        (folder / "dicom").mkdir()
+        (folder / "dicom" / "segmentation.dcm").touch()
+        raise self.error
+
+
+def written(folder: Path, error: Exception) -> dict[str, str]:
+    extra: Any = Refusing(error)
+    return cohort._write_extras([extra], STUDY, lambda one: one.write(folder), folder=folder)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("error", [ValueError("in/Doe-Jane.dcm: expected a FrameOfReferenceUID"), AttributeError("x")])
+def test_the_reason_stands_in_the_row(tmp_path: Path, error: Exception) -> None:
+    reasons = written(tmp_path, error)
+    assert not list(tmp_path.iterdir())
+    assert "Doe" not in reasons["dicom"]
+    scores = {"study": "MR-1", "score": 1.0, "p_value": None, "above_threshold": None, "not_written": reasons,
+              "slices": [], "skipped": {"empty": 0, "outside": 0}}  # fmt: skip
+    outcome = cohort._outcome("done", scores)
+    assert outcome.status == "done"
+    assert outcome.reason.startswith("dicom not written: ")
+
+
+def test_a_full_disk_fails_the_study(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full"):
+        written(tmp_path, OSError("full"))

@@ -1,0 +1,54 @@
+"""NIfTI results: a grid that a rotation cannot say has no qform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from qfae_monai.predict.model import Prediction
+from qfae_monai.predict.result import is_sheared, save_volume
+
+TILT = np.tan(np.radians(18.5))
+OBLIQUE = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+
+
+def grid(axes: np.ndarray) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    affine[:3, 3] = 7, -120, 33
+    return affine
+
+
+@pytest.mark.parametrize("axes", [np.diag([-1.0, -1.0, 3.0]), OBLIQUE @ np.diag([0.7, 0.9, 5.0])])
+def test_a_rotated_grid_has_both_forms(tmp_path: Path, axes: np.ndarray) -> None:
+    save_volume(tmp_path / "map.nii.gz", np.ones((4, 5, 6), np.float32), grid(axes))
+    header: Any = nib.load(tmp_path / "map.nii.gz").header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+    np.testing.assert_allclose(header.get_qform(), grid(axes), atol=1e-3)
+
+
+@pytest.mark.parametrize("shear", [TILT, -TILT, 1e-3])
+def test_a_sheared_grid_states_no_qform(tmp_path: Path, shear: float) -> None:
+    """ITK takes the qform first where its code is set, which cannot hold a shear."""
+    axes = np.array([[-0.5, 0, 0], [0, -0.5, 3 * shear], [0, 0, 3]])
+    save_volume(tmp_path / "map.nii.gz", np.ones((4, 5, 6), np.float32), grid(axes))
+    found: Any = nib.load(tmp_path / "map.nii.gz")
+    assert (int(found.header["qform_code"]), int(found.header["sform_code"])) == (0, 1)
+    np.testing.assert_allclose(found.affine, grid(axes), atol=1e-5)
+    assert is_sheared(grid(axes))
+    assert not is_sheared(grid(OBLIQUE))
+
+
+@pytest.mark.parametrize(
+    ("scored", "visible", "covered"), [(18, 22, True), (11, 22, True), (10, 22, False), (1, 1, True)]
+)
+def test_less_than_half_of_the_foreground_has_no_p_value(scored: int, visible: int, covered: bool) -> None:
+    scores = np.array([1.0] * scored + [np.nan] * 30)
+    empty = np.zeros((2, 2, 2), np.float32)
+    found = Prediction(empty, None, 1.0, scores, 2, 0, 0, visible, empty, empty)
+    assert (not found.uncovered) == covered
+    assert all(f"{scored} of {visible} slices" in sentence for sentence in found.uncovered)
