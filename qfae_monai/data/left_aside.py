@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LeftAside", "counted_kinds", "lines_of"]
-
-SHOWN = 3  # names in a line
+__all__ = ["LeftAside", "by_kind", "counted_kinds", "lines_of"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,12 @@ class LeftAside:
     files: int = 1
 
 
-def lines_of(aside: Iterable[LeftAside], source: Path | None = None) -> list[str]:
-    """One line for each kind: how many files, the reason and, below a source, the first names."""
+def lines_of(aside: Iterable[LeftAside]) -> list[str]:
+    """One line for each kind: how many files, and the reason."""
     lines = []
-    for (kind, reason), several in _by_kind(aside).items():
+    for (kind, reason), several in by_kind(aside).items():
         count = sum(one.files for one in several)
-        names = [] if source is None else [_below(one.path, source) for one in several]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        named = f" ({', '.join(names[:SHOWN])}{more})" if names else ""
-        lines.append(f"left aside: {kind}, {count} file{'' if count == 1 else 's'}: {reason}{named}")
+        lines.append(f"left aside: {kind}, {count} file{'' if count == 1 else 's'}: {reason}")
     return lines
 
 
@@ -44,16 +39,13 @@ def counted_kinds(aside: Iterable[LeftAside]) -> list[dict[str, str | int]]:
     """Kinds with their reasons and numbers of files, without names."""
     return [
         {"kind": kind, "reason": reason, "files": sum(one.files for one in several)}
-        for (kind, reason), several in _by_kind(aside).items()
+        for (kind, reason), several in by_kind(aside).items()
     ]
 
 
-def _by_kind(aside: Iterable[LeftAside]) -> dict[tuple[str, str], list[LeftAside]]:
+def by_kind(aside: Iterable[LeftAside]) -> dict[tuple[str, str], list[LeftAside]]:
+    """Kind and reason, in order, with what they stand for."""
     kinds: dict[tuple[str, str], list[LeftAside]] = {}
     for one in aside:
         kinds.setdefault((one.kind, one.reason), []).append(one)
     return dict(sorted(kinds.items()))
-
-
-def _below(path: Path, source: Path) -> str:
-    return str(path.relative_to(source)) if path != source and path.is_relative_to(source) else path.name

@@ -21,7 +21,7 @@ from qfae_monai.data.series_files import Opened, SourceFile
 __all__ = ["Group", "Grouped", "group_files", "named_errors"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-OWN_RESULTS = frozenset({"image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz", "overlay.png"})
+OWN_RESULTS = frozenset({"image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz", "overlay.png", "scores.json"})
 SHOWN = 3  # damaged files that a refusal names
 START = 512  # bytes of a result's record that tell whose it is
 

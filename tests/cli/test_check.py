@@ -30,14 +30,15 @@ def test_accepted_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     )
     assert check(monkeypatch, tmp_path) == 0
     output = capsys.readouterr().out
-    rows = [line for line in output.splitlines() if "accepted" in line]
-    assert len(rows) == 4
-    for word in ("3 head", "CT", "3 x 4 x 5", "0.9 x 0.7 x 2.5", "axial", "signed 16", "MONOCHROME2", "burned-in"):
+    title, _, *rows, _, end = output.splitlines()
+    assert title == "ACCEPTED"
+    for word in ("3 head in a", "CT", "3 x 4 x 5", "0.9 x 0.7 x 2.5", "axial", "signed 16", "MONOCHROME2"):
         assert word in rows[0]
-    assert "sagittal" in rows[1]
+    assert rows[1] == "    - burned-in annotation"
+    assert "sagittal" in rows[2]
     for word in ("c.nii.gz", "NIfTI", "2 x 3 x 4", "1 x 2 x 3", "32"):
-        assert word in rows[2]
-    assert rows[3] == "3 accepted, 0 refused"
+        assert word in rows[3]
+    assert end == "3 accepted, 0 refused"
     for identifier in ("Doe", "Jane", "4711", factory.SERIES):
         assert identifier not in output
 
@@ -48,10 +49,10 @@ def test_refused_series_fails_and_says_why(
     factory.series(tmp_path, SeriesNumber=3, shuffle=False, skip=[2])
     assert check(monkeypatch, tmp_path) == 1
     output = capsys.readouterr().out
-    assert "1 slices missing: gap of 5.00 mm between 001.dcm and 003.dcm" in output
+    assert "1 slice missing: gap of 5.00 mm between 001.dcm and 003.dcm" in output
     assert output.endswith("0 accepted, 1 refused\n")
     assert check(monkeypatch, tmp_path, "--allow", "missing-slice") == 0
-    assert "missing-slice: 1 slices missing" in capsys.readouterr().out
+    assert "missing-slice: 1 slice missing" in capsys.readouterr().out
 
 
 def test_pixels_are_decoded_unless_told_otherwise(
@@ -97,8 +98,8 @@ def test_what_is_left_aside_is_counted_and_changes_no_exit_code(
     (tmp_path / "readme.txt").write_text("nothing here")
     assert check(monkeypatch, tmp_path) == 0
     output = capsys.readouterr().out
-    assert "left aside: localiser, 5 files: localiser or scout" in output
-    assert "left aside: no image, 1 file" in output
+    assert "  5 files, localiser: localiser or scout" in output
+    assert "  1 file, no image: its content is none of the formats that are read\n    readme.txt\n" in output
     assert output.endswith("1 accepted, 0 refused, 6 files left aside\n")
     assert check(monkeypatch, tmp_path, "--include", "localiser") == 0
     assert "2 accepted, 0 refused, 1 file left aside" in capsys.readouterr().out

@@ -150,7 +150,7 @@ def test_a_fault_of_the_program_quotes_no_escapes(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("unforeseen \x1b[2J\r")
 
-    monkeypatch.setattr("qfae_monai.data.find_series", fail)
+    monkeypatch.setattr("qfae_monai.data.examination.contents_of", fail)
     assert code_of(monkeypatch, "check", scans) == 1
     assert "RuntimeError: unforeseen \\x1b[2J\\r\n" in shown(capsys)
 

@@ -201,4 +201,4 @@ def test_results_of_this_software_beside_scans(tmp_path: Path) -> None:
         (tmp_path / "out" / name).write_bytes(b"")
     found = contents_of(tmp_path)
     assert (len(found.series), found.pictures) == (1, ())
-    assert sum(one.kind == "own-result" for one in found.aside) == 3
+    assert sum(one.kind == "own-result" for one in found.aside) == 4

@@ -324,12 +324,13 @@ def test_a_scan_unlike_the_training_scans_is_said_everywhere(
     seal_again(model_copy)
     long: Any = nib.Nifti1Image(np.tile(np.asarray(nib.load(inputs / "c.nii.gz").dataobj), 3), np.diag([3, 3, 5, 1]))  # type: ignore[attr-defined]
     nib.save(long, inputs / "c.nii.gz")
+    half = "18 of 72 slices with foreground were scored, less than half: no p-value, no verdict"
     said = "slices 3 to 20 of 72 are scored: the training scans have 24"
     ended = run(inputs, tmp_path / "out", "--series", "c.nii.gz", model=model_copy)
     assert f"        warning: {said}" in ended.output.splitlines()
-    assert json.loads((tmp_path / "out" / "c" / "scores.json").read_text())["warnings"] == [said]
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["studies"][0]["warnings"] == [said]
-    assert [row["warnings"] for row in read_rows(tmp_path / "out" / "summary.csv")] == [said]
+    assert json.loads((tmp_path / "out" / "c" / "scores.json").read_text())["warnings"] == [half, said]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["studies"][0]["warnings"] == [half, said]
+    assert [row["warnings"] for row in read_rows(tmp_path / "out" / "summary.csv")] == [f"{half}; {said}"]
     assert f"Unlike the training scans: {said}" in (tmp_path / "out" / "report.html").read_text()
     again = run(inputs, tmp_path / "out", "--series", "c.nii.gz", model=model_copy)
     assert "1 kept" in again.output
