@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from qfae_monai.cli.options import INCLUDE, VOLUME
 from qfae_monai.screen import echo
 
 NARROWEST = 60  # letters; a narrower screen breaks lines itself
@@ -18,8 +19,8 @@ NARROWEST = 60  # letters; a narrower screen breaks lines itself
 def check(
     path: Path = typer.Argument(help="Folder, file or .zip of DICOM; NIfTI, NRRD or MetaImage file."),
     allow: list[str] | None = typer.Option(None, help="Risk to let pass, by its name; may be given several times."),
-    volume: str | None = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all."),
-    include: list[str] | None = typer.Option(None, help="Kind of what is left aside to take in; may be repeated."),
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     headers_only: bool = typer.Option(False, "--headers-only", help="Do not decode pixels: quicker, finds less."),
 ) -> None:
     """Show series, geometry, bit depth and risks of a folder; exit code 1 if anything would be refused.

@@ -12,7 +12,7 @@ from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.series import contents_of, read_series
 from qfae_monai.data.series_summary import SeriesSummary
 from qfae_monai.data.volume_choice import Choice
-from qfae_monai.data.voxel_check import check_voxels
+from qfae_monai.voxel_check import check_voxels
 
 __all__ = ["Examination", "Verdict", "examine"]
 
@@ -87,7 +87,7 @@ def _read(verdict: Verdict, allow: Collection[str]) -> Verdict:
         warnings.simplefilter("always", UserWarning)
         try:
             found = read_series(list(summary.files), volume=summary.volume, allow=allow, include=INCLUDABLE)
-            check_voxels(found.array, found.files[0])
+            check_voxels(found.array, found.files[0], picture=summary.picture)
         except (ValueError, OSError) as error:
             return replace(verdict, refusal=str(error))
     notes = ["colour reduced to luminance"] if any("luminance" in str(one.message) for one in caught) else []
