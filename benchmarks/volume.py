@@ -112,7 +112,7 @@ def measure(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
         attach(watch, bundle)
         evaluator, inferer = (bundle.part(key) for key in ("evaluator", "inferer"))
         for number in range(arguments.rounds + 1):
-            inferer.index_range = None if number else (70, 75)
+            inferer.choice.index_range = None if number else (70, 75)
             watch.seconds.clear()
             start = time.perf_counter()
             evaluator.run()

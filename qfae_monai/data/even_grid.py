@@ -74,10 +74,10 @@ def _gaps(frames: list[Frame], gaps: np.ndarray, guard: Guard) -> tuple[float, l
     regular = np.abs(gaps - multiples * base) <= (GAP_FLOOR + GAP_TOLERANCE * base) * multiples
     if regular.all() and (multiples > 1).sum() <= max(1, count // 3) and multiples.max() <= 1 + count:
         base = float(gaps.sum() / multiples.sum())
-        at = int(multiples.argmax())
+        at, missing = int(multiples.argmax()), int((multiples - 1).sum())
         guard.meet(
             "missing-slice",
-            f"{int((multiples - 1).sum())} slices missing: gap of {gaps[at]:.2f} mm between {frames[at].name} and "
+            f"{missing} slice{'' if missing == 1 else 's'} missing: gap of {gaps[at]:.2f} mm between {frames[at].name} and "
             f"{frames[at + 1].name}, expected {base:.2f} mm",
         )
         return base, [0, *np.cumsum(multiples).tolist()]

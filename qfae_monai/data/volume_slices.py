@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.utils import convert_to_tensor
 
-from qfae_monai.transforms.foreground import foreground_mask
+from qfae_monai.transforms.slice_choice import SliceChoice
 from qfae_monai.transforms.volume_check import CheckVolumed
 
 __all__ = ["SliceCutter", "VolumeSlices"]
@@ -58,6 +58,7 @@ class SliceCutter:
         volume_transform: gives ``image`` (1, X, Y, Z) and, where there is one, ``label`` on its grid.
         axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
         index_range: first and last slice to take, both included; None takes all.
+        share: of the foreground's extent to take instead, as in `SliceChoice`; None takes all.
         skip_empty: whether slices with too little foreground, constant ones above all, are left out.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
         min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
@@ -72,20 +73,15 @@ class SliceCutter:
         *,
         axis: int = 2,
         index_range: tuple[int, int] | None = None,
+        share: tuple[float, float] | None = None,
         skip_empty: bool = True,
         normal_only: bool = False,
         min_foreground: float = 0.01,
     ) -> None:
-        if axis not in (0, 1, 2):
-            raise ValueError(f"expected a spatial axis 0, 1 or 2, got {axis}.")
-        if index_range is not None and not 0 <= index_range[0] <= index_range[1]:
-            raise ValueError(f"expected an index_range 0 <= first <= last, got {tuple(index_range)}.")
-        if not 0 <= min_foreground <= 1:
-            raise ValueError(f"expected min_foreground in [0, 1], got {min_foreground}.")
         self.volume_transform = volume_transform
-        self.axis, self.index_range = axis, None if index_range is None else tuple(index_range)
-        self.skip_empty, self.min_foreground, self.normal_only = skip_empty, min_foreground, normal_only
-        self.checker, self.foreground_mask = CheckVolumed(), foreground_mask
+        self.choice = SliceChoice(axis=axis, index_range=index_range, share=share, min_foreground=min_foreground)
+        self.axis, self.skip_empty, self.normal_only = axis, skip_empty, normal_only
+        self.checker = CheckVolumed()
 
     def __call__(self, entry: dict[str, Any]) -> VolumeSlices:
         """
@@ -138,25 +134,19 @@ class SliceCutter:
 
     def _reasons(self, image: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
         """Why each slice is left out; None for those that are wanted."""
-        foreground = self.foreground_mask(image)
-        count = image.shape[self.axis + 1]
-        first, last = self.index_range or (0, count - 1)
+        visible, inside = (flags.tolist() for flags in self.choice(image))
+        outside = "outside of the index range" if self.choice.share is None else "outside of the share"
         reasons: list[str | None] = []
-        for index in range(count):
-            if not first <= index <= last:
-                reasons.append("outside of the index range")
-            elif self.skip_empty and self._is_empty(image, foreground, index):
+        for index, wanted in enumerate(inside):
+            if not wanted:
+                reasons.append(outside)
+            elif self.skip_empty and not visible[index]:
                 reasons.append("empty")
             elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():
                 reasons.append("with a lesion")
             else:
                 reasons.append(None)
         return reasons
-
-    def _is_empty(self, image: torch.Tensor, foreground: torch.Tensor, index: int) -> bool:
-        pixels = image.select(self.axis + 1, index)
-        count = int(foreground.select(self.axis + 1, index).sum())
-        return count < self.min_foreground * pixels.numel() or bool(pixels.min() == pixels.max())
 
     def _take(self, volume: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """(1, X, Y, Z) -> (N, H, W), a contiguous copy."""

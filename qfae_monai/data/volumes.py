@@ -127,7 +127,7 @@ def input_datalist(
     other = [one.files[0] for one in found.series if one.picture != images] + ([] if images else [*found.pictures])
     kinds = ("volume", "single image")
     reason = f"a {kinds[not images]}: the model was trained on {kinds[images]}s"
-    for line in lines_of([*found.aside, *(LeftAside(file, kinds[not images], reason) for file in other)], folder):
+    for line in lines_of([*found.aside, *(LeftAside(file, kinds[not images], reason) for file in other)]):
         logger.warning("%s", line)
     wanted = [one for one in found.series if one.picture == images]
     wanted += [SeriesSummary("image", (file,)) for file in found.pictures] if images else []

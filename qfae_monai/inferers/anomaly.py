@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from qfae_monai.scoring import AnomalyResult, AnomalyScorer, VolumeScore
 from qfae_monai.transforms import ResizedCropRotateFlip
-from qfae_monai.transforms.foreground import foreground_mask
+from qfae_monai.transforms.slice_choice import SliceChoice
 
 
 class AnomalyInferer(Inferer):
-    """Reconstruct and score. Slices that are empty or outside of `index_range` are skipped: their score is NaN.
+    """Reconstruct and score. Slices that are empty, or outside of range or share, are skipped: their score is NaN.
 
     Memory is that of one volume and its maps, whatever the number of volumes.
 
@@ -27,6 +27,7 @@ class AnomalyInferer(Inferer):
         image_size: side of the square that the network takes, pixels.
         axis: spatial axis of a volume along which slices are taken.
         index_range: first and last slice (inclusive) to look at; None for all.
+        share: of the foreground's extent to look at instead, as in `SliceChoice`; None for all.
         min_foreground: share of pixels that are foreground below which a slice counts as empty.
         batch_size: slices in one forward pass.
         volume_score: slice scores to the score of a volume; the largest by default.
@@ -41,6 +42,7 @@ class AnomalyInferer(Inferer):
         image_size: int,
         axis: int = 2,
         index_range: Sequence[int] | None = None,
+        share: Sequence[float] | None = None,
         min_foreground: float = 0.01,
         batch_size: int = 16,
         volume_score: VolumeScore | None = None,
@@ -52,8 +54,7 @@ class AnomalyInferer(Inferer):
         self.resize = ResizedCropRotateFlip(image_size)
         self.image_size = image_size
         self.axis = axis
-        self.index_range = index_range
-        self.min_foreground = min_foreground
+        self.choice = SliceChoice(axis=axis, index_range=index_range, share=share, min_foreground=min_foreground)
         self.batch_size = batch_size
         self.volume_score = VolumeScore() if volume_score is None else volume_score
         self.return_reconstruction = return_reconstruction
@@ -140,18 +141,12 @@ class AnomalyInferer(Inferer):
 
     def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int, int]:
         """Numbers of the slices to look at, and how many are empty, out of range, and with foreground."""
-        foreground = foreground_mask(volume)[0].movedim(self.axis, 0).flatten(1).float().mean(dim=1)
-        varies = volume[0].movedim(self.axis, 0).flatten(1)
-        visible = (foreground >= self.min_foreground) & (varies.amax(1) > varies.amin(1))
-        inside = torch.ones_like(visible)
-        if self.index_range is not None:
-            first, last = self.index_range
-            inside[:first] = False
-            inside[last + 1 :] = False
+        visible, inside = self.choice(volume)
         if not (visible & inside).any():
+            wanted = self.choice.index_range or self.choice.share
             raise ValueError(
                 f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
-                f"{self.index_range} with {self.min_foreground:.1%} foreground, got none"
+                f"{wanted} with {self.choice.min_foreground:.1%} foreground, got none"
             )
         chosen = (visible & inside).nonzero()[:, 0]
         return chosen, int((inside & ~visible).sum()), int((~inside).sum()), int(visible.sum())

@@ -18,6 +18,7 @@ _HOME = {
     "create_volume_score": "builders",
     "model_settings": "presets",
     "running_signature": "signature",
+    "stated_setting": "signature",
     "training_setting": "presets",
     "update_model": "writer",
 }

@@ -38,8 +38,11 @@ SCHEMA: dict[str, tuple[str, Check]] = {
     "modality": ("Kind of scans: of their headers or values", text(r"[A-Za-z0-9 ]{1,16}", "a modality", 16)),
     "axis": ("Slices lie across this axis of the patient: 0 left-right (sagittal), 1 back-front (coronal), 2 "
              "feet-head (axial); null for images", optional(whole(0, 2))),
-    "slice_range": ("First and last slice to take, counted from 0 along the axis; null for all",
-                    optional(items(whole(), 2, 2))),
+    "slice_range": ("First and last slice to take, counted from 0 along the axis, where all scans lie on one grid; "
+                    "null for all", optional(items(whole(), 2, 2))),
+    "slice_share": ("Where the slices to take begin and end, in shares of the extent of all but the background along "
+                    "the axis, such as [0.2, 0.9]; null for all. Where less than half of a scan's slices is scored, "
+                    "there is no p-value", optional(items(number(0, 1), 2, 2))),
     "min_foreground": ("Slices with a smaller share of foreground are skipped", number(0, 1)),
     "intensity": ("What becomes [0, 1]: window (between two values, HU of CT), foreground (between percentiles of "
                   "all but the background) or image (between percentiles of all pixels)",
@@ -70,6 +73,8 @@ SCHEMA: dict[str, tuple[str, Check]] = {
     "workers": ("Processes that prepare images beside the training", whole(0, 256)),
 }  # fmt: skip
 """Key -> what it is, and what its value may be; in the order of the file."""
+LATER: dict[str, Any] = {"slice_share": None}
+"""What keys mean that plans of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Plan:
     modality: str
     axis: int | None
     slice_range: list[int] | None
+    slice_share: list[float] | None
     min_foreground: float
     intensity: str
     levels: list[float]
@@ -115,9 +121,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         checked(self.values(), _RECORD, "plan")
-        for key in ("slice_range", "levels", "crop_area"):
+        if self.slice_range is not None and self.slice_share is not None:
+            raise ValueError("plan: slice_share: expected slices by share or by slice_range, got both")
+        for key in ("slice_range", "slice_share", "levels", "crop_area"):
             pair = getattr(self, key)
-            strict = key == "levels"
+            strict = key in ("slice_share", "levels")
             if pair is not None and (pair[0] > pair[1] or (strict and pair[0] == pair[1])):
                 raise ValueError(f"plan: {key}: expected the smaller number first, got {pair[0]:g} and {pair[1]:g}")
         if self.intensity != "window" and not 0 <= self.levels[0] < self.levels[1] <= 100:
@@ -136,7 +144,7 @@ class Plan:
         _check_repeats(path)
         checked(content, _RECORD, path, what=WHAT)
         try:
-            return cls(**content)
+            return cls(**{**LATER, **content})
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(f"{path}: {str(error).removeprefix('plan: ')}") from None
 
@@ -165,6 +173,7 @@ class Plan:
         intensity = dict(TRANSFORMS[self.intensity])
         low, high = LEVELS[self.intensity]
         volumes = {} if self.axis is None else {"slice_axis": self.axis, "slice_range": self.slice_range,
+                                                "slice_share": self.slice_share,
                                                 "min_foreground": self.min_foreground}  # fmt: skip
         weights = {} if self.weights is None else {"weights_dir": path_text(self.weights)}
         return {
@@ -196,7 +205,10 @@ class Plan:
             raise ValueError(f"plan: {error}") from None
 
 
-_RECORD = record({key: check for key, (_, check) in SCHEMA.items()})
+_CHECKS = {key: check for key, (_, check) in SCHEMA.items()}
+_RECORD = record(
+    {key: check for key, check in _CHECKS.items() if key not in LATER}, {key: _CHECKS[key] for key in LATER}
+)
 assert tuple(SCHEMA) == tuple(one.name for one in fields(Plan))[: len(SCHEMA)]
 
 

@@ -59,6 +59,7 @@ def make_plan(
         "modality": _modality(found),
         "axis": axis,
         "slice_range": (None, ""),
+        "slice_share": (None, ""),
         "min_foreground": (0.01, ""),
         **_intensity(found),
         **_networks(choice, scans, plane, device_memory),

@@ -12,10 +12,13 @@ from monai.bundle import ConfigParser
 from qfae_monai.bundle_errors import plain_errors
 
 SIGNED = (
-    "model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "network_def",
-    "score_distance", "scorer", "volume_score",
+    "model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",
+    "network_def", "score_distance", "scorer", "volume_score",
 )  # fmt: skip
 """Keys of the bundle's configurations below which everything is signed: how pixels come to be, networks, scores."""
+
+LATER = ("slice_share",)
+"""Signed where they are not null: models of earlier versions have no such key."""
 
 NEUTRAL = ("weights", "frozen", "compile", "checkpointing", "trunk", "distance", "settings")
 """Arguments that change no score, lead to a file with a hash of its own, or stand under another signed key."""
@@ -34,12 +37,18 @@ def signature(config: ConfigParser) -> dict[str, Any]:
         ValueError: if a value below a signed key is no plain one, such as the result of an expression that is built.
     """
     found = {key: resolved(config, key) for key in SIGNED if key in config}
-    return dict(sorted(_flat(found)))
+    return dict(sorted(_flat({key: value for key, value in found.items() if key not in LATER or value is not None})))
 
 
 def running_signature() -> dict[str, Any]:
     """The signature of the configuration that calls this in an expression."""
     return signature(running_configuration())
+
+
+def stated_setting(key: str) -> Any:
+    """Value of a key of the configuration that calls this in an expression; None where an older one has no such key."""
+    config = running_configuration()
+    return resolved(config, key) if key in config else None
 
 
 def running_configuration() -> ConfigParser:

@@ -46,7 +46,8 @@ from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checksums import SUMS_FILE, sha256_of
 
-LITERAL = ("model", "bits", "slice_axis", "slice_range", "min_foreground", "prepare", "normalize", "precision")
+LITERAL = ("model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",
+           "precision")  # fmt: skip
 """Keys of which the model folder holds the values themselves."""
 PRESET = ("preset", "changes", "networks", "intensity")
 """Keys that those values make needless."""

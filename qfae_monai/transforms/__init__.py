@@ -46,6 +46,7 @@ from qfae_monai.transforms.region_canvas import (
 )
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
 from qfae_monai.transforms.save_maps import SaveMapsD, SaveMapsd, SaveMapsDict
+from qfae_monai.transforms.slice_choice import SliceChoice
 from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES, SliceSummaryD, SliceSummaryd, SliceSummaryDict
 from qfae_monai.transforms.threshold_map import ThresholdMap, ThresholdMapD, ThresholdMapd, ThresholdMapDict
 from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumeD, CheckVolumed, CheckVolumeDict, source_name
@@ -110,6 +111,7 @@ __all__ = [
     "ScaleIntensityForegroundPercentilesD",
     "ScaleIntensityForegroundPercentilesDict",
     "ScaleIntensityForegroundPercentilesd",
+    "SliceChoice",
     "SliceSummaryD",
     "SliceSummaryDict",
     "SliceSummaryd",

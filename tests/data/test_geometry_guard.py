@@ -65,7 +65,7 @@ REFUSED: list[list[Any]] = [
     [
         factory.missing,
         "missing-slice",
-        r"1 slices missing: gap of 5\.00 mm between 001\.dcm and 003\.dcm, expected 2\.50 mm",
+        r"1 slice missing: gap of 5\.00 mm between 001\.dcm and 003\.dcm, expected 2\.50 mm",
     ],
     [duplicate, "duplicate-position", r"001\.dcm, 002\.dcm all at 32\.50 mm"],
     [varying, "varying-spacing", r"from 2\.50 mm \(000\.dcm to 001\.dcm\) to 3\.50 mm \(002\.dcm to 003\.dcm\)"],

@@ -54,6 +54,8 @@ TAKEN: list[list[Any]] = [
     [{"index_range": (2, 3)}, [2, 3]],
     [{"index_range": (5, 100)}, [5, 6]],
     [{"normal_only": True, "index_range": (4, 5)}, [5]],
+    [{"share": (0.5, 1.0)}, [4, 5, 6]],
+    [{"normal_only": True, "share": (0.0, 0.5)}, [1, 2]],
     [{"axis": 0}, [0, 1, 2, 3, 4, 5]],
     [{"axis": 1, "index_range": (0, 1)}, [0, 1]],
 ]

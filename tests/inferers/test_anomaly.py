@@ -37,6 +37,12 @@ def test_skipped_slices_are_counted_by_reason_and_have_no_score() -> None:
     assert found["visible"].tolist() == [int((~found["slice_scores"].isnan()).sum()) + 1]
 
 
+def test_slices_beyond_the_share_are_outside_and_beyond_the_foreground_empty() -> None:
+    found = inferer(share=(0.0, 0.5))(volume(), clipped)
+    assert (~found["slice_scores"][0].isnan()).nonzero()[:, 0].tolist() == [1, 2, 3, 4]
+    assert (found["empty"].item(), found["outside"].item(), found["visible"].item()) == (1, 3, 7)
+
+
 @pytest.mark.parametrize(("over_slices", "expected"), [("max", 2.0), ("top_k", 1.5), ("mean", 3 / 7)])
 def test_volume_score_is_made_of_the_scored_slices(over_slices: Any, expected: float) -> None:
     found = inferer(volume_score=VolumeScore(over_slices, k=2))(volume(), clipped)

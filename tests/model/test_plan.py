@@ -45,6 +45,9 @@ def test_round_trip_with_a_comment_for_every_key(tmp_path: Path) -> None:
         ({"preset": "small"}, "expected both to be random"),
         ({"encoder": "in-house", "perceptual": "in-house"}, "weights: expected the folder"),
         ({"weights": "$open('x')"}, "weights: expected a path"),
+        ({"slice_share": [0.2, 1.5]}, "expected a finite number from 0 to 1"),
+        ({"slice_share": [0.9, 0.2]}, "slice_share: expected the smaller number first"),
+        ({"slice_share": [0.2, 0.9], "slice_range": [1, 5]}, "slice_share: expected slices by share or by slice_range"),
         ({"seed": "@rank"}, "seed: expected a whole number"),
     ],
 )
@@ -52,6 +55,12 @@ def test_what_is_no_plan_is_refused_by_key(tmp_path: Path, changes: dict[str, An
     file = changed(tmp_path / "plan.yaml", **changes)
     with pytest.raises(ValueError, match=rf"plan\.yaml: .*{words.replace('[', '.').replace('(', '.')}"):
         Plan.read(file)
+
+
+def test_a_plan_of_an_earlier_version_takes_all_slices(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump({key: value for key, value in PLAN.values().items() if key != "slice_share"}))
+    assert Plan.read(file) == PLAN
 
 
 def test_missing_and_repeated_keys_are_refused(tmp_path: Path) -> None:

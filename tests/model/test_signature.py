@@ -83,3 +83,10 @@ def test_what_changes_no_score_is_not_signed() -> None:
 def test_a_value_that_json_cannot_hold_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="slice_axis: expected a number, a word or a list of them"):
         _ = Bundle(["train"], {"preset": "tiny", "slice_axis": "$object()"}).signature
+
+
+def test_a_share_of_slices_is_signed_where_there_is_one() -> None:
+    without = Bundle(["train"], {"preset": "tiny"}).signature
+    assert "slice_share" not in without  # as in models of earlier versions, which do not have the key
+    signed = Bundle(["train"], {"preset": "tiny", "slice_share": [0.1, 0.9]}).signature
+    assert signed == {**without, "slice_share": [0.1, 0.9]}
