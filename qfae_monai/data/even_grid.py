@@ -77,8 +77,8 @@ def _gaps(frames: list[Frame], gaps: np.ndarray, guard: Guard) -> tuple[float, l
         at, missing = int(multiples.argmax()), int((multiples - 1).sum())
         guard.meet(
             "missing-slice",
-            f"{missing} slice{'' if missing == 1 else 's'} missing: gap of {gaps[at]:.2f} mm between {frames[at].name} and "
-            f"{frames[at + 1].name}, expected {base:.2f} mm",
+            f"{missing} slice{'' if missing == 1 else 's'} missing: gap of {gaps[at]:.2f} mm between "
+            f"{frames[at].name} and {frames[at + 1].name}, expected {base:.2f} mm",
         )
         return base, [0, *np.cumsum(multiples).tolist()]
     small, large = int(gaps.argmin()), int(gaps.argmax())
