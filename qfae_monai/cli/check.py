@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,13 @@ def check(
     patient is printed.
     """
     from qfae_monai.data import contents_of
-    from qfae_monai.data.kept_headers import kept_headers
+    from qfae_monai.data.kept_headers import kept_headers, kept_pixels
     from qfae_monai.data.left_aside import lines_of
-    from qfae_monai.data.prepare.privacy import quiet_libraries
+    from qfae_monai.data.quiet_libraries import quiet_libraries
 
     rows: list[tuple[str, ...]] = [COLUMNS]
     reasons = []
-    with kept_headers():
+    with kept_headers(), nullcontext() if headers_only else kept_pixels():
         with quiet_libraries():
             contents = contents_of(path, volume=volume, allow=allow or (), include=include or ())
         for summary in contents.series:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from qfae_monai.data.dicom_header import B_VALUE_TAGS, ORDER_KEYWORDS, VOLUME_KEYWORDS, DicomFile
+from qfae_monai.data.dicom_elements import B_VALUE_TAGS, ORDER_KEYWORDS, VOLUME_KEYWORDS
+from qfae_monai.data.dicom_file import DicomFile
 
 __all__ = ["Frame", "frames_of"]
 
@@ -61,7 +62,7 @@ class Frame:
         """Rows and columns."""
         if self.window is not None:
             return self.window[0].stop - self.window[0].start, self.window[1].stop - self.window[1].start
-        return int(self.file.dataset.Rows), int(self.file.dataset.Columns)
+        return self.file.values["Rows"], self.file.values["Columns"]
 
     @property
     def name(self) -> str:
@@ -89,15 +90,15 @@ def frames_of(file: DicomFile) -> list[Frame]:
 
 
 def _frames(file: DicomFile) -> Iterator[Frame]:
-    dataset = file.dataset
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    header = file.values
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     count = file.frame_count
     if per_frame and len(per_frame) != count:
         raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    common = _common(dataset)
-    pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
-    first = _frame(file, 0, _Groups(dataset, shared, per_frame[0] if per_frame else Dataset(), count == 1))
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
+    common = _common(file)
+    pointers = [int(item.DimensionIndexPointer) for item in header.get("DimensionIndexSequence") or []]
+    first = _frame(file, 0, _Groups(header, [*per_frame[:1], *shared], count == 1))
     if file.mosaic is not None:
         yield from _tiles(replace(first, keys=common))
         return
@@ -105,15 +106,16 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
         yield from (replace(first, index=index, number=(first.number[0], index), keys=common) for index in range(count))
         return
     for index, own in enumerate(per_frame):
-        frame = first if index == 0 else _frame(file, index, _Groups(dataset, shared, own, count == 1))
-        yield replace(frame, keys={**common, **_meanings(shared), **_meanings(own), **_dimensions(own, pointers)})
+        frame = first if index == 0 else _frame(file, index, _Groups(header, [own, *shared], count == 1))
+        meanings = {name: value for group in (*shared, own) for name, value in _meanings(group).items()}
+        yield replace(frame, keys={**common, **meanings, **_dimensions(own, pointers)})
 
 
-def _common(dataset: Dataset) -> dict[str, Any]:
+def _common(file: DicomFile) -> dict[str, Any]:
     """Values of the whole file."""
     words = (*VOLUME_KEYWORDS, *ORDER_KEYWORDS)
-    keys = {word: _text(dataset.get(word)) for word in words if dataset.get(word) not in (None, "")}
-    if "DiffusionBValue" not in keys and (value := _private_b_value(dataset)) is not None:
+    keys = {word: _text(value) for word in words if (value := file.values.get(word)) not in (None, "")}
+    if "DiffusionBValue" not in keys and (value := _private_b_value(file.dataset)) is not None:
         keys["DiffusionBValue"] = value
     return keys
 
@@ -144,11 +146,11 @@ def _tiles(sheet: Frame) -> Iterator[Frame]:
     Raises:
         ValueError: when nothing says how many they are, or which way they follow one another.
     """
-    mosaic, dataset = sheet.file.mosaic, sheet.file.dataset
+    mosaic, header = sheet.file.mosaic, sheet.file.values
     assert mosaic is not None
     if mosaic.tiles is None:
         raise ValueError("a mosaic of slices that does not state how many they are: refused [mosaic]")
-    windows = mosaic.windows(int(dataset.Rows), int(dataset.Columns))
+    windows = mosaic.windows(header["Rows"], header["Columns"])
     if mosaic.positions is not None:
         places = list(mosaic.positions)
     elif any(one is None for one in (mosaic.normal, sheet.position, sheet.orientation, sheet.spacing, sheet.thickness)):
@@ -167,7 +169,7 @@ def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.nd
     assert thickness is not None
     assert sheet.position is not None
     assert mosaic is not None
-    rows, columns = int(sheet.file.dataset.Rows), int(sheet.file.dataset.Columns)
+    rows, columns = sheet.file.values["Rows"], sheet.file.values["Columns"]
     aside = orientation[0] * (columns - window[1].stop) / 2 * spacing[1]
     down = orientation[1] * (rows - window[0].stop) / 2 * spacing[0]
     plane = np.cross(*orientation)  # exact, where the stated one is rounded
@@ -203,24 +205,24 @@ def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
         or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
-        number=(int(file.dataset.get("InstanceNumber") or 0), index),
+        number=(int(file.values.get("InstanceNumber") or 0), index),
     )
 
 
 class _Groups:
     """Values of one frame: its own functional group, else the shared one, else the data set's top level."""
 
-    def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset, classic: bool) -> None:
-        self.dataset, self.shared, self.own, self.classic = dataset, shared, own, classic
+    def __init__(self, header: Mapping[str, Any], groups: Sequence[Dataset], classic: bool) -> None:
+        self.header, self.groups, self.classic = header, groups, classic
 
     def value(self, sequence: str, keyword: str) -> Any:
-        for group in (self.own, self.shared):
+        for group in self.groups:
             items = group.get(sequence)
             if items and items[0].get(keyword) not in (None, ""):
                 return items[0].get(keyword)
         # a multi-frame file's one position at the top level does not tell where each frame is
         if self.classic or keyword not in ("ImagePositionPatient",):
-            value = self.dataset.get(keyword)
+            value = self.header.get(keyword)
             return None if value == "" else value
         return None
 

@@ -17,6 +17,7 @@ from qfae_monai.data.dicom_pixels import stored_values
 from qfae_monai.data.dicom_values import padding_mask, real_values
 from qfae_monai.data.geometry_guard import stack_frames
 from qfae_monai.data.geometry_risks import Stack, check_allow
+from qfae_monai.data.kept_headers import kept_pixels
 from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.outlying_voxels import outlying_voxels, voxels_below_background
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
@@ -88,7 +89,7 @@ def read_series(
             stack: the message names the file, what was expected and what came, gaps in mm.
     """
     allowed, choice = check_allow(allow), _one(volume)
-    with open_source(source) as opened:
+    with open_source(source) as opened, kept_pixels():
         found = group_files(opened, mixed="mixed-series" in allowed, include=check_include(include))
         group = _choose(found, series, source)
         with named_errors(group.name):
@@ -207,13 +208,13 @@ def _title(source: Source) -> str:
 def _description(group: Group) -> SeriesSummary:
     """What the headers call a series."""
     if group.dicom:
-        dataset = group.dicom[0].dataset
+        header = group.dicom[0].values
         return SeriesSummary(
             "DICOM",
             (*(file.source.name for file in group.dicom), *(file.name for file in group.damaged)),
-            uid=str(dataset.get("SeriesInstanceUID") or ""),
-            number=whole_number(dataset, "SeriesNumber"),
-            description=str(dataset.get("SeriesDescription") or ""),
+            uid=str(header.get("SeriesInstanceUID") or ""),
+            number=whole_number(header, "SeriesNumber"),
+            description=str(header.get("SeriesDescription") or ""),
             category="" if group.kind == SINGLE_SLICE else group.kind,
             picture=group.is_picture,
         )
@@ -261,7 +262,7 @@ def _of_stack(group: Group, stack: Stack) -> dict[str, Any]:
 
 
 def _mixture(group: Group) -> tuple[str, ...]:
-    uids = sorted({str(file.dataset.get("SeriesInstanceUID")) for file in group.dicom})
+    uids = sorted({str(file.values.get("SeriesInstanceUID")) for file in group.dicom})
     return (f"mixed-series: {len(uids)} series read as one",) if len(uids) > 1 else ()
 
 

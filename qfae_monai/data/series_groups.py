@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -187,24 +188,24 @@ def _has_prefix(file: SourceFile) -> bool:
 
 
 def _is_picture(header: DicomFile) -> bool:
-    return header.frame_count == 1 and str(header.dataset.get("Modality")) in PICTURE_MODALITIES and not header.kind
+    return header.frame_count == 1 and str(header.values.get("Modality")) in PICTURE_MODALITIES and not header.kind
 
 
 def _is_one_slice(group: Group) -> bool:
     return len(group.dicom) == 1 and group.dicom[0].frame_count == 1 and group.dicom[0].mosaic is None
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip()
+def _text(header: Mapping[str, Any] | Dataset, keyword: str) -> str:
+    return str(header.get(keyword) or "").strip()
 
 
 def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
     """What all files of a series share; its first entry is the series' own."""
-    dataset = header.dataset
-    series = "" if mixed else _text(dataset, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
-    patient = _text(dataset, "PatientID") or _text(dataset, "PatientName")
-    alone = _text(dataset, "SOPInstanceUID") or str(header.source.name) if _is_picture(header) else ""
-    return (series, patient, _text(dataset, "StudyInstanceUID"), _text(dataset, "FrameOfReferenceUID"), header.kind,
+    values = header.values
+    series = "" if mixed else _text(values, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
+    patient = _text(values, "PatientID") or _text(values, "PatientName")
+    alone = _text(values, "SOPInstanceUID") or str(header.source.name) if _is_picture(header) else ""
+    return (series, patient, _text(values, "StudyInstanceUID"), _text(values, "FrameOfReferenceUID"), header.kind,
             alone)  # fmt: skip
 
 
@@ -234,7 +235,7 @@ def _without_copies(group: Group, aside: list[LeftAside]) -> Group:
     kept: dict[str, list[DicomFile]] = {}
     copies = 0
     for header in group.dicom:
-        same = kept.setdefault(_text(header.dataset, "SOPInstanceUID") or str(header.source.name), [])
+        same = kept.setdefault(_text(header.values, "SOPInstanceUID") or str(header.source.name), [])
         twin = next((one for one in same if _is_copy(header, one)), None)
         if twin is None:
             same.append(header)
@@ -250,7 +251,7 @@ def _without_copies(group: Group, aside: list[LeftAside]) -> Group:
 def _is_copy(one: DicomFile, other: DicomFile) -> bool:
     """Whether two files hold the same image in the same place."""
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "RescaleSlope"):
-        if one.dataset.get(keyword) != other.dataset.get(keyword):
+        if one.values.get(keyword) != other.values.get(keyword):
             return False
     try:
         if one.syntax == other.syntax and pixel_bytes(one) == pixel_bytes(other):
@@ -280,7 +281,7 @@ def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: 
 
 def _belongs(dataset: Dataset, group: Group) -> bool:
     """Whether what is left of a header is that of a series' files; what it does not say is no contradiction."""
-    first = group.dicom[0].dataset
+    first = group.dicom[0].values
     if not _text(dataset, "SeriesInstanceUID"):
         return False
     keywords = ("SeriesInstanceUID", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID")

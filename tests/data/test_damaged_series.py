@@ -94,7 +94,7 @@ def test_missing_source(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_elements_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool) -> None:
-    monkeypatch.setattr("qfae_monai.data.dicom_header.MAX_READS", 1000)
+    monkeypatch.setattr("qfae_monai.data.dicom_elements.MAX_READS", 1000)
     sequence = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"  # both of undefined length
     (tmp_path / "bad.dcm").write_bytes(bytes(128) + b"DICM" + (sequence if nested else b"") + bytes(100_000))
     with pytest.raises(ValueError, match=r"bad\.dcm: .*at most 1000 parts"):
