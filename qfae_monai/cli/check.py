@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from qfae_monai.cli.options import INCLUDE, VOLUME
 from qfae_monai.files import printable
 from qfae_monai.screen import echo
 
@@ -27,8 +28,8 @@ OBLIQUE = 0.5  # degrees between the slices' normal and the next axis of the pat
 def check(
     path: Path = typer.Argument(help="Folder, file or .zip of DICOM; NIfTI, NRRD or MetaImage file."),
     allow: list[str] | None = typer.Option(None, help="Risk to let pass, by its name; may be given several times."),
-    volume: str | None = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all."),
-    include: list[str] | None = typer.Option(None, help="Kind of what is left aside to take in; may be repeated."),
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     headers_only: bool = typer.Option(False, "--headers-only", help="Do not decode pixels: quicker, finds less."),
 ) -> None:
     """Show series, geometry, bit depth and risks of a folder; exit code 1 if anything would be refused.
@@ -75,13 +76,13 @@ def _read(summary: SeriesSummary, allow: list[str]) -> tuple[str | None, list[st
     """Why a series whose header is accepted would still be refused, and what its pixels bring to light."""
     from qfae_monai.data import read_series
     from qfae_monai.data.dicom_kinds import INCLUDABLE
-    from qfae_monai.data.voxel_check import check_voxels
+    from qfae_monai.voxel_check import check_voxels
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             found = read_series(list(summary.files), volume=summary.volume, allow=allow, include=INCLUDABLE)
-            check_voxels(found.array, found.files[0])
+            check_voxels(found.array, found.files[0], picture=summary.picture)
         except (ValueError, OSError) as error:
             return str(error), []
     notes = ["colour reduced to luminance"] if any("luminance" in str(w.message) for w in caught) else []

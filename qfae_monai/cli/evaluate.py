@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import IMAGE, MODEL, PATIENT, SET, SHOW_COMMAND, TRUST
+from qfae_monai.cli.options import IMAGE, INCLUDE, MODEL, PATIENT, SET, SHOW_COMMAND, TRUST, VOLUME
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.screen import echo
 
@@ -21,6 +21,8 @@ def evaluate(
     masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
@@ -31,7 +33,8 @@ def evaluate(
         from qfae_monai.model.runs import Data, evaluation
 
     settings = parse_settings(set_ or [])
-    run = evaluation(model, Data(data, abnormal, masks, patient, image), output, settings=settings, trusted=trust)
+    labelled = Data(data, abnormal, masks, patient, image, volume, tuple(include or ()))
+    run = evaluation(model, labelled, output, settings=settings, trusted=trust)
     for note in run.notes:
         echo(note)
     if show_command:
@@ -46,6 +49,8 @@ def calibrate(
     model: Path = MODEL,
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
@@ -56,7 +61,8 @@ def calibrate(
         from qfae_monai.model.runs import Data, calibration
 
     settings = parse_settings(set_ or [])
-    run = calibration(model, Data(normals, patient=patient, image=image), settings=settings, trusted=trust)
+    data = Data(normals, patient=patient, image=image, volume=volume, include=tuple(include or ()))
+    run = calibration(model, data, settings=settings, trusted=trust)
     for note in run.notes:
         echo(note)
     if show_command:

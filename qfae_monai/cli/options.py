@@ -12,6 +12,8 @@ TRUST = typer.Option(
 PRESET = typer.Option("tiny", help="Sizes of the networks: paper, small, tiny.")
 PATIENT = typer.Option(None, help="Regular expression that tells the patient from a file's name or path.")
 IMAGE = typer.Option(None, help="Scans to take where several kinds lie together, by a pattern such as '*FLAIR*'.")
+VOLUME = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all, one scan for each.")
+INCLUDE = typer.Option(None, help="Kind of what is left aside (`qfae check` names them) to take in; may be repeated.")
 SHOW_COMMAND = typer.Option(
     False, "--show-command", help="Print the `python -m monai.bundle run` lines that do the same, and stop."
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qfae_monai.cli.options import MODEL, SET, TRUST
+from qfae_monai.cli.options import INCLUDE, MODEL, SET, TRUST, VOLUME
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.cli.rates import rate
 from qfae_monai.cli.signals import INTERRUPTED
@@ -36,9 +36,9 @@ def predict(
     output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study, and report.html."),
     model: Path = MODEL,
     series: str | None = typer.Option(None, help="Only the series with this description, number, UID or file name."),
-    volume: str | None = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all."),
+    volume: str | None = VOLUME,
     allow: list[str] | None = typer.Option(None, help="Risk to let pass (`qfae check`); may be given several times."),
-    include: list[str] | None = typer.Option(None, help="Kind of what is left aside to take in; may be repeated."),
+    include: list[str] | None = INCLUDE,
     device: str | None = typer.Option(
         None,
         help="cpu, cuda, cuda:1 ..., or onnx (ONNX Runtime, after `qfae export`); default: cuda where there is one.",

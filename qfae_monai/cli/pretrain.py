@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import IMAGE, PATIENT, SET, SHOW_COMMAND
+from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SET, SHOW_COMMAND, VOLUME
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.screen import echo
 
@@ -36,6 +36,8 @@ def pretrain(
     size: Size = typer.Option(Size.tiny, help="tiny: minutes on two cores; small: hours on a GPU; base: days."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
 ) -> None:
@@ -45,9 +47,8 @@ def pretrain(
         from qfae_monai.model.runs import Data, pretraining
 
     settings = parse_settings(set_ or [])
-    run_id, bundle, notes = pretraining(
-        method.value, Data(scans, patient=patient, image=image), output, size=size.value, settings=settings
-    )
+    data = Data(scans, patient=patient, image=image, volume=volume, include=tuple(include or ()))
+    run_id, bundle, notes = pretraining(method.value, data, output, size=size.value, settings=settings)
     for note in notes:
         echo(note)
     if show_command:

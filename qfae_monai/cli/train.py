@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import IMAGE, PATIENT, SHOW_COMMAND
+from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SHOW_COMMAND, VOLUME
 from qfae_monai.cli.quick_imports import quick_imports
 from qfae_monai.cli.rates import rate
 from qfae_monai.cli.signals import INTERRUPTED
@@ -23,6 +23,8 @@ def train(
     masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     plan: Path | None = typer.Option(None, help="Plan to follow instead of a new one; see --plan-only."),
     plan_only: bool = typer.Option(False, "--plan-only", help="Write the plan and the split, and stop."),
     weights: list[Path] | None = typer.Option(
@@ -50,7 +52,8 @@ def train(
         if not folder.is_dir():
             raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")
     wishes = Wishes(tuple(folders), images, held_out, false_positive_rate, seed, include_weights)
-    training = Training(Data(scans, abnormal, masks, patient, image), output, wishes, plan=plan, say=echo)
+    data = Data(scans, abnormal, masks, patient, image, volume, tuple(include or ()))
+    training = Training(data, output, wishes, plan=plan, say=echo)
     if plan_only or show_command:
         steps = training.steps(training.plan())
         if show_command:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
+    from qfae_monai.data.pictures import LoadPicture, LoadPictured
     from qfae_monai.data.series import Series, SeriesSummary, contents_of, find_series, read_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
     from qfae_monai.data.shared_items import SharedCacheDataset
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RISKS",
+    "LoadPicture",
+    "LoadPictured",
     "LoadSeries",
     "LoadSeriesd",
     "Series",
@@ -41,6 +44,7 @@ __all__ = [
 MODULES = {
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
+    "pictures": ("LoadPicture", "LoadPictured"),
     "series": ("Series", "SeriesSummary", "contents_of", "find_series", "read_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
     "shared_items": ("SharedCacheDataset",),

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import nibabel as nib
 from PIL import Image
 
+from qfae_monai.data.series_files import SourceFile
+from qfae_monai.data.volume_files import read_volume_header
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.transforms.images import FORMATS
 
@@ -45,6 +46,6 @@ def file_features(source: str | os.PathLike | Sequence[str | os.PathLike]) -> Fi
         with Image.open(files[0], formats=FORMATS) as image:
             return FileFeatures(size, len(image.getbands()), image.width * image.height)
     if name.endswith(NIFTI_SUFFIXES):
-        shape = nib.Nifti1Image.from_filename(files[0]).shape
-        return FileFeatures(size, int(shape[4]) if len(shape) > 4 else 1, int(shape[0] * shape[1]))
+        header = read_volume_header(SourceFile(files[0], files[0]))
+        return FileFeatures(size, len(header.dtype.names or "1"), int(header.shape[0] * header.shape[1]))
     return FileFeatures(size)

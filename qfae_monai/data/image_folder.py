@@ -12,20 +12,21 @@ from typing import Any
 from qfae_monai.data.archive import is_hidden
 from qfae_monai.file_names import check_file_name
 
-__all__ = ["check_folder_patients", "image_folder_datalist"]
+__all__ = ["check_folder_patients", "image_folder_datalist", "is_dicom"]
 
 SPLITS = {"train": ("train",), "valid": ("valid", "val"), "val": ("valid", "val"), "test": ("test",)}
 CLASSES = {"good": 0, "ungood": 1}  # image_label: 1 abnormal, 0 normal
 IMAGE_FOLDER = "img"
 MASK_FOLDERS = ("label", "anomaly_mask")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+STRIPPED = (*SUFFIXES, ".dcm", ".dicom", ".ima")  # what else stands behind a point is part of a DICOM file's name
 SHOWN = 5  # names that an error lists
 
 
 def image_folder_datalist(
     root: str | PathLike, split: str, *, require_masks: bool = False, patient_pattern: str | None = None
 ) -> list[dict[str, Any]]:
-    """Images of one split of a folder in BMAD's layout, upper and lower case alike.
+    """Images of one split of a folder in BMAD's layout, upper and lower case alike; radiographs in DICOM are images.
 
     ::
 
@@ -128,16 +129,28 @@ def _nested(folders: list[Path], name: str) -> list[Path]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    files = (entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in SUFFIXES)
-    return sorted(entry for entry in files if not is_hidden(entry, folder))  # AppleDouble twins among them
+    files = (entry for entry in folder.iterdir() if entry.is_file() and not is_hidden(entry, folder))  # ._a.png is none
+    return sorted(entry for entry in files if entry.suffix.lower() in SUFFIXES or is_dicom(entry))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file says that it is DICOM, whatever its name says."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _stem(path: Path) -> str:
+    return path.stem if path.suffix.lower() in STRIPPED else path.name
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     files = _image_files(folder)
-    twice = [stem for stem, count in Counter(file.stem for file in files).items() if count > 1]
+    twice = [stem for stem, count in Counter(map(_stem, files)).items() if count > 1]
     if twice:
         raise ValueError(f"{folder}: expected one file a name, got several of {_names(map(Path, twice))}.")
-    return {file.stem: file for file in files}
+    return {_stem(file): file for file in files}
 
 
 def _one(found: list[Path], folder: Path, what: str) -> Path:

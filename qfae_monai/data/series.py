@@ -28,6 +28,7 @@ from qfae_monai.data.volume_choice import ALL, Choice, check_volume, chosen_volu
 from qfae_monai.data.volume_files import VolumeHeader, read_volume, read_volume_header
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.machine_memory import check_memory
+from qfae_monai.voxel_check import ONE_SLICE
 
 __all__ = ["Series", "SeriesSummary", "contents_of", "find_series", "read_series"]
 
@@ -146,10 +147,7 @@ def contents_of(
 
 
 def _flat(summary: SeriesSummary) -> str:
-    return (
-        f"{summary.files[0]}: expected a volume of several slices, got one slice; a single image is scored as PNG, "
-        "JPEG, BMP or TIFF, or as radiograph in DICOM, by a model that was trained on images"
-    )
+    return f"{summary.files[0]}: {ONE_SLICE}"
 
 
 def _one(volume: Choice) -> Choice:

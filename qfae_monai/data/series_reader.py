@@ -164,7 +164,7 @@ class LoadSeries(Transform):
 
 
 class LoadSeriesd(MapTransform):
-    """Dictionary twin of :class:`LoadSeries`; the entry's own ``volume``, where it has one, chooses among several.
+    """Dictionary twin of :class:`LoadSeries`; the entry's own ``volume`` and ``include`` count, where it has them.
 
     Args:
         keys: keys of sources: the image's, then those of masks, which may be DICOM segmentations. A ``label`` is put on
@@ -199,7 +199,7 @@ class LoadSeriesd(MapTransform):
             if behind and key == LABEL and self.keys[0] in d and not _are_channels(d[key]):
                 d[key] = self._label(d[key], d[self.keys[0]], volume)
             else:
-                d[key] = self.load(d[key], volume, INCLUDABLE if behind else ())
+                d[key] = self.load(d[key], volume, INCLUDABLE if behind else d.get("include", ()))
         return d
 
     def _label(self, source: Any, image: torch.Tensor, volume: Choice) -> torch.Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from os import PathLike
 from pathlib import Path, PureWindowsPath
 from posixpath import normpath
@@ -13,15 +14,20 @@ from typing import Any
 from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
-from qfae_monai.data.series import find_series
-from qfae_monai.data.volume_choice import ALL, check_volume
+from qfae_monai.data.dicom_kinds import check_include
+from qfae_monai.data.left_aside import LeftAside, lines_of
+from qfae_monai.data.series import contents_of
+from qfae_monai.data.series_summary import Contents, SeriesSummary
+from qfae_monai.data.volume_choice import ALL, Choice, check_volume
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import checked, read_object, schema, shown
 
 __all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
-IDENTIFIERS = ("case", "patient", "image_label", "volume")
+IDENTIFIERS = ("case", "patient", "image_label", "volume", "include")
 PATHS = ("image", "label")
 SHOWN = 5  # entries that an error lists
 
@@ -42,9 +48,18 @@ def _volume(value: Any, key: str) -> None:
         raise ValueError(f"{key}: expected the volume of this entry, got all: list an entry for each")
 
 
+def _include(value: Any, key: str) -> None:
+    """Kinds of what is no scan that an entry is one of."""
+    names = value if isinstance(value, list) and all(isinstance(one, str) for one in value) else [shown(value)]
+    try:
+        check_include(names)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
 ENTRY = schema.record(
     {},
-    {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient, "volume": _volume},
+    {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient, "volume": _volume, "include": _include},
     others=schema.anything,
 )
 """Of an entry, what decides sides and splits; `image`, `label` and `case` are checked as paths and names."""
@@ -56,9 +71,9 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     Args:
         path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
-            ``patient`` and ``volume`` (which one where a series has several, as in `read_series`). Relative paths stay
-            below the file's folder; a scan that lies elsewhere has an absolute one. A ``case`` names files of
-            results, so it is a file's name.
+            ``patient``, ``volume`` (which one where a series has several) and ``include`` (list of kinds), both as in
+            `read_series`. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
+            A ``case`` names files of results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 
@@ -89,36 +104,57 @@ def _case(entry: dict[str, Any], cases: dict[str, str]) -> Any:
     return entry.get("case", own if entry.get("volume") is None else f"{own}-volume-{entry['volume']}")
 
 
-def input_datalist(folder: str | PathLike) -> list[dict[str, Any]]:
+def input_datalist(
+    folder: str | PathLike, *, volume: Choice = None, include: Collection[str] = (), images: bool = False
+) -> list[dict[str, Any]]:
     """All volumes and DICOM series below a folder, for inference: `image`, and as `case` the path below the folder.
 
-    Of a series that fills several files `image` lists them, and `case` is the first one's folder and its number.
+    Of a series that fills several files `image` lists them, and `case` is the first one's folder and its number. What
+    is left aside of the folder is logged with its reason.
+
+    Args:
+        folder: with its sub-folders.
+        volume: of series that have several, as in `read_series`; `all` makes an entry of each.
+        include: kinds that are no scans, as in `read_series`.
+        images: whether single images are wanted instead: image files, and radiographs in DICOM.
 
     Raises:
-        FileNotFoundError: when the folder is missing or holds no volume.
-        ValueError: when a series would be refused, or a file's name can name no results.
+        FileNotFoundError: when the folder is missing or holds none of what is wanted.
+        ValueError: when a file's name can name no results.
     """
     folder = Path(folder)
-    found = find_series(folder) if folder.is_dir() else []
-    if not found:
-        raise FileNotFoundError(f"{folder}: expected a folder with volumes or DICOM series, found none.")
-    entries = [(one, _below(one.files, folder, one.number)) for one in sorted(found, key=lambda one: one.files)]
+    found = contents_of(folder, volume=volume, include=include) if folder.is_dir() else Contents()
+    other = [one.files[0] for one in found.series if one.picture != images] + ([] if images else [*found.pictures])
+    kinds = ("volume", "single image")
+    reason = f"a {kinds[not images]}: the model was trained on {kinds[images]}s"
+    for line in lines_of([*found.aside, *(LeftAside(file, kinds[not images], reason) for file in other)], folder):
+        logger.warning("%s", line)
+    wanted = [one for one in found.series if one.picture == images]
+    wanted += [SeriesSummary("image", (file,)) for file in found.pictures] if images else []
+    if not wanted:
+        what = "image files or radiographs in DICOM" if images else "volumes or DICOM series"
+        raise FileNotFoundError(f"{folder}: expected a folder with {what}, found none.")
+    entries = [(one, _below(one, folder)) for one in sorted(wanted, key=lambda one: (one.files, one.volume or 0))]
     names = Counter(case for _, case in entries)
     if twice := [case for case, count in names.items() if count > 1]:
         raise ValueError(f"{folder}: expected names that tell its volumes apart, got {_some(twice)} again.")
-    return [
-        {
-            "image": str(one.files[0]) if len(one.files) == 1 else [str(file) for file in one.files],
-            "case": check_file_name(case, f"{one.files[0]}, case"),
-        }
-        for one, case in entries
-    ]
+    return [_input(one, check_file_name(case, f"{one.files[0]}, case")) for one, case in entries]
 
 
-def _below(files: Sequence[Path], folder: Path, number: int | None) -> str:
-    parts = files[0].parent.relative_to(folder).parts
-    last = _stem(files[0]) if len(files) == 1 else f"series-{'unnumbered' if number is None else number}"
-    return "_".join((*parts, last))
+def _input(one: SeriesSummary, case: str) -> dict[str, Any]:
+    image = [str(file) for file in one.files]
+    entry: dict[str, Any] = {"image": image[0] if len(image) == 1 else image, "case": case}
+    if one.volume is not None:
+        entry["volume"] = one.volume
+    return {**entry, "include": [one.category]} if one.category else entry
+
+
+def _below(one: SeriesSummary, folder: Path) -> str:
+    parts = one.files[0].parent.relative_to(folder).parts
+    last = f"series-{'unnumbered' if one.number is None else one.number}"
+    if len(one.files) == 1:
+        last = one.files[0].stem if one.kind == "image" else _stem(one.files[0])
+    return "_".join((*parts, last if one.volume is None else f"{last}-volume-{one.volume}"))
 
 
 def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:

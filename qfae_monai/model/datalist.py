@@ -50,12 +50,14 @@ def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
     if len(scan.files) > 1 and scan.path.is_file():  # one series of several in a folder
         image = [str(file.absolute()) for file in scan.files]
     mask = {} if scan.mask is None else {"label": str(scan.mask.absolute())}
+    volume = "" if scan.volume is None else f" volume {scan.volume}"
     known = {"image_label": LABELS[scan.label]} if scan.label in LABELS else {}
     return {
         "image": image,
         **mask,
         **known,
         **({} if scan.volume is None else {"volume": scan.volume}),
-        "case": names.series(scan.patient, str(scan.path.absolute())),
+        **({"include": list(scan.include)} if scan.include else {}),
+        "case": names.series(scan.patient, f"{scan.path.absolute()}{volume}"),
         "patient": names.patient(scan.patient),
     }

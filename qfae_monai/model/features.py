@@ -9,15 +9,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import torch
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from qfae_monai.data import read_series
-from qfae_monai.data.dicom_kinds import INCLUDABLE
-from qfae_monai.data.prepare.reading import GRID_TOLERANCE
+from qfae_monai.data import LoadPicture, read_series
+from qfae_monai.data.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.model.scan import Features, Scan
-from qfae_monai.transforms import CheckVolume, LoadArray, LoadGreyImage
+from qfae_monai.transforms import LoadArray
+from qfae_monai.transforms.lesion_values import lesion_of
+from qfae_monai.voxel_check import check_voxels
 
 __all__ = ["look_at"]
 
@@ -38,13 +38,11 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
     if scan.kind == "image":
         array, affine = _image(scan.path), None
     else:
-        series = read_series(list(scan.files) if scan.path.is_file() else scan.path, volume=scan.volume, allow=allow)
+        source = list(scan.files) if scan.path.is_file() else scan.path
+        series = read_series(source, volume=scan.volume, allow=allow, include=scan.include)
         array, affine = series.array, series.affine
         scan = replace(scan, modality=scan.modality or str(series.attributes.get("modality") or ""))
-        CheckVolume()(torch.from_numpy(np.array(array, dtype=np.float32))[None])
-        if min(array.shape) == 1:
-            raise ValueError(f"{scan.path}: expected a volume of several slices, got one slice; single images are "
-                             "trained on as PNG, JPEG, BMP or TIFF files")  # fmt: skip
+        check_voxels(array, scan.path)
     features = _features(array, affine, scan.modality)
     if scan.mask is None:
         return replace(scan, features=features)
@@ -56,9 +54,7 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
 def _image(path: Path) -> NDArray:
     """(rows, columns)."""
     image = _pixels(path)
-    low, high = float(image.min()), float(image.max())
-    if not low < high or not np.isfinite([low, high]).all():
-        raise ValueError(f"{path}: expected an image of finite, differing pixels, got {low:g} to {high:g}")
+    check_voxels(image, path, picture=True)
     return image
 
 
@@ -67,9 +63,9 @@ def _pixels(path: Path) -> NDArray:
 
 
 @cache
-def _loader(array: bool) -> LoadArray | LoadGreyImage:
+def _loader(array: bool) -> LoadArray | LoadPicture:
     """Made once: MONAI asks for every reader that it knows each time."""
-    return LoadArray() if array else LoadGreyImage()
+    return LoadArray() if array else LoadPicture()
 
 
 def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features:
@@ -109,14 +105,14 @@ def _has_lesion(mask: Path, scan: Scan, shape: tuple[int, ...], affine: NDArray 
         values = _pixels(mask)
         apart = None
     else:
-        series = read_series(mask, include=INCLUDABLE)
+        series = read_mask(mask, shape, affine, volume=scan.volume)
         values = series.array
         apart = float(np.abs(series.affine - affine).max())
     if values.shape != shape:
         raise ValueError(f"{mask}: expected a mask of {_size(shape)} as {scan.path.name}, got {_size(values.shape)}")
     if apart is not None and not apart <= GRID_TOLERANCE:
         raise ValueError(f"{mask}: expected a mask on the grid of {scan.path.name}, got one that is {apart:.3g} mm off")
-    return bool((values > 0).any())
+    return bool(lesion_of(values, str(mask)).any())
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path, PurePath
@@ -14,7 +15,9 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data import SeriesSummary, contents_of, image_folder_datalist, volume_datalist
 from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
+from qfae_monai.data.pictures import is_image_file
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
+from qfae_monai.data.volume_choice import ALL, Choice
 from qfae_monai.files import read_object
 from qfae_monai.model.patients import BY_HEADER, BY_LIST
 from qfae_monai.model.scan import SECTIONS, LeftAside, Scan
@@ -30,13 +33,22 @@ Finding = tuple[list[Scan], list[LeftAside]]
 
 
 def find_scans(
-    path: Path, *, image: str | None = None, allow: Collection[str] = (), skip: Sequence[Path] = ()
+    path: Path,
+    *,
+    image: str | None = None,
+    volume: Choice = None,
+    include: Collection[str] = (),
+    allow: Collection[str] = (),
+    skip: Sequence[Path] = (),
 ) -> tuple[list[Scan], list[LeftAside], str]:
     """Scans, what is left aside of it, and which layout it is.
 
     Args:
         path: folder, data list, prepared folder or BIDS data set.
         image: shell pattern of scans: of a file's name, or of a DICOM series' description or folder; None for all.
+        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each. What an
+            entry of a data list says counts more.
+        include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
         skip: folders within it that hold something else.
 
@@ -49,10 +61,10 @@ def find_scans(
     if path.is_file() and path.suffix.lower() != ".json":
         raise ValueError(f"{path}: expected a folder of scans or a data list (.json), got another file")
     if path.is_file() or (path / LIST_NAME).is_file():
-        return *_listed(path if path.is_file() else path / LIST_NAME), LIST
+        return *_listed(path if path.is_file() else path / LIST_NAME, volume, frozenset(include)), LIST
     if _is_prepared(path):
         return *_prepared(path), PREPARED
-    things, aside = things_below(path, image=image, allow=allow, skip=skip)
+    things, aside = things_below(path, image=image, volume=volume, include=include, allow=allow, skip=skip)
     bids = any(part.startswith("sub-") for thing in things for part in PurePath(thing.name).parts)
     scans = []
     for thing in things:
@@ -65,24 +77,26 @@ def find_scans(
 
 
 def things_below(
-    folder: Path, *, image: str | None = None, allow: Collection[str] = (), skip: Sequence[Path] = ()
+    folder: Path,
+    *,
+    image: str | None = None,
+    volume: Choice = None,
+    include: Collection[str] = (),
+    allow: Collection[str] = (),
+    skip: Sequence[Path] = (),
 ) -> Finding:
     """Every readable series, volume and image of a folder, whatever it is for; and what is none.
 
     Args:
-        folder, image, allow, skip: as in `find_scans`.
+        folder, image, volume, include, allow, skip: as in `find_scans`.
     """
     skipped = [one.resolve() for one in skip]
-    contents = contents_of(folder, allow=allow)
+    contents = contents_of(folder, volume=volume, include=include, allow=allow)
     pictures = [file for file in contents.pictures if not _is_below(file, skipped)]
-    summaries = [one for one in contents.series if not _is_below(one.files[0], skipped) and not one.picture]
+    summaries = [one for one in contents.series if not _is_below(one.files[0], skipped)]
     alone = _folders_of_one(summaries)
     things: list[Scan] = []
     aside = [one for one in contents.aside if not _is_below(one.path, skipped)]
-    for one in contents.series:
-        if one.picture and not _is_below(one.files[0], skipped):
-            reason = f"{one.files[0]}: expected a volume, or an image as PNG, JPEG, BMP or TIFF, got a radiograph"
-            aside.append(LeftAside(one.files[0], "radiograph", reason))
     for summary in summaries:
         thing = _series(summary, folder, alone)
         if summary.refusal is not None:
@@ -107,14 +121,16 @@ def _is_below(file: Path, folders: Sequence[Path]) -> bool:
 
 def _folders_of_one(summaries: Iterable[SeriesSummary]) -> set[Path]:
     """Folders below which there is one series alone, so that the folder names it."""
-    seen = Counter(folder for one in summaries for folder in {up for file in one.files for up in file.parents})
+    series = {one.files: {up for file in one.files for up in file.parents} for one in summaries}  # each volume once
+    seen = Counter(folder for folders in series.values() for folder in folders)
     return {folder for folder, count in seen.items() if count == 1}
 
 
 def _series(summary: SeriesSummary, folder: Path, alone: set[Path]) -> Scan:
     first = summary.files[0]
     if summary.kind != "DICOM":
-        return Scan(first, summary.files, "volume", _stem(first, folder), visit=str(first.parent))
+        name, visit = _stem(first, folder), str(first.parent)
+        return Scan(first, summary.files, "volume", name, visit=visit, volume=summary.volume)
     name = _stem(first, folder)
     path = first
     if len(summary.files) > 1:
@@ -125,13 +141,15 @@ def _series(summary: SeriesSummary, folder: Path, alone: set[Path]) -> Scan:
     return Scan(
         path,
         summary.files,
-        "volume",
+        "image" if summary.picture else "volume",
         name,
         patient=patient,
         told_by=BY_HEADER if patient else "",
         sequence=summary.description,
         visit=str(header.get("study_uid") or first.parent),
         modality=str(header.get("modality") or ""),
+        volume=summary.volume,
+        include=(summary.category,) if summary.category else (),
     )
 
 
@@ -154,8 +172,8 @@ def _why_none(thing: Scan, bids: bool) -> str | None:
     return None
 
 
-def _listed(path: Path) -> Finding:
-    """Scans of a data list, which knows its sections."""
+def _listed(path: Path, volume: Choice, include: frozenset[str]) -> Finding:
+    """Scans of a data list, which knows its sections; a choice stands for entries that make none."""
     content = read_object(path, what="a data list")
     scans: list[Scan] = []
     aside: list[LeftAside] = []
@@ -163,12 +181,13 @@ def _listed(path: Path) -> Finding:
         if not content.get(section):
             continue
         for entry in volume_datalist(path, section):
-            scan = _entry(entry, section, path)
-            if scan.label == "unknown" and scan.mask is None and section != "test":
-                reason = f"{scan.path}: expected a label or image_label 0 to know that it is normal, got neither"
-                aside.append(LeftAside(scan.path, "not said to be normal", reason))
+            chosen = {"volume": volume, "include": sorted(include), **entry}
+            found = _as_found(_entry(chosen, section, path), chosen["image"])
+            if found[0].label == "unknown" and found[0].mask is None and section != "test":
+                reason = f"{found[0].path}: expected a label or image_label 0 to know that it is normal, got neither"
+                aside.append(LeftAside(found[0].path, "not said to be normal", reason))
             else:
-                scans.append(scan)
+                scans += found
     if not scans and not aside:
         raise ValueError(f"{path}: expected scans in the sections {', '.join(SECTIONS)}, got none")
     return scans, aside
@@ -191,8 +210,32 @@ def _entry(entry: dict[str, Any], section: str, path: Path) -> Scan:
         label={0: "normal", 1: "abnormal"}.get(entry.get("image_label", -1), "unknown"),
         mask=Path(masks[0]) if masks else None,
         section=section,
-        volume=entry.get("volume"),
+        volume=entry["volume"],
+        include=tuple(entry["include"]),
     )
+
+
+def _as_found(scan: Scan, source: str | list[str]) -> list[Scan]:
+    """An entry's scan as its headers say: one for each volume where all are wanted, an image if it is a radiograph."""
+    if scan.kind == "image":
+        return [replace(scan, volume=None, include=())]
+    if str(scan.path).lower().endswith(VOLUME_SUFFIXES):
+        scan = replace(scan, include=())
+        if scan.volume != ALL:
+            return [scan]
+    try:
+        found = contents_of(source, volume=scan.volume, include=scan.include).series
+    except (ValueError, OSError):  # the reader refuses it with the reason
+        return [scan]
+    if not found or len({one.files for one in found}) > 1:
+        return [scan]
+    patient = str(found[0].attributes.get("patient_id") or "").strip()
+    if patient and not scan.patient:
+        scan = replace(scan, patient=patient, told_by=BY_HEADER)
+    scan = replace(scan, modality=str(found[0].attributes.get("modality") or ""))
+    if found[0].picture:
+        return [replace(scan, path=found[0].files[0], files=found[0].files, kind="image", volume=None, include=())]
+    return [replace(scan, volume=one.volume) for one in found]
 
 
 def _is_prepared(folder: Path) -> bool:
@@ -214,7 +257,8 @@ def _prepared(folder: Path) -> Finding:
             path, mask = Path(entry["image"]), entry.get("label")
             label = "abnormal" if entry["image_label"] else "normal"
             mask = None if mask is None else Path(mask)
-            scans.append(Scan(path, (path,), "image", _stem(path, folder), label=label, mask=mask, section=section))
+            scan = Scan(path, (path,), "image", _stem(path, folder), label=label, mask=mask, section=section)
+            scans.append(scan if is_image_file(path) else _as_found(replace(scan, kind="volume"), str(path))[0])
     listed = {file for scan in scans for file in (scan.path, scan.mask)}
     rest = [file for file in files_below(folder) if not is_hidden(file, folder) and file not in listed]
     return scans, [LeftAside(file, "outside of the layout", f"{file}: expected train, valid or test with good or "

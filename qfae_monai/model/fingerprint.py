@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from os import PathLike
@@ -34,7 +34,7 @@ __all__ = ["ScanFingerprint", "Spread", "fingerprint_of_files"]
 VERSION = 1
 MOST = 200  # scans that are looked at, evenly taken: their least and most are those of nearly all
 
-Scan = str | PathLike | Series | Sequence[str | PathLike]
+Scan = str | PathLike | Series | Sequence[str | PathLike] | Mapping[str, Any]
 
 SPREAD = record({"least": number(), "median": number(), "most": number()})
 SCHEMA = record(
@@ -207,7 +207,7 @@ def fingerprint_of_files(
     """Fingerprint of training scans, read as training reads them.
 
     Args:
-        scans: files, folders of DICOM, lists of its files, or series that were read.
+        scans: files, folders of DICOM, lists of its files, entries of a data list, or series that were read.
         most: so many are looked at, evenly taken; the others are counted.
         patients: number of patients.
         allow: risks that the reader lets pass, as in `qfae_monai.data.read_series`.
@@ -233,9 +233,14 @@ def fingerprint_of_files(
 
 
 def _features(scan: Scan, allow: Collection[str]) -> ScanFeatures:
-    if isinstance(scan, str | PathLike) and str(scan).lower().endswith(IMAGE_SUFFIXES):
-        return features_of(Path(scan))
-    return features_of(scan if isinstance(scan, Series) else read_series(scan, allow=allow))
+    if isinstance(scan, Series):
+        return features_of(scan)
+    entry: Mapping[str, Any] = scan if isinstance(scan, Mapping) else {"image": scan}
+    image = entry["image"]
+    if isinstance(image, str | PathLike) and str(image).lower().endswith(IMAGE_SUFFIXES):
+        return features_of(Path(image))
+    chosen = {key: entry[key] for key in ("volume", "include") if key in entry}
+    return features_of(read_series(image, allow=allow, **chosen))
 
 
 def _by_axis(scans: Sequence[Sequence[float]]) -> tuple[Spread, ...]:

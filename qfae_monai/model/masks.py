@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
+from qfae_monai.data.dicom_kinds import INCLUDABLE
+from qfae_monai.data.volume_choice import FIRST
 from qfae_monai.model.finding import things_below
 from qfae_monai.model.patients import BY_NNUNET, NNUNET
 from qfae_monai.model.scan import LeftAside, Scan
@@ -33,7 +35,7 @@ def pair_masks(scans: Sequence[Scan], folder: Path, others: Iterable[LeftAside] 
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"--masks {folder}: expected a folder of masks, got no such folder")
-    masks, _ = things_below(folder)
+    masks, _ = things_below(folder, volume=FIRST, include=INCLUDABLE)  # a mask may be what is no scan
     by_path, by_name = defaultdict(list), defaultdict(list)
     for number, scan in enumerate(scans):
         for name in _names(scan):
@@ -46,7 +48,7 @@ def pair_masks(scans: Sequence[Scan], folder: Path, others: Iterable[LeftAside] 
         fits = next((hits for name in _names(mask) for hits in (by_path.get(name),) if hits), None) or [
             number for name in _names(mask)[:1] for number in by_name.get(PurePath(name).name, ())
         ]
-        if len(fits) > 1:
+        if len({scans[number].path for number in fits}) > 1:  # all volumes of a scan have its mask
             raise ValueError(f"--masks: {mask.path}: expected a name that one scan has, got that of {len(fits)}")
         if not fits and PurePath(mask.name).name not in aside:
             strays.append(mask.path.name)

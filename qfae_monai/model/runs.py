@@ -10,7 +10,10 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
+from qfae_monai.data.kept_headers import kept_headers
+from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import read_or_create_key
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -36,6 +39,8 @@ class Data:
         masks: folder of masks.
         patient: regular expression that tells the patient from a name.
         image: shell pattern of the scans to take where several kinds lie together, such as `*FLAIR*`.
+        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each.
+        include: kinds that are no scans, and are wanted all the same.
     """
 
     path: Path
@@ -43,10 +48,16 @@ class Data:
     masks: Path | None = None
     patient: str | None = None
     image: str | None = None
+    volume: Choice = None
+    include: tuple[str, ...] = ()
 
     def look(self) -> Found:
         """What there is; raises as `qfae_monai.model.scans.look`."""
-        return look(self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image)
+        with kept_headers(), quiet_libraries():  # found, then read: each header is parsed once
+            return look(
+                self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image,
+                volume=self.volume, include=self.include,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -216,8 +227,8 @@ def _listed(model: Path, split: Split, place: Path, *, key: bytes, training: Seq
 
 def _not_trained_on(model: Path, scans: Sequence[Scan]) -> tuple[list[Scan], list[str]]:
     """Scans without those that the model was trained on, and a sentence on these."""
-    trained = {str(entry.get("image")) for entry in _trained_on(model)}
-    kept = [scan for scan in scans if str(scan.path.absolute()) not in trained]
+    trained = {str(image) for entry in _trained_on(model) for image in ensure_tuple(entry["image"])}
+    kept = [scan for scan in scans if str(scan.path.absolute()) not in trained]  # whichever volume of a scan it was
     aside = len(scans) - len(kept)
     return kept, [f"left aside, trained on: {aside} of {len(scans)} scans"] if aside else []
 

@@ -65,7 +65,8 @@ class Scan:
         section: that a data list or prepared folder put it in; None where patients are to be split.
         sequence: what tells apart scans of one visit, such as `T1w`.
         visit: folder, or study of DICOM.
-        volume: which one of several in its series.
+        volume: which one of several in its series; all of them are one patient's, and of one visit.
+        include: kinds of what is no scan that it is one of.
         features: None before it was read.
     """
 
@@ -82,6 +83,7 @@ class Scan:
     visit: str = ""
     modality: str = ""
     volume: str | int | None = None
+    include: tuple[str, ...] = ()
     features: Features | None = field(default=None, compare=False)
 
     @property

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from qfae_monai.data.dicom_kinds import check_include
+from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.files.printable import printable
 from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
@@ -18,6 +21,8 @@ __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]
 
 FEW = 0.1  # share of scans of another modality that are left aside instead of refused
 SHOWN = 6
+VOLUME_DIGITS = 6
+RADIOGRAPHS = frozenset({"CR", "DX", "RG"})  # one kind of image, by the age of the machine
 Progress = Callable[[int, int], None]
 
 
@@ -28,6 +33,8 @@ def look(
     masks: Path | None = None,
     patient: str | None = None,
     image: str | None = None,
+    volume: Choice = None,
+    include: Collection[str] = (),
     allow: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Found:
@@ -40,6 +47,9 @@ def look(
         patient: regular expression that tells the patient from a file's name or path.
         image: shell pattern of scans where several kinds lie together: of a file's name, or of a DICOM series'
             description or folder.
+        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each, and all of
+            them are of one patient and visit.
+        include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
         progress: called with how many scans were read, of how many.
 
@@ -49,11 +59,13 @@ def look(
             scans none can be read.
     """
     skip = [folder for folder in (abnormal, masks) if folder is not None]
-    found, aside, layout = find_scans(scans, image=image, allow=allow, skip=skip)
+    how: dict[str, Any] = {"image": image, "volume": check_volume(volume), "allow": allow}
+    how["include"] = check_include(include)
+    found, aside, layout = find_scans(scans, skip=skip, **how)
     told, others = tell_patients(found, pattern=patient, folders=layout in (FOLDER, BIDS))
     aside += others
     if abnormal is not None:
-        ill, others = _abnormal(abnormal, image, patient, allow, [] if masks is None else [masks])
+        ill, others = _abnormal(abnormal, patient, how, [] if masks is None else [masks])
         aside += others
         own = layout in (LIST, PREPARED)
         ill = [replace(scan, section="test" if own else None) for scan in ill]
@@ -73,16 +85,16 @@ def look(
         raise ValueError(_nothing(scans, aside))
     kept, others = _one_modality(scans, read)
     single, more = _once(kept)
-    order = sorted(single, key=lambda scan: str(scan.path))
+    order = sorted(single, key=lambda scan: (str(scan.path), str(scan.volume or "").zfill(VOLUME_DIGITS)))
     return Found(tuple(order), (*aside, *others, *more), told_apart(order), layout)
 
 
 def _abnormal(
-    folder: Path, image: str | None, patient: str | None, allow: Collection[str], skip: Sequence[Path]
+    folder: Path, patient: str | None, how: Mapping[str, Any], skip: Sequence[Path]
 ) -> tuple[list[Scan], list[LeftAside]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"--abnormal {folder}: expected a folder of abnormal scans, got no such folder")
-    found, aside, layout = find_scans(folder, image=image, allow=allow, skip=skip)
+    found, aside, layout = find_scans(folder, skip=skip, **how)
     if layout not in (FOLDER, BIDS):
         raise ValueError(f"--abnormal {folder}: expected a folder of abnormal scans, got a {layout}")
     told, others = tell_patients(found, pattern=patient, side="abnormal/")
@@ -162,18 +174,23 @@ def _one_modality(folder: Path, scans: Sequence[Scan]) -> tuple[list[Scan], list
     Raises:
         ValueError: if there are many others.
     """
-    counts = Counter(scan.looked_at.modality for scan in scans)
+    counts = Counter(map(_modality, scans))
     (first, _), *rest = counts.most_common()
-    others = [scan for scan in scans if scan.looked_at.modality != first]
+    others = [scan for scan in scans if _modality(scan) != first]
     if len(others) > FEW * len(scans):
         listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in [(first, counts[first]), *rest])
         raise ValueError(f"{folder}: expected scans of one modality, got {listed}: choose with --image PATTERN")
     reason = f"expected {first or 'no known modality'} as the others, got"
-    kept = [scan for scan in scans if scan.looked_at.modality == first]
+    kept = [scan for scan in scans if _modality(scan) == first]
     return kept, [
-        LeftAside(scan.path, "of another modality", f"{scan.path}: {reason} {scan.looked_at.modality or 'none'}")
+        LeftAside(scan.path, "of another modality", f"{scan.path}: {reason} {_modality(scan) or 'none'}")
         for scan in others
     ]
+
+
+def _modality(scan: Scan) -> str:
+    name = scan.looked_at.modality
+    return "radiographs" if name in RADIOGRAPHS else name
 
 
 def _once(scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.files import one_writer, read_object, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -151,7 +152,7 @@ class Training:
         )  # fmt: skip
 
     def _asked(self) -> dict[str, Any]:
-        places = {key: None if value is None else str(value) for key, value in asdict(self.data).items()}
+        places = {key: str(value) if value else None for key, value in asdict(self.data).items()}
         wishes = {**asdict(self.wishes), "weights": [str(folder.resolve()) for folder in self.wishes.weights]}
         return {**places, "path": str(self.data.path.resolve()), **wishes,
                 "plan": None if self.given is None else self.given.values()}  # fmt: skip
@@ -178,6 +179,8 @@ def train(
     masks: str | os.PathLike | None = None,
     patient: str | None = None,
     image: str | None = None,
+    volume: Choice = None,
+    include: Sequence[str] = (),
     plan: str | os.PathLike | None = None,
     weights: Sequence[str | os.PathLike] = (),
     say: Say = lambda _: None,
@@ -191,6 +194,8 @@ def train(
         abnormal, masks: folders of abnormal scans and of lesion masks, to test with.
         patient: regular expression that tells the patient from a name.
         image: shell pattern of the scans to take where several kinds lie together.
+        volume: of series that have several; `all` makes a scan of each.
+        include: kinds that are no scans, and are wanted all the same.
         plan: file to follow instead of a new plan.
         weights: folders of pretrained weights.
         say: called with sentences on what is found and planned.
@@ -203,7 +208,7 @@ def train(
         FileNotFoundError, ValueError: as `Training`.
     """
     ill, lesions = (None if path is None else Path(path) for path in (abnormal, masks))
-    data = Data(Path(scans), ill, lesions, patient, image)
+    data = Data(Path(scans), ill, lesions, patient, image, volume, tuple(include))
     wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
     return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
 

@@ -116,9 +116,9 @@ class ModelWriter:
         self.record.write(engine)
         entries = self.config.get_parsed_content("train::dataset::data")
         patients = {str(entry.get("patient", entry.get("case", entry["image"]))) for entry in entries}
-        images = [entry["image"] for entry in entries if not str(entry["image"]).endswith(ARRAY)]
-        if images:
-            fingerprint_of_files(images, patients=len(patients)).save(self.folder / FINGERPRINT)
+        scans = [entry for entry in entries if not str(entry["image"]).endswith(ARRAY)]
+        if scans:
+            fingerprint_of_files(scans, patients=len(patients)).save(self.folder / FINGERPRINT)
 
 
 def write_model(

@@ -12,10 +12,9 @@ from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai.data import Series, read_series
-from qfae_monai.data.dicom_kinds import PICTURE_MODALITIES
-from qfae_monai.data.file_features import IMAGE_SUFFIXES
+from qfae_monai.data.pictures import is_image_file, is_picture
 from qfae_monai.scoring import Calibration
-from qfae_monai.transforms.images import BITS_KEY
+from qfae_monai.voxel_check import check_voxels
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,16 @@ def scan_of(scan: str | Path | ArrayLike, affine: ArrayLike | None) -> Series | 
         if affine is not None:
             raise ValueError(f"affine: expected none beside a path, whose file has its own, got one beside {scan}")
         path = Path(scan)
-        return path if path.suffix.lower() in IMAGE_SUFFIXES else read_series(path)
+        if is_image_file(path):
+            return path
+        read = read_series(path)
+        check_voxels(read.array, read.files[0], picture=is_picture(read))
+        return read
     voxels = np.asarray(scan)
     if affine is None or voxels.ndim != 3:
         raise ValueError(f"scan: expected voxels (X, Y, Z) and their affine, got an array of shape {voxels.shape} and "
                          f"{'no affine' if affine is None else 'an affine'}")  # fmt: skip
     return tensor_of(voxels, np.asarray(affine, dtype=np.float64), "array")
-
-
-def is_picture(read: Series) -> bool:
-    """Whether a series is one image by itself, such as a radiograph."""
-    return read.array.shape[2] == 1 and read.attributes.get("modality") in PICTURE_MODALITIES
-
-
-def picture_of(read: Series, name: str) -> MetaTensor:
-    """(1, rows, columns) of one image in DICOM, with the depth that it was stored with."""
-    pixels = torch.as_tensor(np.ascontiguousarray(read.array[..., 0].T).astype(np.int32))[None]
-    bits = int(read.attributes["bits_stored"])
-    return MetaTensor(pixels, meta={"filename_or_obj": name, BITS_KEY: bits})
 
 
 def tensor_of(voxels: NDArray, affine: NDArray, name: str) -> MetaTensor:

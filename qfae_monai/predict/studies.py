@@ -11,7 +11,6 @@ from typing import Any
 
 from qfae_monai.data import Series, SeriesSummary, contents_of, read_series
 from qfae_monai.data.dicom_kinds import INCLUDABLE
-from qfae_monai.data.file_features import IMAGE_SUFFIXES
 from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series_attributes import MODALITIES
@@ -20,6 +19,7 @@ from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import sha256_of_files
 from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
+from qfae_monai.voxel_check import check_voxels
 
 RADIOGRAPH = "DICOM image"  # kind of a single image in DICOM
 MAX_NUMBER = 9999  # of a series in a name
@@ -60,16 +60,12 @@ class Study:
         """The volume, behind the geometry guard.
 
         Raises:
-            ValueError: if it is refused, or has one slice only.
+            ValueError: if it is refused, or its voxels cannot be used.
         """
         if self.refusal is not None:
             raise ValueError(self.refusal)
         found = read_series(list(self.files), volume=self.volume, allow=allow, include=INCLUDABLE)
-        if min(found.array.shape) == 1 and not self.is_image:
-            raise ValueError(
-                f"{self.files[0]}: expected a volume of several slices, got one slice; a single image is scored as "
-                f"{' or '.join(IMAGE_SUFFIXES[:2])} by a model that was trained on images"
-            )
+        check_voxels(found.array, self.files[0], picture=self.is_image)
         return found
 
     def identity(self) -> str:

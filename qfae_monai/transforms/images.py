@@ -17,6 +17,7 @@ from PIL import Image
 
 from qfae_monai.machine_memory import TooLarge, check_memory
 from qfae_monai.transforms.lesion_values import lesion_of
+from qfae_monai.voxel_check import check_voxels
 
 __all__ = [
     "LoadGreyImage",
@@ -154,10 +155,9 @@ class LoadGreyImaged(MapTransform):
                     f"mask {path} and image {data[first]}: expected one size, "
                     f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)."
                 )
-            low, high = float(d[key].min()), float(d[key].max())
-            if key == first and low == high:
-                raise ValueError(f"{path}: expected an image, got {low:g} in every pixel.")
-            if key != first:
+            if key == first:
+                check_voxels(convert_to_tensor(d[key], track_meta=False).numpy(), path, picture=True)
+            else:
                 d[key] = as_lesion(d[key], str(path))
         return d
 

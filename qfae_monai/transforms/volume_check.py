@@ -9,7 +9,9 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import ImageMetaKey
+from monai.utils import ImageMetaKey, convert_to_tensor
+
+from qfae_monai.voxel_check import check_voxels
 
 __all__ = ["CheckVolume", "CheckVolumeD", "CheckVolumeDict", "CheckVolumed", "source_name"]
 
@@ -42,16 +44,16 @@ class CheckVolume(Transform):
 
         Raises:
             ValueError: when ``img`` is not one channel of three spatial dimensions, has NaN or infinite voxels, is a
-                constant image, or differs from ``reference`` in shape or (by more than 1e-3 mm) in affine.
+                constant image or one slice, or differs from ``reference`` in shape or (by more than 1e-3 mm) in affine.
         """
         self._check_dimensions(img)
+        if reference is None:
+            check_voxels(convert_to_tensor(img, track_meta=False)[0].cpu().numpy(), source_name(img))
+            return img
         bad = int((~torch.isfinite(img)).sum())
         if bad:
-            raise ValueError(f"{source_name(img)}: expected finite voxels, got {bad} of {img.numel()} NaN or infinite.")
-        if reference is not None:
-            self._check_grid(img, reference)
-        elif img.min() == img.max():
-            raise ValueError(f"{source_name(img)}: expected an image, got {float(img.min()):g} in every voxel.")
+            raise ValueError(f"{source_name(img)}: expected finite voxels, got {bad} of {img.numel()} NaN or infinite")
+        self._check_grid(img, reference)
         return img
 
     @staticmethod

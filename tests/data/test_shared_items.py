@@ -21,14 +21,16 @@ SIDE = 4
 
 
 class Make(Transform):
-    """A volume of one slice, whose pixels hold its number; an image of it without the last axis."""
+    """A volume of one slice that is not empty, whose pixels hold its number; an image of it without the last axis."""
 
     def __init__(self, *, volume: bool) -> None:
-        self.shape = (1, SIDE, SIDE, 1) if volume else (1, SIDE, SIDE)
+        self.shape = (1, SIDE, SIDE, 2) if volume else (1, SIDE, SIDE)
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, Any]:
         image = torch.full(self.shape, float(entry["image"]))
         image[0, 0, 0] = -1
+        if image.ndim == 4:
+            image[..., 1] = -1
         return {"image": MetaTensor(image, affine=torch.eye(4) * (entry["image"] + 1))}
 
 
