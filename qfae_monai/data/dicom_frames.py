@@ -9,22 +9,12 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from qfae_monai.data.dicom_elements import B_VALUE_TAGS, ORDER_KEYWORDS, VOLUME_KEYWORDS
 from qfae_monai.data.dicom_file import DicomFile
+from qfae_monai.data.frame_keys import common_keys, listed, own_keys
 
 __all__ = ["Frame", "frames_of"]
 
 PARALLEL = 0.9  # least cosine between a mosaic's stated normal and that of its plane
-GE_OFFSET = 1e9
-MEANINGS = (
-    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
-    ("MRDiffusionSequence", "DiffusionBValue", "DiffusionBValue"),
-    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
-    ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
-    ("MRImageFrameTypeSequence", "FrameType", "ImageType"),
-)
-"""Functional groups, what they state, and its name in single-frame files."""
-SPACE_TAGS = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +86,7 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
     if per_frame and len(per_frame) != count:
         raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
-    common = _common(file)
+    common = common_keys(file)
     pointers = [int(item.DimensionIndexPointer) for item in header.get("DimensionIndexSequence") or []]
     first = _frame(file, 0, _Groups(header, [*per_frame[:1], *shared], count == 1))
     if file.mosaic is not None:
@@ -107,37 +97,7 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
         return
     for index, own in enumerate(per_frame):
         frame = first if index == 0 else _frame(file, index, _Groups(header, [own, *shared], count == 1))
-        meanings = {name: value for group in (*shared, own) for name, value in _meanings(group).items()}
-        yield replace(frame, keys={**common, **meanings, **_dimensions(own, pointers)})
-
-
-def _common(file: DicomFile) -> dict[str, Any]:
-    """Values of the whole file."""
-    words = (*VOLUME_KEYWORDS, *ORDER_KEYWORDS)
-    keys = {word: _text(value) for word in words if (value := file.values.get(word)) not in (None, "")}
-    if "DiffusionBValue" not in keys and (value := _private_b_value(file.dataset)) is not None:
-        keys["DiffusionBValue"] = value
-    return keys
-
-
-def _text(value: Any) -> str:
-    """A value as text, the values of a list between backslashes as in the file."""
-    return "\\".join(map(str, _listed(value)))
-
-
-def _private_b_value(dataset: Dataset) -> str | None:
-    """b-value in s/mm2 of scanners that state it in elements of their own."""
-    value = next((dataset[tag].value for tag in B_VALUE_TAGS if tag in dataset), None)
-    if isinstance(value, bytes):  # a number of 4 or 8 bytes, or text
-        kind = {4: "<f4", 8: "<f8"}.get(len(value))
-        binary = kind is not None and value.strip(b" 0123456789\\.") != b""
-        value = float(np.frombuffer(value, kind)[0]) if binary else value.decode("ascii", "ignore").split("\\")
-    try:
-        number = float(_listed(value)[0])
-    except (IndexError, TypeError, ValueError):
-        return None
-    # GE adds 1e9 to the values of some versions
-    return f"{number % GE_OFFSET:g}" if 0 <= number < 2 * GE_OFFSET else None
+        yield replace(frame, keys={**common, **own_keys(own, shared, pointers)})
 
 
 def _tiles(sheet: Frame) -> Iterator[Frame]:
@@ -180,16 +140,6 @@ def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.nd
     return [sheet.position + aside + down + number * step for number in range(count)]
 
 
-def _meanings(group: Dataset) -> dict[str, Any]:
-    """What functional groups say of echo, b-value, time and type, under the names that single-frame files have."""
-    found: dict[str, Any] = {}
-    for sequence, keyword, name in MEANINGS:
-        item = (group.get(sequence) or [Dataset()])[0]
-        if item.get(keyword) not in (None, ""):
-            found[name] = _text(item.get(keyword))
-    return found
-
-
 def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
     slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
     intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
@@ -228,9 +178,9 @@ class _Groups:
 
     def vector(self, sequence: str, keyword: str, length: int) -> np.ndarray | None:
         value = self.value(sequence, keyword)
-        if value is None or len(_listed(value)) == 0:
+        if value is None or len(listed(value)) == 0:
             return None
-        numbers = np.array([float(number) for number in _listed(value)])
+        numbers = np.array([float(number) for number in listed(value)])
         if len(numbers) != length or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6:
             raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}.")
         return numbers
@@ -239,16 +189,10 @@ class _Groups:
         value = self.value(sequence, keyword)
         if value is None:
             return None
-        number = float(_listed(value)[0]) if _listed(value) else float("nan")
+        number = float(listed(value)[0]) if listed(value) else float("nan")
         if not np.isfinite(number):
             raise ValueError(f"expected a finite {keyword}, got {value!r}.")
         return number
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str | int | float) else list(value)
 
 
 def _positive(value: float | None) -> float | None:
@@ -277,18 +221,3 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
     if not (numbers > 0).all():
         raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
     return float(numbers[0]), float(numbers[1])
-
-
-def _dimensions(own: Dataset, pointers: list[int]) -> dict[str, Any]:
-    """What may tell an enhanced file's frame from others at its position: its indices that are no position."""
-    keys: dict[str, Any] = {}
-    content = (own.get("FrameContentSequence") or [Dataset()])[0]
-    values = _listed(content.get("DimensionIndexValues"))
-    if values and len(values) == len(pointers):
-        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in SPACE_TAGS)
-    if content.get("StackID") is not None or content.get("TemporalPositionIndex") is not None:
-        keys["stack and time"] = (str(content.get("StackID")), content.get("TemporalPositionIndex"))
-    segment = (own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
-    if segment is not None:
-        keys["segment"] = int(segment)
-    return keys

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.data.compressed_pixels import PIXELS
 from qfae_monai.data.dicom_frames import Frame
-from qfae_monai.data.dicom_pixels import PIXELS
 
 __all__ = ["padding_mask", "real_values"]
 
