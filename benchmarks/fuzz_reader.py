@@ -3,7 +3,7 @@
 Files of the folder (DICOM and NIfTI up to 2 MB) and a few small NIfTI, NRRD and MetaImage files made here are mutated:
 bytes flipped, blocks overwritten or cut out, ends cut off, length fields made huge, tags removed or made contradictory,
 numbers of text headers replaced. Each mutant is
-read in a worker process with every risk allowed, first without and then with a time point. What counts as a failure:
+read in a worker process with every risk allowed, first without and then with a volume. What counts as a failure:
 the worker dies; a mutant takes longer than the limit (of the worker's own time, as the machine may be busy; six times
 as long by the clock); an error other than ValueError comes out; the worker's memory passes 2 GB (a good part of it is
 libraries); something is left in its temporary folder.

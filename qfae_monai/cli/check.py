@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import typer
@@ -30,10 +31,10 @@ def check(
     """
     from qfae_monai.cli.check_page import page_of
     from qfae_monai.data.examination import examine
-    from qfae_monai.data.kept_headers import kept_headers
-    from qfae_monai.data.prepare.privacy import quiet_libraries
+    from qfae_monai.data.kept_headers import kept_headers, kept_pixels
+    from qfae_monai.data.quiet_libraries import quiet_libraries
 
-    with kept_headers(), quiet_libraries():
+    with kept_headers(), nullcontext() if headers_only else kept_pixels(), quiet_libraries():
         found = examine(path, volume=volume, allow=allow or (), include=include or (), headers_only=headers_only)
     width = max(NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
     for line in page_of(found, path, width):

@@ -12,7 +12,6 @@ import typer
 
 from qfae_monai.cli.experiments import parse_seeds, settings_of
 from qfae_monai.cli.options import PRESET, SET, TRUST
-from qfae_monai.files.configurations import SUFFIXES, check_trusted
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
@@ -48,6 +47,7 @@ def compare(
     from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders
     from qfae_monai.experiments.frozen import ROLES, built_in, parse_network
     from qfae_monai.files import write_whole
+    from qfae_monai.files.configurations import check_trusted
     from qfae_monai.report.encoder_page import format_encoders, write_encoders
 
     given = {"preset": preset} | settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
@@ -70,6 +70,8 @@ def compare(
 
 def _overlay(text: str) -> str | Path:
     """Name of a configuration, or file of another."""
+    from qfae_monai.files.configurations import SUFFIXES
+
     return Path(text).resolve() if text.endswith(SUFFIXES) else text
 
 

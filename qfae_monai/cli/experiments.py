@@ -11,7 +11,6 @@ from typing import Any
 import typer
 
 from qfae_monai.cli.options import SET
-from qfae_monai.files.configurations import path_text, read_configuration
 from qfae_monai.screen import echo
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
@@ -44,6 +43,7 @@ def list_experiments(
 def show(name: str = typer.Argument(help="Id from `qfae experiments list`.")) -> None:
     """Show one row: what it changes, what was published, and the commands of the bundle behind it."""
     from qfae_monai.experiments.rows import METADATA, find_row
+    from qfae_monai.files.configurations import read_configuration
     from qfae_monai.model.bundle import Bundle, configuration_file
 
     row = find_row(name)
@@ -112,6 +112,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def settings_of(pairs: list[str] | None, weights: Path | None) -> dict[str, Any]:
     """Values by key, the folder of weights among them."""
+    from qfae_monai.files.configurations import path_text
     from qfae_monai.model.bundle import parse_settings
 
     return ({} if weights is None else {"weights_dir": path_text(weights)}) | parse_settings(pairs or [])

@@ -70,7 +70,7 @@ def predict(
     with quick_imports():
         from qfae_monai.data.kept_headers import kept_headers
         from qfae_monai.data.left_aside import lines_of
-        from qfae_monai.data.prepare.privacy import quiet_libraries
+        from qfae_monai.data.quiet_libraries import quiet_libraries
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished

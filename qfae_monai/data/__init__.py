@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.pictures import LoadPicture, LoadPictured
-    from qfae_monai.data.series import Series, SeriesSummary, contents_of, find_series, read_series
+    from qfae_monai.data.series import Series, read_series
+    from qfae_monai.data.series_contents import contents_of, find_series
     from qfae_monai.data.series_reader import LoadSeries, LoadSeriesd, SeriesReader
+    from qfae_monai.data.series_summary import SeriesSummary
     from qfae_monai.data.shared_items import SharedCacheDataset
     from qfae_monai.data.slice_store import SliceStore
     from qfae_monai.data.slices import SliceDataset
@@ -45,8 +47,10 @@ MODULES = {
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
     "pictures": ("LoadPicture", "LoadPictured"),
-    "series": ("Series", "SeriesSummary", "contents_of", "find_series", "read_series"),
+    "series": ("Series", "read_series"),
+    "series_contents": ("contents_of", "find_series"),
     "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
+    "series_summary": ("SeriesSummary",),
     "shared_items": ("SharedCacheDataset",),
     "slice_store": ("SliceStore",),
     "slices": ("SliceDataset",),

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from qfae_monai.data.dicom_header import B_VALUE_TAGS, ORDER_KEYWORDS, VOLUME_KEYWORDS, DicomFile
+from qfae_monai.data.dicom_file import DicomFile
+from qfae_monai.data.frame_keys import common_keys, listed, own_keys
 
 __all__ = ["Frame", "frames_of"]
 
 PARALLEL = 0.9  # least cosine between a mosaic's stated normal and that of its plane
-GE_OFFSET = 1e9
-MEANINGS = (
-    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
-    ("MRDiffusionSequence", "DiffusionBValue", "DiffusionBValue"),
-    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "TriggerTime"),
-    ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
-    ("MRImageFrameTypeSequence", "FrameType", "ImageType"),
-)
-"""Functional groups, what they state, and its name in single-frame files."""
-SPACE_TAGS = (0x00209057, 0x00200032, 0x00209113, 0x00209111)  # in-stack position, positions and their sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +52,7 @@ class Frame:
         """Rows and columns."""
         if self.window is not None:
             return self.window[0].stop - self.window[0].start, self.window[1].stop - self.window[1].start
-        return int(self.file.dataset.Rows), int(self.file.dataset.Columns)
+        return self.file.values["Rows"], self.file.values["Columns"]
 
     @property
     def name(self) -> str:
@@ -89,15 +80,15 @@ def frames_of(file: DicomFile) -> list[Frame]:
 
 
 def _frames(file: DicomFile) -> Iterator[Frame]:
-    dataset = file.dataset
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    header = file.values
+    per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     count = file.frame_count
     if per_frame and len(per_frame) != count:
         raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    common = _common(dataset)
-    pointers = [int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []]
-    first = _frame(file, 0, _Groups(dataset, shared, per_frame[0] if per_frame else Dataset(), count == 1))
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
+    common = common_keys(file)
+    pointers = [int(item.DimensionIndexPointer) for item in header.get("DimensionIndexSequence") or []]
+    first = _frame(file, 0, _Groups(header, [*per_frame[:1], *shared], count == 1))
     if file.mosaic is not None:
         yield from _tiles(replace(first, keys=common))
         return
@@ -105,37 +96,8 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
         yield from (replace(first, index=index, number=(first.number[0], index), keys=common) for index in range(count))
         return
     for index, own in enumerate(per_frame):
-        frame = first if index == 0 else _frame(file, index, _Groups(dataset, shared, own, count == 1))
-        yield replace(frame, keys={**common, **_meanings(shared), **_meanings(own), **_dimensions(own, pointers)})
-
-
-def _common(dataset: Dataset) -> dict[str, Any]:
-    """Values of the whole file."""
-    words = (*VOLUME_KEYWORDS, *ORDER_KEYWORDS)
-    keys = {word: _text(dataset.get(word)) for word in words if dataset.get(word) not in (None, "")}
-    if "DiffusionBValue" not in keys and (value := _private_b_value(dataset)) is not None:
-        keys["DiffusionBValue"] = value
-    return keys
-
-
-def _text(value: Any) -> str:
-    """A value as text, the values of a list between backslashes as in the file."""
-    return "\\".join(map(str, _listed(value)))
-
-
-def _private_b_value(dataset: Dataset) -> str | None:
-    """b-value in s/mm2 of scanners that state it in elements of their own."""
-    value = next((dataset[tag].value for tag in B_VALUE_TAGS if tag in dataset), None)
-    if isinstance(value, bytes):  # a number of 4 or 8 bytes, or text
-        kind = {4: "<f4", 8: "<f8"}.get(len(value))
-        binary = kind is not None and value.strip(b" 0123456789\\.") != b""
-        value = float(np.frombuffer(value, kind)[0]) if binary else value.decode("ascii", "ignore").split("\\")
-    try:
-        number = float(_listed(value)[0])
-    except (IndexError, TypeError, ValueError):
-        return None
-    # GE adds 1e9 to the values of some versions
-    return f"{number % GE_OFFSET:g}" if 0 <= number < 2 * GE_OFFSET else None
+        frame = first if index == 0 else _frame(file, index, _Groups(header, [own, *shared], count == 1))
+        yield replace(frame, keys={**common, **own_keys(own, shared, pointers)})
 
 
 def _tiles(sheet: Frame) -> Iterator[Frame]:
@@ -144,11 +106,11 @@ def _tiles(sheet: Frame) -> Iterator[Frame]:
     Raises:
         ValueError: when nothing says how many they are, or which way they follow one another.
     """
-    mosaic, dataset = sheet.file.mosaic, sheet.file.dataset
+    mosaic, header = sheet.file.mosaic, sheet.file.values
     assert mosaic is not None
     if mosaic.tiles is None:
         raise ValueError("a mosaic of slices that does not state how many they are: refused [mosaic]")
-    windows = mosaic.windows(int(dataset.Rows), int(dataset.Columns))
+    windows = mosaic.windows(header["Rows"], header["Columns"])
     if mosaic.positions is not None:
         places = list(mosaic.positions)
     elif any(one is None for one in (mosaic.normal, sheet.position, sheet.orientation, sheet.spacing, sheet.thickness)):
@@ -167,7 +129,7 @@ def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.nd
     assert thickness is not None
     assert sheet.position is not None
     assert mosaic is not None
-    rows, columns = int(sheet.file.dataset.Rows), int(sheet.file.dataset.Columns)
+    rows, columns = sheet.file.values["Rows"], sheet.file.values["Columns"]
     aside = orientation[0] * (columns - window[1].stop) / 2 * spacing[1]
     down = orientation[1] * (rows - window[0].stop) / 2 * spacing[0]
     plane = np.cross(*orientation)  # exact, where the stated one is rounded
@@ -176,16 +138,6 @@ def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.nd
         raise ValueError(f"expected a mosaic whose slices follow its normal, got a cosine of {cosine:.2f} [mosaic]")
     step = plane * np.sign(cosine) * thickness
     return [sheet.position + aside + down + number * step for number in range(count)]
-
-
-def _meanings(group: Dataset) -> dict[str, Any]:
-    """What functional groups say of echo, b-value, time and type, under the names that single-frame files have."""
-    found: dict[str, Any] = {}
-    for sequence, keyword, name in MEANINGS:
-        item = (group.get(sequence) or [Dataset()])[0]
-        if item.get(keyword) not in (None, ""):
-            found[name] = _text(item.get(keyword))
-    return found
 
 
 def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
@@ -203,32 +155,32 @@ def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
         or _positive(groups.number("PixelMeasuresSequence", "SliceThickness")),
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
-        number=(int(file.dataset.get("InstanceNumber") or 0), index),
+        number=(int(file.values.get("InstanceNumber") or 0), index),
     )
 
 
 class _Groups:
     """Values of one frame: its own functional group, else the shared one, else the data set's top level."""
 
-    def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset, classic: bool) -> None:
-        self.dataset, self.shared, self.own, self.classic = dataset, shared, own, classic
+    def __init__(self, header: Mapping[str, Any], groups: Sequence[Dataset], classic: bool) -> None:
+        self.header, self.groups, self.classic = header, groups, classic
 
     def value(self, sequence: str, keyword: str) -> Any:
-        for group in (self.own, self.shared):
+        for group in self.groups:
             items = group.get(sequence)
             if items and items[0].get(keyword) not in (None, ""):
                 return items[0].get(keyword)
         # a multi-frame file's one position at the top level does not tell where each frame is
         if self.classic or keyword not in ("ImagePositionPatient",):
-            value = self.dataset.get(keyword)
+            value = self.header.get(keyword)
             return None if value == "" else value
         return None
 
     def vector(self, sequence: str, keyword: str, length: int) -> np.ndarray | None:
         value = self.value(sequence, keyword)
-        if value is None or len(_listed(value)) == 0:
+        if value is None or len(listed(value)) == 0:
             return None
-        numbers = np.array([float(number) for number in _listed(value)])
+        numbers = np.array([float(number) for number in listed(value)])
         if len(numbers) != length or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6:
             raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}.")
         return numbers
@@ -237,16 +189,10 @@ class _Groups:
         value = self.value(sequence, keyword)
         if value is None:
             return None
-        number = float(_listed(value)[0]) if _listed(value) else float("nan")
+        number = float(listed(value)[0]) if listed(value) else float("nan")
         if not np.isfinite(number):
             raise ValueError(f"expected a finite {keyword}, got {value!r}.")
         return number
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str | int | float) else list(value)
 
 
 def _positive(value: float | None) -> float | None:
@@ -275,18 +221,3 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
     if not (numbers > 0).all():
         raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
     return float(numbers[0]), float(numbers[1])
-
-
-def _dimensions(own: Dataset, pointers: list[int]) -> dict[str, Any]:
-    """What may tell an enhanced file's frame from others at its position: its indices that are no position."""
-    keys: dict[str, Any] = {}
-    content = (own.get("FrameContentSequence") or [Dataset()])[0]
-    values = _listed(content.get("DimensionIndexValues"))
-    if values and len(values) == len(pointers):
-        keys["dimension index"] = tuple(v for v, p in zip(values, pointers, strict=True) if p not in SPACE_TAGS)
-    if content.get("StackID") is not None or content.get("TemporalPositionIndex") is not None:
-        keys["stack and time"] = (str(content.get("StackID")), content.get("TemporalPositionIndex"))
-    segment = (own.get("SegmentIdentificationSequence") or [Dataset()])[0].get("ReferencedSegmentNumber")
-    if segment is not None:
-        keys["segment"] = int(segment)
-    return keys

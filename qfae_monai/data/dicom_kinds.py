@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from pydicom.dataset import Dataset
+from collections.abc import Collection, Mapping
+from typing import Any
 
 __all__ = ["INCLUDABLE", "KINDS", "PICTURE_MODALITIES", "SINGLE_SLICE", "check_include", "kind_of"]
 
@@ -53,18 +52,18 @@ PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "OP", "XC", 
 """Whose single frames are images of their own, such as radiographs and photographs."""
 
 
-def kind_of(dataset: Dataset) -> str:
+def kind_of(header: Mapping[str, Any]) -> str:
     """Kind of what is no scan, by its SOP class, else its modality and image type; empty for a scan."""
-    if "DirectoryRecordSequence" in dataset:
+    if "DirectoryRecordSequence" in header:
         return "dicomdir"
-    if OWN_NAME in (str(dataset.get("Manufacturer")), str(dataset.get("ManufacturerModelName"))):
+    if OWN_NAME in (str(header.get("Manufacturer")), str(header.get("ManufacturerModelName"))):
         return "own-result"
-    behind = str(dataset.get("SOPClassUID") or "").removeprefix(CLASS)
+    behind = str(header.get("SOPClassUID") or "").removeprefix(CLASS)
     by_class = next((kind for start, kind in CLASSES.items() if behind == start or behind.startswith(f"{start}.")), "")
-    by_modality = MODALITIES.get(str(dataset.get("Modality") or "").upper(), "")
+    by_modality = MODALITIES.get(str(header.get("Modality") or "").upper(), "")
     if found := by_class or by_modality:
         return found
-    words = dataset.get("ImageType") or ()
+    words = header.get("ImageType") or ()
     words = [words] if isinstance(words, str) else words
     # scouts of CT are LOCALIZER by the standard, SCOUT or TOPOGRAM in older files
     scout = {"LOCALIZER", "SCOUT", "TOPOGRAM"} & {str(word).strip().upper() for word in words}

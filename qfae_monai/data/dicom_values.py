@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.data.compressed_pixels import PIXELS
 from qfae_monai.data.dicom_frames import Frame
-from qfae_monai.data.dicom_pixels import PIXELS
 
 __all__ = ["padding_mask", "real_values"]
 
@@ -18,10 +18,10 @@ LOSSY_SLACK = 0.005  # of the range of values: 20 of 4096, what JPEG at usual qu
 
 def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
     """Where stored values are the padding value, or in the range from it to its limit; about it in lossy pixels."""
-    first = frame.file.dataset.get("PixelPaddingValue")
-    if first in (None, "") or frame.file.float_pixels or frame.file.dataset.SamplesPerPixel != 1:
+    first = frame.file.values.get("PixelPaddingValue")
+    if first in (None, "") or frame.file.float_pixels or frame.file.values["SamplesPerPixel"] != 1:
         return None
-    last = frame.file.dataset.get("PixelPaddingRangeLimit")
+    last = frame.file.values.get("PixelPaddingRangeLimit")
     bounds = [_as_stored(frame, value) for value in (first, first if last in (None, "") else last)]
     slack = _slack(frame, stored, bounds)
     mask = (stored >= min(bounds) - slack) & (stored <= max(bounds) + slack)
@@ -30,7 +30,7 @@ def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
 
 def _slack(frame: Frame, stored: np.ndarray, bounds: list[int]) -> int:
     """By how much lossy compression may have moved padding values; 0 where nothing was lost."""
-    lossy = str(frame.file.dataset.get("LossyImageCompression")) == "01" or str(frame.file.syntax) in LOSSY
+    lossy = str(frame.file.values.get("LossyImageCompression")) == "01" or str(frame.file.syntax) in LOSSY
     if not lossy:
         return 0
     span = max(int(stored.max()), *bounds) - min(int(stored.min()), *bounds)
@@ -39,21 +39,21 @@ def _slack(frame: Frame, stored: np.ndarray, bounds: list[int]) -> int:
 
 def _as_stored(frame: Frame, value: Any) -> int:
     """A padding value in the pixels' own signedness, which some writers get wrong."""
-    bits = int(frame.file.dataset.BitsAllocated)
+    bits = frame.file.values["BitsAllocated"]
     number = int(value) % (1 << bits)
-    return number - (1 << bits) if frame.file.dataset.PixelRepresentation and number >> (bits - 1) else number
+    return number - (1 << bits) if frame.file.values["PixelRepresentation"] and number >> (bits - 1) else number
 
 
 def real_values(frame: Frame, stored: np.ndarray) -> np.ndarray:
     """(rows, columns): MONOCHROME1 inverted, then modality lookup table or rescaling."""
-    dataset = frame.file.dataset
-    if dataset.get("ModalityLUTSequence"):
+    header = frame.file.values
+    if header.get("ModalityLUTSequence"):
         try:
-            return np.asarray(PIXELS.apply_modality_lut(stored, dataset))
+            return np.asarray(PIXELS.apply_modality_lut(stored, frame.file.dataset))
         except Exception as error:
             raise ValueError(f"{frame.name}: expected a modality lookup table, got a damaged one ({error}).") from error
-    if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1" and not frame.file.float_pixels:
-        bits, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+    if str(header.get("PhotometricInterpretation")) == "MONOCHROME1" and not frame.file.float_pixels:
+        bits, signed = header["BitsStored"], header["PixelRepresentation"]
         # largest + smallest stored value: 2^bits - 1 unsigned, -1 signed
         stored = ((-1 if signed else (1 << bits) - 1) - stored.astype(np.int64)).astype(stored.dtype)
     return _rescaled(stored, frame.slope, frame.intercept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from qfae_monai.data.dicom_frames import Frame
@@ -93,7 +95,7 @@ def _gaps(frames: list[Frame], gaps: np.ndarray, guard: Guard) -> tuple[float, l
 
 
 def _note_claim(frames: list[Frame], gap: float, guard: Guard) -> None:
-    claims = {frame.file.dataset.get("SpacingBetweenSlices") for frame in frames} - {None, ""}
+    claims: set[Any] = {frame.file.values.get("SpacingBetweenSlices") for frame in frames} - {None, ""}
     if len(claims) == 1:
         claim = abs(float(claims.pop()))
         if claim > 0 and abs(claim - gap) > GAP_FLOOR + GAP_TOLERANCE * gap:

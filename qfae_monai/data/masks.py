@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 
+from qfae_monai.data.dicom_file import DicomFile
 from qfae_monai.data.dicom_frames import Frame, frames_of
-from qfae_monai.data.dicom_header import read_header
 from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.dicom_pixels import stored_values
-from qfae_monai.data.series import Series, read_series
-from qfae_monai.data.series_files import VOLUME_SUFFIXES, SourceFile, files_below, is_hidden
+from qfae_monai.data.geometry_risks import check_allow
+from qfae_monai.data.series import Series, one_volume, opened_group, read_group
+from qfae_monai.data.series_files import Source
 from qfae_monai.data.volume_choice import Choice
 
 __all__ = ["GRID_TOLERANCE", "read_mask", "turns_onto"]
@@ -26,7 +24,6 @@ SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 GRID_TOLERANCE = 1e-3  # mm: header round-off is below it, a wrong grid far above
 OFF_VOXEL = 0.05  # voxels that a frame may lie off its image's
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-Source = str | PathLike | Sequence[str | PathLike]
 
 
 def read_mask(
@@ -54,39 +51,25 @@ def read_mask(
         FileNotFoundError: when there is no such file.
         ValueError: when it is refused, or a frame of a SEG lies off the image's voxels.
     """
-    if not isinstance(source, str | PathLike) and len(source) == 1:
-        source = source[0]
-    file = _segmentation(source)
-    if file is not None:
-        return _placed(file, shape, affine)
-    found = read_series(source, series=series, volume=volume, allow=allow, include=INCLUDABLE)  # a mask is no scan
-    return _turned(found, shape, affine)
+    choice = one_volume(volume)
+    with opened_group(source, series=series, allow=allow, include=INCLUDABLE) as group:  # a mask is no scan
+        if group.dicom and all(str(file.values.get("SOPClassUID")) in SEGMENTATIONS for file in group.dicom):
+            return _placed(group.dicom, shape, affine)
+        return _turned(read_group(group, choice, check_allow(allow)), shape, affine)
 
 
-def _segmentation(source: Source) -> Path | None:
-    """The one file that a source consists of, if it is a DICOM SEG."""
-    paths = [Path(source)] if isinstance(source, str | PathLike) else [Path(one) for one in source]
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = [file for file in files_below(paths[0]) if not is_hidden(file, paths[0])]
-    if len(paths) != 1 or not paths[0].is_file() or paths[0].name.lower().endswith((*VOLUME_SUFFIXES, ".zip")):
-        return None
-    try:
-        header = pydicom.dcmread(paths[0], stop_before_pixels=True, specific_tags=["SOPClassUID"])
-    except Exception:  # no DICOM, or damaged: the reader says what it is
-        return None
-    return paths[0] if str(header.get("SOPClassUID")) in SEGMENTATIONS else None
-
-
-def _placed(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Series:
-    file = read_header(SourceFile(path, path))
-    stored = stored_values(file)
-    mask = np.zeros(shape, dtype=stored.dtype, order="F")
+def _placed(files: Sequence[DicomFile], shape: tuple[int, ...], affine: NDArray[np.float64]) -> Series:
+    """Frames of segmentations, each where it lies."""
+    stored = [stored_values(file) for file in files]
+    mask = np.zeros(shape, dtype=np.result_type(*stored), order="F")
     inverse = np.linalg.inv(affine)
-    for frame in frames_of(file):
-        plane, place = _on_grid(stored[frame.index].T, inverse @ _affine_of(frame), shape, frame)
-        np.maximum(mask[place], plane, out=mask[place])
+    for file, frames in zip(files, stored, strict=True):
+        for frame in frames_of(file):
+            plane, place = _on_grid(frames[frame.index].T, inverse @ _affine_of(frame), shape, frame)
+            np.maximum(mask[place], plane, out=mask[place])
     attributes = {"kind": "DICOM", "modality": "SEG", "notes": (), "volumes": 1}
-    return Series(mask, np.asarray(affine, dtype=np.float64), (path,), attributes=attributes)
+    names = tuple(file.source.name for file in files)
+    return Series(mask, np.asarray(affine, dtype=np.float64), names, attributes=attributes)
 
 
 def _affine_of(frame: Frame) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,9 @@ class Mosaic:
         return [(slice(r * height, (r + 1) * height), slice(c * width, (c + 1) * width)) for r, c in places]
 
 
-def is_mosaic(dataset: Dataset) -> bool:
+def is_mosaic(header: Mapping[str, Any]) -> bool:
     """Whether the image type says that slices lie on one sheet."""
-    words = dataset.get("ImageType") or ()
+    words = header.get("ImageType") or ()
     words = [words] if isinstance(words, str) else words
     return bool({"MOSAIC", "VFRAME"} & {str(word).strip().upper() for word in words})
 

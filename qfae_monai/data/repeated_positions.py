@@ -8,8 +8,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from qfae_monai.data.dicom_elements import ORDER_KEYWORDS, VOLUME_KEYWORDS
 from qfae_monai.data.dicom_frames import Frame
-from qfae_monai.data.dicom_header import ORDER_KEYWORDS, VOLUME_KEYWORDS
 
 __all__ = ["Volume", "volumes_of"]
 

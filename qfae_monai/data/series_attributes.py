@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 
-from qfae_monai.data.dicom_header import DicomFile, syntax_name
+from qfae_monai.data.dicom_file import DicomFile, syntax_name
 from qfae_monai.data.series_files import SourceFile
 from qfae_monai.data.volume_files import VolumeHeader
 
@@ -21,23 +20,23 @@ MODALITIES = frozenset({
 })  # fmt: skip
 
 
-def whole_number(dataset: Dataset, keyword: str) -> int | None:
+def whole_number(header: Mapping[str, Any], keyword: str) -> int | None:
     """An element's value; None where it is missing or no single number."""
     try:
-        return int(dataset.get(keyword))
-    except (TypeError, ValueError, OverflowError):
+        return int(header[keyword])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
 def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
     """What the headers of a series say; for lists of different values, all of them."""
-    dataset = files[0].dataset
+    header = files[0].values
 
     def text(keyword: str) -> str:
-        value = dataset.get(keyword)
+        value = header.get(keyword)
         return "" if value is None else str(value)
 
-    burned = {str(file.dataset.get("BurnedInAnnotation") or "").upper() for file in files}
+    burned = {str(file.values.get("BurnedInAnnotation") or "").upper() for file in files}
     syntaxes = dict.fromkeys(file.syntax for file in files)
     return {
         "kind": "DICOM",
@@ -46,20 +45,20 @@ def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
         "patient_id": text("PatientID"),
         "study_uid": text("StudyInstanceUID"),
         "series_uid": text("SeriesInstanceUID"),
-        "series_number": whole_number(dataset, "SeriesNumber"),
+        "series_number": whole_number(header, "SeriesNumber"),
         "series_description": text("SeriesDescription"),
         "frame_of_reference_uid": text("FrameOfReferenceUID"),
-        "sop_class": str(dataset.get("SOPClassUID").name) if dataset.get("SOPClassUID") else "",
+        "sop_class": str(header["SOPClassUID"].name) if header.get("SOPClassUID") else "",
         "transfer_syntax": ", ".join(syntax_name(syntax) for syntax in syntaxes),
         "transfer_syntax_uid": ", ".join(str(syntax) for syntax in syntaxes),
         "photometric_interpretation": text("PhotometricInterpretation"),
-        "samples_per_pixel": int(dataset.SamplesPerPixel),
-        "bits_allocated": int(dataset.BitsAllocated),
-        "bits_stored": int(dataset.BitsStored) if dataset.get("BitsStored") else int(dataset.BitsAllocated),
-        "signed": files[0].float_pixels or bool(dataset.get("PixelRepresentation")),
-        "padding_value": whole_number(dataset, "PixelPaddingValue"),
+        "samples_per_pixel": header["SamplesPerPixel"],
+        "bits_allocated": header["BitsAllocated"],
+        "bits_stored": header["BitsStored"] if header.get("BitsStored") else header["BitsAllocated"],
+        "signed": files[0].float_pixels or bool(header.get("PixelRepresentation")),
+        "padding_value": whole_number(header, "PixelPaddingValue"),
         "burned_in_annotation": True if "YES" in burned else False if burned == {"NO"} else None,
-        "lossy": any(str(file.dataset.get("LossyImageCompression")) == "01" for file in files),
+        "lossy": any(str(file.values.get("LossyImageCompression")) == "01" for file in files),
     }
 
 

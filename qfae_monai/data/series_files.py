@@ -20,12 +20,16 @@ __all__ = [
     "MAX_RATIO",
     "VOLUME_SUFFIXES",
     "Opened",
+    "Source",
     "SourceFile",
     "files_below",
     "is_hidden",
     "open_source",
     "walk",
 ]
+
+Source = str | PathLike | Sequence[str | PathLike]
+"""What a user points at: a folder, a file, an archive, or a list of files."""
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 
@@ -95,7 +99,7 @@ class Opened:
 
 
 @contextmanager
-def open_source(source: str | PathLike | Sequence[str | PathLike]) -> Iterator[Opened]:
+def open_source(source: Source) -> Iterator[Opened]:
     """Files of a source, which stay readable within the context.
 
     Args:

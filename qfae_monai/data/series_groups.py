@@ -2,94 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from pydicom.dataset import Dataset
-
-from qfae_monai.data.dicom_header import DamagedFile, DicomFile, NotAnImage, NotDicom
-from qfae_monai.data.dicom_kinds import INCLUDABLE, KINDS, PICTURE_MODALITIES, SINGLE_SLICE
-from qfae_monai.data.dicom_pixels import pixel_bytes, stored_values
+from qfae_monai.data.damaged_files import give_to_series
+from qfae_monai.data.dicom_file import DicomFile, NotAnImage
+from qfae_monai.data.dicom_kinds import INCLUDABLE, KINDS, SINGLE_SLICE
 from qfae_monai.data.kept_headers import header_of
 from qfae_monai.data.left_aside import LeftAside
+from qfae_monai.data.object_copies import without_copies
 from qfae_monai.data.series_files import Opened, SourceFile
+from qfae_monai.data.series_group import Group, Grouped, is_one_slice, is_picture, named_errors, text_of
 
-__all__ = ["Group", "Grouped", "group_files", "named_errors"]
+__all__ = ["group_files"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 OWN_RESULTS = frozenset({"image.nii.gz", "anomaly_map.nii.gz", "mask.nii.gz", "overlay.png", "scores.json"})
-SHOWN = 3  # damaged files that a refusal names
 START = 512  # bytes of a result's record that tell whose it is
-
-
-@dataclass
-class Group:
-    """Files that make one series, or one file that cannot be read.
-
-    Attributes:
-        identity: of DICOM: series, patient, study, frame of reference, kind; and object where each is an image.
-        dicom: headers.
-        volume: the file of another format.
-        problems: why it is refused: what is wrong with damaged files that belong to it.
-        damaged: these files.
-        source: the file that cannot be read, where it belongs to nothing.
-        notes: what was found in putting it together.
-        kind: of ``KINDS``, of what has pixels; empty for a scan.
-    """
-
-    identity: tuple[str, ...]
-    dicom: list[DicomFile] = field(default_factory=list)
-    volume: SourceFile | None = None
-    problems: list[ValueError] = field(default_factory=list)
-    damaged: list[SourceFile] = field(default_factory=list)
-    source: SourceFile | None = None
-    notes: list[str] = field(default_factory=list)
-    kind: str = ""
-
-    @property
-    def name(self) -> Path:
-        """Of its first file."""
-        file = self.dicom[0].source if self.dicom else self.volume or self.source
-        assert file is not None
-        return file.name
-
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is one image by itself, such as a radiograph."""
-        return len(self.dicom) == 1 and _is_picture(self.dicom[0])
-
-    def check(self) -> None:
-        """Refuse a series with damaged files: what is left of it would be taken for all of it.
-
-        Raises:
-            ValueError: names them.
-        """
-        if not self.problems:
-            return
-        if not self.damaged:
-            raise self.problems[0]
-        shown = "; ".join(str(problem) for problem in self.problems[:SHOWN])
-        total = len(self.dicom) + len(self.damaged)
-        raise ValueError(f"{self.name.parent}: {len(self.damaged)} of the {total} files of the series damaged: {shown}")
-
-
-@dataclass
-class Grouped:
-    """What a source holds.
-
-    Attributes:
-        groups: series, volumes and files that cannot be read.
-        pictures: image files.
-        aside: what is none of these.
-    """
-
-    groups: list[Group] = field(default_factory=list)
-    pictures: list[SourceFile] = field(default_factory=list)
-    aside: list[LeftAside] = field(default_factory=list)
 
 
 def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str] = ()) -> Grouped:
@@ -116,11 +46,11 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
                 damaged.append((file, error))
         except ValueError as error:
             damaged.append((file, error))
-    groups = [_without_copies(group, found.aside) for group in _one_frame_each(by_identity)]
+    groups = [without_copies(group, found.aside) for group in _one_frame_each(by_identity)]
     for file, problem in damaged:
-        _attribute(file, problem, groups, found, named=opened.named)
+        give_to_series(file, problem, groups, found, named=opened.named)
     for group in groups:
-        if not group.kind and not group.problems and not group.is_picture and _is_one_slice(group):
+        if not group.kind and not group.problems and not group.is_picture and is_one_slice(group):
             group.kind = SINGLE_SLICE
         if group.kind and group.kind not in include and not opened.alone:
             found.aside.append(replace(_aside(group.name, group.kind), files=len(group.dicom)))
@@ -143,21 +73,6 @@ def _other_files(opened: Opened, found: Grouped, include: Collection[str]) -> It
             found.pictures.append(file)
         else:
             yield file
-
-
-@contextmanager
-def named_errors(name: Path) -> Iterator[None]:
-    """Whatever a damaged file leads to, in reading its header too, becomes a ValueError with its name."""
-    try:
-        yield
-    except ValueError:
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # errors of decoders written in Rust are no Exception
-        raise ValueError(
-            f"{name}: expected a readable series, got a damaged one ({type(error).__name__}: {error})."
-        ) from error
 
 
 def _aside(name: Path, kind: str) -> LeftAside:
@@ -186,25 +101,13 @@ def _has_prefix(file: SourceFile) -> bool:
         return False
 
 
-def _is_picture(header: DicomFile) -> bool:
-    return header.frame_count == 1 and str(header.dataset.get("Modality")) in PICTURE_MODALITIES and not header.kind
-
-
-def _is_one_slice(group: Group) -> bool:
-    return len(group.dicom) == 1 and group.dicom[0].frame_count == 1 and group.dicom[0].mosaic is None
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip()
-
-
 def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
     """What all files of a series share; its first entry is the series' own."""
-    dataset = header.dataset
-    series = "" if mixed else _text(dataset, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
-    patient = _text(dataset, "PatientID") or _text(dataset, "PatientName")
-    alone = _text(dataset, "SOPInstanceUID") or str(header.source.name) if _is_picture(header) else ""
-    return (series, patient, _text(dataset, "StudyInstanceUID"), _text(dataset, "FrameOfReferenceUID"), header.kind,
+    values = header.values
+    series = "" if mixed else text_of(values, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
+    patient = text_of(values, "PatientID") or text_of(values, "PatientName")
+    alone = text_of(values, "SOPInstanceUID") or str(header.source.name) if is_picture(header) else ""
+    return (series, patient, text_of(values, "StudyInstanceUID"), text_of(values, "FrameOfReferenceUID"), header.kind,
             alone)  # fmt: skip
 
 
@@ -215,7 +118,7 @@ def _one_frame_each(groups: dict[tuple[str, ...], Group]) -> list[Group]:
         whole.setdefault((*first, kind, alone or frame if kind or alone else ""), []).append(group)
     found = []
     for several in whole.values():
-        if len(several) > 2 and all(_is_one_slice(group) for group in several):
+        if len(several) > 2 and all(is_one_slice(group) for group in several):
             merged = replace(several[0], dicom=[group.dicom[0] for group in several])
             merged.problems = [
                 ValueError(
@@ -227,70 +130,6 @@ def _one_frame_each(groups: dict[tuple[str, ...], Group]) -> list[Group]:
         else:
             found += several
     return found
-
-
-def _without_copies(group: Group, aside: list[LeftAside]) -> Group:
-    """The group with each object once; what has an object's UID and other pixels stays, for the guard to refuse."""
-    kept: dict[str, list[DicomFile]] = {}
-    copies = 0
-    for header in group.dicom:
-        same = kept.setdefault(_text(header.dataset, "SOPInstanceUID") or str(header.source.name), [])
-        twin = next((one for one in same if _is_copy(header, one)), None)
-        if twin is None:
-            same.append(header)
-        else:
-            copies += 1
-            aside.append(LeftAside(header.source.name, "copy", "the same object as another file"))
-    if copies:
-        group.dicom = [header for same in kept.values() for header in same]
-        group.notes.append(f"{copies} identical copies left out")
-    return group
-
-
-def _is_copy(one: DicomFile, other: DicomFile) -> bool:
-    """Whether two files hold the same image in the same place."""
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "RescaleSlope"):
-        if one.dataset.get(keyword) != other.dataset.get(keyword):
-            return False
-    try:
-        if one.syntax == other.syntax and pixel_bytes(one) == pixel_bytes(other):
-            return True
-        return bool(np.array_equal(stored_values(one), stored_values(other)))
-    except ValueError:  # one of them is damaged: no copy
-        return False
-
-
-def _attribute(file: SourceFile, error: ValueError, groups: list[Group], found: Grouped, *, named: bool) -> None:
-    """Give a file that cannot be read to the series that it belongs to, by its header, else by its folder and name."""
-    dataset = error.dataset if isinstance(error, DamagedFile) else None
-    owners = [] if dataset is None else [group for group in groups if _belongs(dataset, group)]
-    beside = [group for group in groups if any(one.source.name.parent == file.name.parent for one in group.dicom)]
-    if not owners and len(beside) == 1 and (dataset is None or not _text(dataset, "SeriesInstanceUID")):
-        like = {_pattern(one.source.name) for one in beside[0].dicom}
-        owners = beside if _pattern(file.name) in like else []
-    if owners:
-        for group in owners:
-            group.problems.append(error)
-            group.damaged.append(file)
-    elif isinstance(error, NotDicom) and not named:
-        found.aside.append(LeftAside(file.name, "no image", "its content is none of the formats that are read"))
-    else:
-        found.groups.append(Group((str(file.name),), problems=[error], source=file))
-
-
-def _belongs(dataset: Dataset, group: Group) -> bool:
-    """Whether what is left of a header is that of a series' files; what it does not say is no contradiction."""
-    first = group.dicom[0].dataset
-    if not _text(dataset, "SeriesInstanceUID"):
-        return False
-    keywords = ("SeriesInstanceUID", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
-    return all(_text(dataset, word) in ("", _text(first, word)) for word in keywords)
-
-
-def _pattern(name: Path) -> str:
-    """A file's name without its numbers; nothing where it has none."""
-    text = re.sub(r"\d+", "#", name.name)
-    return f"{name.parent}/{text}" if "#" in text else str(name)
 
 
 def _note_shared_uids(groups: list[Group]) -> None:

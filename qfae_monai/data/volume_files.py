@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeVar
 
-import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 
 from qfae_monai.data.gzip_bytes import first_bytes, whole_bytes
 from qfae_monai.data.series_files import SourceFile
@@ -96,6 +94,8 @@ def _guarded(source: SourceFile, function: Callable[[], Result]) -> Result:
 
 def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     """Image class's header, ours, and the size in bytes that it declares for the whole file."""
+    import nibabel as nib  # noqa: PLC0415 (slow to import, and of no use to DICOM)
+
     start = first_bytes(source, HEADER_BYTES)
     size = int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")
     classes = {348: (nib.Nifti1Header, 352), 540: (nib.Nifti2Header, 544)}
@@ -176,6 +176,8 @@ def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, 
 
     ITK parses the header for the geometry. It is never asked for voxels, so nothing that it opens comes out.
     """
+    import SimpleITK as sitk  # noqa: PLC0415 (slow to import, and of no use to DICOM)
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if source.name.suffix.lower() == ".nrrd" else "MetaImageIO")
     with source.on_disk() as path:

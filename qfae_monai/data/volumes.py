@@ -16,7 +16,7 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data.dicom_kinds import check_include
 from qfae_monai.data.left_aside import LeftAside, lines_of
-from qfae_monai.data.series import contents_of
+from qfae_monai.data.series_contents import contents_of
 from qfae_monai.data.series_summary import Contents, SeriesSummary
 from qfae_monai.data.volume_choice import ALL, Choice, check_volume
 from qfae_monai.file_names import check_file_name

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from qfae_monai import __version__
 from qfae_monai.data import Series, read_series
 from qfae_monai.data.file_features import IMAGE_SUFFIXES
-from qfae_monai.data.prepare.privacy import quiet_libraries
+from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import checked, read_object, shown, write_whole
 from qfae_monai.files.schema import choice, items, number, optional, record, text, whole
 from qfae_monai.model.differences import differences

@@ -11,8 +11,8 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from qfae_monai.data.kept_headers import kept_headers
-from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import read_or_create_key
+from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.data.volume_choice import Choice
 from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text

@@ -17,8 +17,9 @@ from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.data import Series
 from qfae_monai.data.left_aside import LeftAside, counted_kinds
 from qfae_monai.data.pictures import picture_of
-from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_message, without_identifiers
+from qfae_monai.data.prepare.privacy import reason_of, root_message, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
+from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
 from qfae_monai.predict.finding import tensor_of

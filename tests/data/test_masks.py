@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_dataset
 from pydicom.sr.codedict import codes
 
 from qfae_monai.data import LoadSeriesd, read_series
 from qfae_monai.data.masks import read_mask, turns_onto
 from qfae_monai.transforms import CheckVolumed
 from tests.data.dicom_factory import AXIAL, SAGITTAL, oblique, series
+from tests.data.test_damaged_series import report
 
 SHAPE = (7, 6, 5)
 WORDS = "PatientName PatientBirthDate PatientSex StudyDate StudyTime AccessionNumber ReferringPhysicianName StudyID"
@@ -72,6 +76,47 @@ def test_frames_of_a_sparse_segmentation_lie_where_they_say(tmp_path: Path, plan
             folder.mkdir()
             file.rename(folder / "a.dcm")
         assert np.array_equal(read_mask(folder, image.array.shape, image.affine).array > 0, one | two)
+
+
+def _zipped(file: Path, folder: Path) -> Path:
+    with ZipFile(folder / "mask.zip", "w") as archive:
+        archive.write(file, "a/seg.dcm")
+    return folder / "mask.zip"
+
+
+def _bare(file: Path, folder: Path) -> Path:
+    """Without preamble and meta information, under any name."""
+    dataset = pydicom.dcmread(file)
+    with (folder / "mask").open("wb") as stream:
+        written = DicomFileLike(stream)
+        written.is_little_endian, written.is_implicit_VR = True, False
+        write_dataset(written, dataset)
+    return folder / "mask"
+
+
+def _beside_a_report(file: Path, folder: Path) -> Path:
+    (folder / "both").mkdir()
+    file.rename(folder / "both" / "seg.dcm")
+    report(folder / "both" / "report.dcm")
+    return folder / "both"
+
+
+def _in_two_files(file: Path, folder: Path) -> Path:
+    (folder / "two").mkdir()
+    copy = pydicom.dcmread(file)
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    copy.PixelData = bytes(len(copy.PixelData))
+    copy.save_as(folder / "two" / "empty.dcm")
+    file.rename(folder / "two" / "seg.dcm")
+    return folder / "two"
+
+
+@pytest.mark.parametrize("wrapped", [_zipped, _bare, _beside_a_report, _in_two_files])
+def test_a_segmentation_is_placed_wherever_it_lies(tmp_path: Path, wrapped: Any) -> None:
+    files = series(tmp_path / "mr", pixels=PIXELS, **PERSON)
+    file = segmentation(files, [lesion()], tmp_path / "seg.dcm")
+    image = read_series(tmp_path / "mr")
+    assert np.array_equal(read_mask(wrapped(file, tmp_path), image.array.shape, image.affine).array > 0, lesion())
 
 
 def test_a_segmentation_of_another_grid_is_refused(tmp_path: Path) -> None:

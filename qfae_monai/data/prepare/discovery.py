@@ -13,7 +13,8 @@ import numpy as np
 
 from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
 from qfae_monai.data.prepare.source import Source
-from qfae_monai.data.series import SeriesSummary, find_series
+from qfae_monai.data.series_contents import find_series
+from qfae_monai.data.series_summary import SeriesSummary
 from qfae_monai.data.volumes import volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]

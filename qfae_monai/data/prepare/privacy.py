@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import ast
 import builtins
-import logging
 import re
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from qfae_monai.data.series_files import files_below
 from qfae_monai.installed import recipes_folder
 
-__all__ = ["plain_name", "quiet_libraries", "reason_of", "root_message", "without_identifiers"]
+__all__ = ["plain_name", "reason_of", "root_message", "without_identifiers"]
 
 PACKAGE = Path(__file__).parents[2]
 ROOMS = ("data", "transforms", "inferers", "predict", "dicom", "files", "file_names.py", "machine_memory.py")
 """Of the package, whose messages are about files."""
 KINDS = frozenset(name for name in dir(builtins) if name.endswith(("Error", "Exception", "Warning")))
-TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "highdicom")  # loggers that quote headers
 CORE = re.compile(r"\w(?:\S*\w)?")  # of a word between blanks, without the punctuation around it
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 SHORT = 4  # digits of a number that stands as it is; of a longer one, which may be an ID or a date, two are left
@@ -86,22 +82,6 @@ def root_message(error: BaseException) -> str:
 def plain_name(name: str) -> str:
     """A file's name as text that every output takes: no bytes of another encoding, no control characters."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Within it, libraries say nothing of the headers that they read, which they would quote on the screen."""
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from qfae_monai.data.kept_headers import kept_headers
 from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
-from qfae_monai.data.prepare.privacy import quiet_libraries
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.qc_page import qc_page
 from qfae_monai.data.prepare.records import begin, remove_strays, remove_unfinished
 from qfae_monai.data.prepare.source import SPLITS, Recipe, Source
 from qfae_monai.data.prepare.tasks import run_tasks
 from qfae_monai.data.prepare.worker import SOFTWARE, Surveyor, Worker
+from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import write_whole
 
 __all__ = ["Outcome", "prepare"]

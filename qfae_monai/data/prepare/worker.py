@@ -10,10 +10,11 @@ from typing import Any
 from qfae_monai import __version__
 from qfae_monai.data.prepare.histograms import PixelSample
 from qfae_monai.data.prepare.images import FORMATS, encode, encode_mask, output_folder
-from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, without_identifiers
+from qfae_monai.data.prepare.privacy import reason_of, without_identifiers
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.records import read_record, write_record
 from qfae_monai.data.prepare.source import Cut, Recipe, Source
+from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import sha256_of_files, write_whole
 
 __all__ = ["SOFTWARE", "Surveyor", "Worker"]
