@@ -20,6 +20,7 @@ from qfae_monai.data.prepare.privacy import quiet_libraries, reason_of, root_mes
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
+from qfae_monai.nifti_grid import is_sheared
 from qfae_monai.predict.finding import picture_of, tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
@@ -28,7 +29,6 @@ from qfae_monai.predict.result import (
     SCORES,
     SUMMARY,
     check_own,
-    is_sheared,
     read_scores,
     save_volume,
     scores_of,
