@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LeftAside", "counted_kinds", "lines_of"]
+__all__ = ["LeftAside", "counted", "counted_kinds", "lines_of"]
 
 SHOWN = 3  # names in a line
 
@@ -26,6 +26,15 @@ class LeftAside:
     kind: str
     reason: str
     files: int = 1
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "scan"), counted(2, "scan")
+    ('1 scan', '2 scans')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def lines_of(aside: Iterable[LeftAside], source: Path | None = None) -> list[str]:

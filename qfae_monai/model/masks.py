@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
+from qfae_monai.data.patients import BY_NNUNET, NNUNET
 from qfae_monai.model.finding import things_below
-from qfae_monai.model.patients import BY_NNUNET, NNUNET
 from qfae_monai.model.scan import LeftAside, Scan
 
 __all__ = ["pair_masks"]
