@@ -109,7 +109,7 @@ def run_recipe(
         with task_backend(workers, dask):
             outcome = prepare(
                 recipe, folder, output,
-                key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in,
+                key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in, say=echo,
             )  # fmt: skip
     for source, reason in outcome.refused:
         echo(f"refused: {source}: {reason}", err=True)

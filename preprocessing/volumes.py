@@ -1,6 +1,7 @@
 """Any tree of DICOM, NIfTI, NRRD or MetaImage volumes to slices, seen as radiologists see them.
 
-Whose a series is comes from DICOM's PatientID, or of files from their folder (`--patient` for other layouts); what is
+Whose a series is comes from DICOM's PatientID, from BIDS or nnU-Net names, or from the folder (`--patient` for other
+layouts), and is said; what is
 abnormal comes from masks (`--label` pattern), from a data list (`--datalist`), or `--normal` says that all is normal.
 Patients are drawn to training, validation and test; to train on, only slices without a lesion are written.
 """
@@ -139,7 +140,7 @@ def volumes(
     ] = "*",
     label: Annotated[str | None, typer.Option(help="The same of masks: above 0 is lesion.")] = None,
     patient: Annotated[
-        str | None, typer.Option(help="Regular expression in the path; its group names the patient.")
+        str | None, typer.Option(help="Regular expression in a file's name or path; its group names the patient.")
     ] = None,
     datalist: Annotated[
         Path | None, typer.Option(help="JSON of training, validation and test instead of patterns.", dir_okay=False)

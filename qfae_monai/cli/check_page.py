@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qfae_monai.data.examination import Examination, Verdict
-from qfae_monai.data.left_aside import LeftAside, by_kind
+from qfae_monai.data.left_aside import LeftAside, by_kind, counted
 from qfae_monai.data.series_summary import SeriesSummary
 from qfae_monai.files import printable
 
@@ -38,11 +38,11 @@ def page_of(found: Examination, path: Path, width: int | None = None) -> list[st
     if found.refused:
         lines += ["REFUSED: no command reads these", *_refusals(found.refused, path, width), ""]
     if found.pictures:
-        lines += [f"IMAGES: {_counted(len(found.pictures), 'file')}, which models of images take", ""]
+        lines += [f"IMAGES: {counted(len(found.pictures), 'file')}, which models of images take", ""]
     if found.aside:
         lines += ["LEFT ASIDE: no scans", *_asides(found.aside, path, width), ""]
     aside = sum(one.files for one in found.aside)
-    left = f", {_counted(aside, 'file')} left aside" if aside else ""
+    left = f", {counted(aside, 'file')} left aside" if aside else ""
     return [*lines, f"{len(accepted)} accepted, {len(found.refused)} refused{left}"]
 
 
@@ -86,7 +86,7 @@ def _asides(aside: Sequence[LeftAside], path: Path, width: int | None) -> Iterat
     for (kind, reason), several in by_kind(aside).items():
         names = [_below(one.path, path) for one in several]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        count = _counted(sum(one.files for one in several), "file")
+        count = counted(sum(one.files for one in several), "file")
         yield from _wrapped(f"{count}, {kind}: {reason}", width, 2, hanging=2)
         yield from _wrapped(f"{', '.join(names[:SHOWN])}{more}", width, INDENT)
 
@@ -120,10 +120,6 @@ def _wrapped(text: str, width: int | None, indent: int, hanging: int = 0) -> lis
     return textwrap.wrap(
         printable(text), width, initial_indent=margin, subsequent_indent=margin + " " * hanging, break_on_hyphens=False
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _plane(affine: np.ndarray) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.left_aside import LeftAside
-from qfae_monai.data.series import contents_of, read_series
+from qfae_monai.data.series import read_series
+from qfae_monai.data.series_contents import contents_of
 from qfae_monai.data.series_summary import SeriesSummary
 from qfae_monai.data.volume_choice import Choice
 from qfae_monai.voxel_check import check_voxels

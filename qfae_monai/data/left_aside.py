@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LeftAside", "by_kind", "counted_kinds", "lines_of"]
+__all__ = ["LeftAside", "by_kind", "counted", "counted_kinds", "lines_of"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,21 @@ class LeftAside:
     files: int = 1
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "scan"), counted(2, "scan")
+    ('1 scan', '2 scans')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def lines_of(aside: Iterable[LeftAside]) -> list[str]:
     """One line for each kind: how many files, and the reason."""
     lines = []
     for (kind, reason), several in by_kind(aside).items():
         count = sum(one.files for one in several)
-        lines.append(f"left aside: {kind}, {count} file{'' if count == 1 else 's'}: {reason}")
+        lines.append(f"left aside: {kind}, {counted(count, 'file')}: {reason}")
     return lines
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path, PureWindowsPath
 from posixpath import normpath
@@ -16,13 +17,14 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data.dicom_kinds import check_include
 from qfae_monai.data.left_aside import LeftAside, lines_of
+from qfae_monai.data.patients import BY_LIST, BY_NAME, NamedScan, tell_patients
 from qfae_monai.data.series_contents import contents_of
 from qfae_monai.data.series_summary import Contents, SeriesSummary
 from qfae_monai.data.volume_choice import ALL, Choice, check_volume
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import checked, read_object, schema, shown
 
-__all__ = ["check_patient_disjoint", "input_datalist", "volume_datalist"]
+__all__ = ["check_patient_disjoint", "input_datalist", "stem_of", "told_entries", "volume_datalist"]
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +155,7 @@ def _below(one: SeriesSummary, folder: Path) -> str:
     parts = one.files[0].parent.relative_to(folder).parts
     last = f"series-{'unnumbered' if one.number is None else one.number}"
     if len(one.files) == 1:
-        last = one.files[0].stem if one.kind == "image" else _stem(one.files[0])
+        last = one.files[0].stem if one.kind == "image" else stem_of(one.files[0])
     return "_".join((*parts, last if one.volume is None else f"{last}-volume-{one.volume}"))
 
 
@@ -165,18 +167,48 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None 
         sections: names of the lists to compare; None for all in the file.
 
     Raises:
-        ValueError: when a patient (``patient`` of an entry, else its ``case``) or an image is in two of the sections.
+        ValueError: when a patient, as `told_entries` tells it, or an image is in two of the sections.
     """
     owner: dict[str, str] = {}
     shared: dict[str, str] = {}
-    for section in _filled_sections(path) if sections is None else sections:
-        for entry in volume_datalist(path, section):
-            # an image is its own patient too: it may carry different identifiers in two sections
-            for patient in (str(entry.get("patient", entry["case"])), _image(entry)):
-                if owner.setdefault(patient, section) != section:
-                    shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
+    for section, entry, told in told_entries(path, _filled_sections(path) if sections is None else sections):
+        # an image is its own patient too: it may carry different identifiers in two sections
+        for patient in (told.patient, _image(entry)):
+            if owner.setdefault(patient, section) != section:
+                shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
     if shared:
         raise ValueError(f"{path}: expected each patient in one section, got {_some(list(shared.values()))}.")
+
+
+def told_entries(path: str | PathLike, sections: Sequence[str]) -> list[tuple[str, dict[str, Any], NamedScan]]:
+    """Section, entry and patient of every volume of a data list.
+
+    A patient is told by ``patient`` of the entry, else by the rules of `tell_patients` for names of files: ``sub-`` of
+    BIDS names, nnU-Net's cases. Else it is the entry's ``case``.
+
+    Args:
+        path: JSON file as in :func:`volume_datalist`.
+        sections: names of the lists.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`volume_datalist`.
+    """
+    folder = Path(path).parent.absolute()
+    listed = [(section, entry) for section in sections for entry in volume_datalist(path, section)]
+    told, _ = tell_patients([_named(entry, folder) for _, entry in listed], folders=False)
+    return [
+        (section, entry, replace(scan, patient=str(entry["case"])) if scan.told_by == BY_NAME else scan)
+        for (section, entry), scan in zip(listed, told, strict=True)
+    ]
+
+
+def _named(entry: dict[str, Any], folder: Path) -> NamedScan:
+    image = Path(_image(entry))
+    below = image.relative_to(folder) if image.is_relative_to(folder) else Path(image.name)
+    kind = "volume" if image.is_dir() or image.name.lower().endswith(SUFFIXES) else "image"
+    patient = str(entry.get("patient", ""))
+    name = below.with_name(stem_of(image)).as_posix()
+    return NamedScan(image, kind, name, patient, BY_LIST if patient else "")
 
 
 def _filled_sections(path: str | PathLike) -> list[str]:
@@ -276,14 +308,15 @@ def _case_names(content: dict[str, Any], path: Path) -> dict[str, str]:
     entries = [{"image": entry} if isinstance(entry, str) else entry for entry in listed]
     images = {_image(entry) for entry in entries if entry.get("image")}
     paths = [Path(_absolute(path, image)) for image in sorted(images)]
-    for name_of in (_stem, lambda p: p.parent.name, lambda p: f"{p.parent.name}_{_stem(p)}"):
+    for name_of in (stem_of, lambda p: p.parent.name, lambda p: f"{p.parent.name}_{stem_of(p)}"):
         names = {str(p): name_of(p) for p in paths}
         if len(set(names.values())) == len(paths):
             return names
-    return {str(p): "_".join((*p.parent.parts[1:], _stem(p))) for p in paths}
+    return {str(p): "_".join((*p.parent.parts[1:], stem_of(p))) for p in paths}
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """Name of a file without the suffix of a volume's format."""
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
     return path.name[: len(path.name) - len(suffix)]
 

@@ -15,11 +15,11 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data import SeriesSummary, contents_of, image_folder_datalist, volume_datalist
 from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
+from qfae_monai.data.patients import BY_HEADER, BY_LIST
 from qfae_monai.data.pictures import is_image_file
 from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
 from qfae_monai.data.volume_choice import ALL, Choice
 from qfae_monai.files import read_object
-from qfae_monai.model.patients import BY_HEADER, BY_LIST
 from qfae_monai.model.scan import SECTIONS, LeftAside, Scan
 
 __all__ = ["BIDS", "FOLDER", "LIST", "PREPARED", "find_scans", "things_below"]

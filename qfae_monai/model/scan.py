@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qfae_monai.data.left_aside import LeftAside
+from qfae_monai.data.left_aside import LeftAside, counted
+from qfae_monai.data.patients import warnings_on
 
 __all__ = ["SECTIONS", "Features", "Found", "LeftAside", "Scan", "counted"]
 
@@ -121,19 +122,11 @@ class Found:
         counts = ", ".join(f"{labels[label]} {label}" for label in ("normal", "abnormal", "unknown") if labels[label])
         lines = [f"{counted(len(self.scans), self.kind)} of {counted(patients, 'patient')} ({self.layout}): {counts}"]
         lines.append(self.patients_told_by)
+        lines += [f"warning: {warning}" for warning in warnings_on(self.scans)]
         for kind, reasons in _by_kind(self.left_aside).items():
             others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             lines.append(f"left aside, {kind}: {len(reasons)}; {reasons[0]}{others}")
         return lines
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "scan"), counted(2, "scan")
-    ('1 scan', '2 scans')
-    """
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _by_kind(left_aside: Iterable[LeftAside]) -> dict[str, list[str]]:

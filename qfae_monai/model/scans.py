@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.dicom_kinds import check_include
+from qfae_monai.data.patients import sequence_of, tell_patients, told_apart
 from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.files.printable import printable
 from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
 from qfae_monai.model.masks import pair_masks
-from qfae_monai.model.patients import sequence_of, tell_patients, told_apart
 from qfae_monai.model.scan import Features, Found, LeftAside, Scan, counted
 
 __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]

@@ -22,6 +22,7 @@ from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
+from qfae_monai.nifti_grid import is_sheared
 from qfae_monai.predict.finding import tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
@@ -30,7 +31,6 @@ from qfae_monai.predict.result import (
     SCORES,
     SUMMARY,
     check_own,
-    is_sheared,
     read_scores,
     save_volume,
     scores_of,

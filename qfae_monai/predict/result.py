@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import read_object, whole_file
+from qfae_monai.nifti_grid import set_grid
 from qfae_monai.predict.finding import judged
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 
 SCORES, SUMMARY = "scores.json", "summary.json"
 UNFINISHED = ".unfinished"
-SHEAR = 1e-4  # cosine between two axes of a grid: 0.02 mm over 200 mm
 NOTICE = "Research use only; not a medical device, not for diagnosis."
 IMAGE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a 2D image: columns run to the patient's left, rows down
 
@@ -125,24 +125,12 @@ def scores_of(
 
 
 def save_volume(path: Path, pixels: NDArray, affine: NDArray) -> None:
-    """NIfTI of a volume (X, Y, Z), or of an image (rows, columns) as one slice; nothing in it but pixels and grid.
-
-    A sheared grid has no qform, which is a rotation and would misplace slices without a word.
-    """
+    """NIfTI of a volume (X, Y, Z), or of an image (rows, columns) as one slice; nothing in it but pixels and grid."""
     volume = pixels.T[..., None] if pixels.ndim == 2 else pixels
     image = nib.Nifti1Image(np.asfortranarray(volume), affine, dtype=volume.dtype)
-    image.set_qform(affine, code=0 if is_sheared(affine) else 1)
-    image.set_sform(affine, code=1)
-    image.header.set_xyzt_units("mm")
+    set_grid(image, affine)
     with whole_file(path) as partial:
         nib.save(image, partial)
-
-
-def is_sheared(affine: NDArray) -> bool:
-    """Whether a grid's axes are not perpendicular, as of CT with a tilted gantry."""
-    axes = np.asarray(affine, dtype=np.float64)[:3, :3]
-    axes = axes / np.linalg.norm(axes, axis=0)
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR)
 
 
 def _known(value: float) -> float | None:

@@ -7,22 +7,26 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
 
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import whole_file
+from qfae_monai.nifti_grid import set_grid
 
 __all__ = ["SaveMapsD", "SaveMapsDict", "SaveMapsd"]
 
 
 class WholeFileWriter(NibabelWriter):
-    """MONAI's NIfTI writer, through a temporary name that is renamed when the file is complete."""
+    """MONAI's NIfTI writer, through a temporary name that is renamed when the file is complete, and with true grids."""
 
     def write(self, filename: str | os.PathLike, verbose: bool = False, **kwargs: Any) -> None:
+        image = self.create_backend_obj(self.data_obj, affine=self.affine, dtype=self.output_dtype, **kwargs)
+        set_grid(image, image.affine)
         with whole_file(Path(filename)) as partial:
-            super().write(partial, verbose=verbose, **kwargs)
+            nib.save(image, partial)
 
 
 class SaveMapsd(MapTransform):

@@ -131,9 +131,9 @@ def test_what_is_named_as_no_image_is_left_aside_beside_a_series(tmp_path: Path)
 def grown(path: Path, count: int, syntax: str) -> None:
     """Bytes behind the pixels, within their element."""
     data, length = path.read_bytes(), len(factory.pydicom.dcmread(path).PixelData)
-    order = "big" if syntax == factory.BIG else "little"
+    stated = struct.pack(">I" if syntax == factory.BIG else "<I", length + count)
     length_at = len(data) - length - 4
-    path.write_bytes(data[:length_at] + (length + count).to_bytes(4, order) + data[length_at + 4 :] + b"\1" * count)
+    path.write_bytes(data[:length_at] + stated + data[length_at + 4 :] + b"\1" * count)
 
 
 @pytest.mark.parametrize("syntax", [factory.EXPLICIT, factory.IMPLICIT, factory.BIG])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -362,3 +363,17 @@ def test_only_trainings_within_the_studies_are_served(tmp_path: Path, name: str)
     if name.startswith(".."):
         (own / "0001").symlink_to(own / name)
     assert Served(tmp_path / "studies", given, weights=tmp_path).path == given
+
+
+def test_a_study_whose_qform_drops_its_shear_is_handed_on_as_a_copy_without(tmp_path: Path) -> None:
+    affine = np.array([[-2, 0, 0, 10], [0, -2, 0.9, 20], [0, 0, 3, 5], [0, 0, 0, 1.0]])
+    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.float32), affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)  # as converters of tilted CT write it
+    nib.save(image, tmp_path / "tilted.nii.gz")
+    store = StudyDatastore(str(tmp_path))
+    served = nib.Nifti1Image.from_filename(store.get_image_uri("tilted"))
+    assert int(served.header["qform_code"]) == 0
+    assert np.allclose(served.affine, affine, atol=1e-5)
+    assert store.get_image_info("tilted")["path"] == store.get_image_uri("tilted")
+    assert store.source("tilted") == tmp_path / "tilted.nii.gz"

@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from qfae_monai.nifti_grid import drops_shear, is_sheared
 from qfae_monai.predict.model import Prediction
-from qfae_monai.predict.result import is_sheared, save_volume
+from qfae_monai.predict.result import save_volume
 
 TILT = np.tan(np.radians(18.5))
 OBLIQUE = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -29,6 +30,18 @@ def test_a_rotated_grid_has_both_forms(tmp_path: Path, axes: np.ndarray) -> None
     header: Any = nib.load(tmp_path / "map.nii.gz").header
     assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
     np.testing.assert_allclose(header.get_qform(), grid(axes), atol=1e-3)
+
+
+def test_a_qform_that_drops_the_shear_is_told(tmp_path: Path) -> None:
+    axes = np.array([[-0.5, 0, 0], [0, -0.5, 3 * TILT], [0, 0, 3]])
+    for name, affine, code in (("both", grid(axes), 1), ("one", grid(axes), 0), ("oblique", grid(OBLIQUE), 1)):
+        image = nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), affine)
+        image.set_sform(affine, code=1)
+        image.set_qform(affine, code=code)
+        nib.save(image, tmp_path / f"{name}.nii")
+    (tmp_path / "text.nii").write_text("no NIfTI")
+    told = [name for name in ("both", "one", "oblique", "text") if drops_shear(tmp_path / f"{name}.nii")]
+    assert told == ["both"]
 
 
 @pytest.mark.parametrize("shear", [TILT, -TILT, 1e-3])

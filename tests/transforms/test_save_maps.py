@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 import torch
 from monai.data import MetaTensor
@@ -16,6 +17,17 @@ MAP = MetaTensor(torch.ones(1, 2, 3, 4), affine=torch.eye(4))
 def test_a_map_is_named_by_its_case(tmp_path: Path) -> None:
     SaveMapsd("pred", tmp_path / "out", {"pred": "anomaly_map"})({"pred": MAP, "case": "a"})
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_anomaly_map.nii.gz"]
+
+
+@pytest.mark.parametrize(("tilt", "code"), [(0.0, 1), (0.3, 0)])
+def test_a_sheared_grid_states_no_qform(tmp_path: Path, tilt: float, code: int) -> None:
+    affine = torch.eye(4)
+    affine[1, 2] = tilt
+    SaveMapsd("pred", tmp_path)({"pred": MetaTensor(torch.ones(1, 2, 3, 4), affine=affine), "case": "a"})
+    (file,) = tmp_path.iterdir()
+    written = nib.Nifti1Image.from_filename(file)
+    assert (int(written.header["qform_code"]), int(written.header["sform_code"])) == (code, 1)
+    assert torch.allclose(torch.as_tensor(written.affine, dtype=torch.float32), affine)
 
 
 @pytest.mark.parametrize("case", ["../../x", "/x", "..\\x", "a/../../../x", "C:x", "nul", ""])

@@ -16,6 +16,7 @@ from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 from lib.names import TAG, confined, is_study_name, suffix_of
 from qfae_monai.data.series_files import VOLUME_SUFFIXES
 from qfae_monai.files import read_object
+from qfae_monai.nifti_grid import drops_shear
 from qfae_monai.predict.result import save_volume
 from qfae_monai.predict.studies import Study, find_studies
 
@@ -30,9 +31,10 @@ logger = logging.getLogger(__name__)
 class StudyDatastore(LocalDatastore):
     """Studies by id: the name of a volume without suffix, or of a folder that holds one DICOM series.
 
-    Viewers and the training get NIfTI: of any other format a copy, which holds pixels and grid and nothing else of a
-    header, is written when it is first asked for. `source` is the original, which is what is scored. Nothing that is
-    called otherwise than a study may be, or that a link leads out of the folder, is listed, read, written or removed.
+    Viewers and the training get NIfTI: of any other format, or where a qform drops the shear of tilted CT, a copy. It
+    holds pixels and grid and nothing else of a header, and is written when it is first asked for. `source` is the
+    original, which is what is scored. Nothing that is called otherwise than a study may be, or that a link leads out of
+    the folder, is listed, read, written or removed.
 
     Args:
         studies: folder.
@@ -74,13 +76,13 @@ class StudyDatastore(LocalDatastore):
         if self._stored(image_id) is None:
             return ""
         path = self.source(image_id)
-        return str(path if path.name.endswith(NIFTI) else self._converted(image_id, path))
+        return str(path if _is_handed_on(path) else self._converted(image_id, path))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         info = super().get_image_info(image_id)
         if info:
             info["name"] = Path(info["path"]).name  # viewers call a file so
-            info["path"] = info["path"] if info["path"].endswith(NIFTI) else str(self._copy(image_id))
+            info["path"] = info["path"] if _is_handed_on(Path(info["path"])) else str(self._copy(image_id))
         return info
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
@@ -209,6 +211,11 @@ def study_of(source: Path) -> Study:
         names = ", ".join(study.name for study in found[:10])
         raise ValueError(f"{source}: expected one series in a folder, got {len(found)}: {names}; give each its own")
     return found[0]
+
+
+def _is_handed_on(path: Path) -> bool:
+    """Whether viewers get the file itself: a NIfTI file that they place as the scan lay, see `set_grid`."""
+    return path.name.endswith(NIFTI) and not drops_shear(path)
 
 
 def modified(source: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from monai.data import MetaTensor
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.transform.writer import Writer
 
-from lib.datastore import study_of
+from lib.datastore import NIFTI, study_of
 from lib.served import Served
 from qfae_monai.predict.cohort import score_study
 from qfae_monai.predict.model import Model, Prediction
+from qfae_monai.predict.result import save_volume
 from qfae_monai.transforms import ThresholdMap
 
 LABELS = {"anomaly": 1}
@@ -87,10 +89,19 @@ def _output_type(request: dict[str, Any]) -> str:
 
 
 def _write(pixels: MetaTensor, request: dict[str, Any]) -> str:
-    """A file in the format that the viewer asks for. Its type is ours: as uint8 a map would be zero everywhere."""
+    """A file in the format that the viewer asks for. Its type is ours: as uint8 a map would be zero everywhere.
+
+    NIfTI is written as `qfae predict` does: MONAI Label's states a qform that drops the shear of tilted CT. In NRRD and
+    MetaImage its directions keep it.
+    """
+    wanted = request.get("result_extension") or NIFTI[-1]
+    if wanted in NIFTI:
+        with tempfile.NamedTemporaryFile(suffix=wanted, delete=False) as file:
+            save_volume(Path(file.name), pixels.numpy(), pixels.affine.numpy())
+        return file.name
     data = {
         "pred": pixels,
-        "result_extension": request.get("result_extension") or ".nii.gz",
+        "result_extension": wanted,
         "result_dtype": pixels.numpy().dtype,
         "result_compress": request.get("result_compress", False),
     }

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
+from qfae_monai.data.patients import BY_HEADER, BY_NAME, tell_patients
 from qfae_monai.data.prepare.source import Source
 from qfae_monai.data.series_contents import find_series
 from qfae_monai.data.series_summary import SeriesSummary
-from qfae_monai.data.volumes import volume_datalist
+from qfae_monai.data.volumes import check_patient_disjoint, stem_of, told_entries, volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]
 
 MASK_KINDS = ("segmentation", "secondary-capture", "parametric-map")
-BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")  # all sessions and runs of a subject are one patient's
 SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
 
 
 @dataclass(frozen=True)
 class _Found:
     summary: SeriesSummary
-    patient: str
-    folder: Path
+    path: Path
+    name: str
+    patient: str = ""
+    told_by: str = ""
     refusal: str = ""
+    kind: str = "volume"
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,9 +59,8 @@ def tree_sources(
         folder: the tree.
         image: shell pattern of images: of a volume's file name, or of a DICOM series' description or folder.
         label: the same of masks; what matches both is a mask. None where there are none.
-        patient: regular expression searched for in a file's path below ``folder``; its group (or all of it) names the
-            patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies
-            in ``folder``.
+        patient: regular expression that tells the patient from a file's name or path, as in `tell_patients`; None for
+            its other rules.
         normal: whether an image without a mask is normal; otherwise it is refused.
         allow: risks that the reader may let pass.
 
@@ -65,19 +70,17 @@ def tree_sources(
 
     Raises:
         FileNotFoundError: when the tree holds no image.
-        ValueError: when the patient's expression is none, or fits no path at all.
+        ValueError: when the patient's expression is none, or fits no image at all.
     """
-    expression = _compiled(patient)
     kinds = MASK_KINDS if label is not None else ()  # a mask may be what is no scan
-    found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow, include=kinds)]
+    found = [_found(summary, folder) for summary in find_series(folder, allow=allow, include=kinds)]
     found = [item for item in found if not item.summary.category or (label is not None and _fits(item, label))]
-    if found and all(item.refusal for item in found):
-        raise ValueError(f"{folder}: {found[0].refusal}")
     masks = [item for item in found if label is not None and _fits(item, label)]
     images = [item for item in found if item not in masks and _fits(item, image)]
     if not images:
         seen = sorted({item.names[-1] for item in found})  # descriptions are of headers, and stay there
         raise FileNotFoundError(f"{folder}: expected images named {image!r}, found {', '.join(seen[:10]) or 'none'}.")
+    images, masks = _told(images, patient), _told(masks, patient, like=images)
     sources = [_source(item, masks, folder, normal=normal) for item in images]
     return sorted(sources, key=lambda source: (source.patient, source.name))
 
@@ -91,25 +94,26 @@ def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
 
     Raises:
         FileNotFoundError: when the list or a file that it names is missing.
-        ValueError: when it has none of the sections.
+        ValueError: when it has none of the sections, or a patient is in two of them.
     """
+    filled = [section for section in SECTIONS if _entries(path, section)]
+    check_patient_disjoint(path, filled)
     sources = []
-    for section, split in SECTIONS.items():
-        for entry in _entries(path, section):
-            image_label = entry.get("image_label", 0 if normal and "label" not in entry else None)
-            known = "label" in entry or image_label is not None
-            refusal = "" if known else f"{entry['image']}: expected a label or image_label, got neither."
-            sources.append(
-                Source(
-                    str(entry.get("patient", entry["case"])),
-                    str(entry["case"]),
-                    (str(entry["image"]),),
-                    (str(entry["label"]),) if "label" in entry else (),
-                    image_label=image_label,
-                    split=split,
-                    refusal=refusal,
-                )
+    for section, entry, told in told_entries(path, filled):
+        image_label = entry.get("image_label", 0 if normal and "label" not in entry else None)
+        known = "label" in entry or image_label is not None
+        sources.append(
+            Source(
+                told.patient,
+                str(entry["case"]),
+                (str(entry["image"]),),
+                (str(entry["label"]),) if "label" in entry else (),
+                image_label=image_label,
+                split=SECTIONS[section],
+                refusal="" if known else f"{entry['image']}: expected a label or image_label, got neither.",
+                told_by=told.told_by,
             )
+        )
     if not sources:
         raise ValueError(f"{path}: expected the sections {', '.join(SECTIONS)}, found none of them filled.")
     return sources
@@ -124,28 +128,21 @@ def _entries(path: Path, section: str) -> list[dict[str, Any]]:
         raise
 
 
-def _compiled(patient: str | None) -> re.Pattern[str] | None:
-    try:
-        return None if patient is None else re.compile(patient)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression for the patient, got {patient!r} ({error}).") from error
-
-
-def _found(summary: SeriesSummary, folder: Path, expression: re.Pattern[str] | None) -> _Found:
+def _found(summary: SeriesSummary, folder: Path) -> _Found:
     file = summary.files[0]
-    below = file.relative_to(folder)
-    own = below.parent.as_posix() if len(below.parts) > 1 else file.name
-    if expression is None:
-        subject = BIDS.search(below.as_posix())
-        named = subject[1] if subject else str(summary.attributes.get("patient_id") or "")
-        return _Found(summary, named or own, file.parent)
-    hit = expression.search(below.as_posix())
-    if hit is None or not (hit[1] if expression.groups else hit[0]):
-        refusal = (
-            f"expected the patient's expression {expression.pattern!r} in the path of each image, got another one."
-        )
-        return _Found(summary, own, file.parent, refusal)
-    return _Found(summary, hit[1] if expression.groups else hit[0], file.parent)
+    name = file.relative_to(folder).with_name(stem_of(file)).as_posix()
+    patient = str(summary.attributes.get("patient_id") or "").strip()
+    return _Found(summary, file, name, patient, BY_HEADER if patient else "")
+
+
+def _told(items: Sequence[_Found], pattern: str | None, *, like: Sequence[_Found] | None = None) -> list[_Found]:
+    """The same with their patients; an image that the pattern does not fit is refused, such a mask is nobody's."""
+    if like is not None and not items:
+        return []
+    told, others = tell_patients(items, pattern=pattern, like=like)
+    reasons = {one.path: one.reason for one in others}
+    refused = [replace(item, patient=item.name, refusal=reasons[item.path]) for item in items if item.path in reasons]
+    return [*told, *refused]
 
 
 def _fits(item: _Found, pattern: str) -> bool:
@@ -153,10 +150,11 @@ def _fits(item: _Found, pattern: str) -> bool:
 
 
 def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool) -> Source:
-    own = [mask for mask in masks if mask.patient == item.patient]
+    own = [mask for mask in masks if _is_of(mask, item)]
     fitting = [mask for mask in own if _on_grid(mask.summary, item.summary)]
     near = [mask for mask in fitting if mask.folder == item.folder]
-    chosen = near or fitting
+    named = [mask for mask in near if PurePath(mask.name).name.startswith(PurePath(item.name).name)]
+    chosen = (named if len(near) > 1 else near) or near or fitting
     refusal = item.refusal or item.summary.refusal or ""
     title = item.summary.files[0]
     if not refusal and len(chosen) > 1:
@@ -173,7 +171,16 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
         label=() if mask is None else tuple(str(file) for file in mask.files),
         image_label=0 if mask is None and normal else None,
         refusal=refusal,
+        told_by=item.told_by or "a refused name",
     )
+
+
+def _is_of(mask: _Found, image: _Found) -> bool:
+    """Whether a mask is of an image's patient; of a patient that a file's name stands for, it lies beside the image."""
+    if image.told_by != BY_NAME:
+        return mask.patient == image.patient
+    named = PurePath(mask.name).name.startswith(PurePath(image.name).name)
+    return mask.folder == image.folder and (named or len(PurePath(image.name).parts) > 1)
 
 
 def _on_grid(mask: SeriesSummary, image: SeriesSummary) -> bool:

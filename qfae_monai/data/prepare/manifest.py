@@ -11,11 +11,13 @@ from qfae_monai.files import csv_text
 __all__ = ["COLUMNS", "REFUSED_COLUMNS", "datalist_text", "table_text"]
 
 COLUMNS = (
-    "output", "mask", "split", "label", "lesion_pixels", "patient", "series", "slice_index", "rows", "columns",
-    "spacing_mm", "affine", "scaling", "source_hmac", "burned_in_annotation", "allowed_risks", "recipe", "software",
+    "output", "mask", "split", "label", "lesion_pixels", "patient", "told_by", "series", "slice_index", "rows",
+    "columns", "spacing_mm", "affine", "scaling", "source_hmac", "burned_in_annotation", "allowed_risks", "recipe",
+    "software",
 )  # fmt: skip
-"""label: 1 abnormal, 0 normal. spacing_mm: between rows, columns, slices. affine: (row, column, 0, 1) to RAS+ mm, row
-after row. scaling: JSON. source_hmac: keyed hash of all files that voxels come from, see :meth:`Pseudonyms.content`."""
+"""label: 1 abnormal, 0 normal. told_by: how the patient was told from others. spacing_mm: between rows, columns,
+slices. affine: (row, column, 0, 1) to RAS+ mm, row after row. scaling: JSON. source_hmac: keyed hash of all files that
+voxels come from, see :meth:`Pseudonyms.content`."""
 
 REFUSED_COLUMNS = ("patient", "series", "source_hmac", "burned_in_annotation", "reason")
 SECTIONS = {"train": "training", "valid": "validation", "test": "test"}

@@ -27,7 +27,11 @@ CLASSES = ("normal", "abnormal")
 
 
 def qc_page(
-    output: Path, rows: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]], settings: Mapping[str, Any]
+    output: Path,
+    rows: Sequence[dict[str, Any]],
+    records: Sequence[dict[str, Any]],
+    settings: Mapping[str, Any],
+    told: Sequence[str],
 ) -> str:
     """One self-contained HTML page.
 
@@ -36,6 +40,7 @@ def qc_page(
         rows: of the manifest.
         records: of the sources.
         settings: of the run.
+        told: how patients were told apart, in sentences.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qfae_monai.data.prepare", "."), autoescape=True, undefined=jinja2.StrictUndefined
@@ -49,6 +54,7 @@ def qc_page(
     form = str(settings["format"])
     return environment.get_template("qc_page.html.jinja").render(
         settings=settings,
+        told=told,
         counts=[(split, name, len(found), len({row["patient"] for row in found})) for split, name, found in groups],
         montages=[(split, name, _tiles(output, found, form)) for split, name, found in groups],
         plots=[_plot(records, when) for when in ("before", "after")],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.kept_headers import kept_headers
+from qfae_monai.data.patients import NamedScan, told_apart, warnings_on
 from qfae_monai.data.prepare.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.qc_page import qc_page
@@ -50,11 +52,13 @@ def prepare(
     seed: int = 42,
     format: str = "png8",
     refuse_burned_in: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Turn a data set into slices; run it again after an interruption, and it goes on.
 
     Runs inside of :func:`qfae_monai.data.prepare.tasks.task_backend`. Writes BMAD's folders, ``manifest.csv``,
-    ``refused.csv``, ``dataset.json`` and ``qc.html``; the same bytes whatever the number of workers or interruptions.
+    ``refused.csv``, ``dataset.json``, ``patients.txt`` and ``qc.html``; the same bytes whatever the number of workers
+    or interruptions.
 
     Args:
         recipe: how the data set becomes slices.
@@ -64,6 +68,7 @@ def prepare(
         seed: of the splits.
         format: "png8", "png16" or "npy".
         refuse_burned_in: whether series that say they have burned-in annotations are refused.
+        say: called with sentences on what is found, before anything is split.
 
     Raises:
         FileNotFoundError: when the folder does not hold the data set.
@@ -85,6 +90,10 @@ def prepare(
     with kept_headers(), quiet_libraries():
         found = recipe.find(folder)
         begin(output, settings)
+        told = _told(found)
+        write_whole(output / "patients.txt", "\n".join(told) + "\n")
+        for sentence in told:
+            say(sentence)
         planned = _plan(recipe, found, seed)
         try:
             results = list(run_tasks(worker, planned, description=recipe.name))
@@ -100,7 +109,7 @@ def prepare(
     write_whole(output / "manifest.csv", table_text(rows, COLUMNS))
     write_whole(output / "refused.csv", table_text([_refused_row(r) for r in refused], REFUSED_COLUMNS))
     write_whole(output / "dataset.json", datalist_text(rows, recipe.title, f"seed {seed}, {format}, {SOFTWARE}"))
-    write_whole(output / "qc.html", qc_page(output, rows, records, settings))
+    write_whole(output / "qc.html", qc_page(output, rows, records, settings, told))
     return Outcome(
         counts={
             (split, label): count
@@ -114,6 +123,12 @@ def prepare(
         ],
         burned_in=sorted({r["series"] for r in records if r["burned_in_annotation"] == "yes"}),
     )
+
+
+def _told(sources: Sequence[Source]) -> list[str]:
+    """How patients were told apart, and what makes one doubt it; names none."""
+    scans = [NamedScan(Path(one.image[0]), "volume", one.name, one.patient, one.told_by) for one in sources]
+    return [told_apart(scans), *(f"warning: {warning}" for warning in warnings_on(scans))]
 
 
 def _plan(recipe: Recipe, found: list[Source], seed: int) -> list[Source]:

@@ -35,6 +35,7 @@ class Source:
         split: "train", "valid" or "test", where all slices go to one.
         slices: slice index -> split, where the recipe's plan names them one by one; None where cutting decides.
         refusal: why it must not be used, where that shows before it is read.
+        told_by: how the patient was told from others, in words.
     """
 
     patient: str
@@ -47,6 +48,7 @@ class Source:
     split: str = ""
     slices: Mapping[int, str] | None = None
     refusal: str = ""
+    told_by: str = "names of the data set"
 
     @property
     def paths(self) -> list[Path]:

@@ -69,6 +69,7 @@ class Worker:
             "patient": names.patient(source.patient),
             "series": names.series(source.patient, source.name),
             "plan": _plan_of(source),
+            "told_by": source.told_by,
             "source_hmac": "",
             "burned_in_annotation": "",
             "rows": [],
@@ -78,7 +79,7 @@ class Worker:
         }
         try:
             record["source_hmac"] = names.content(sha256_of_files(source.voxel_files))
-            expected = {key: record[key] for key in ("source_hmac", "plan")}
+            expected = {key: record[key] for key in ("source_hmac", "plan", "told_by")}
             if done := read_record(self.output, record["patient"], record["series"], {**expected, "reason": ""}):
                 return done, ""
             with quiet_libraries():
@@ -130,6 +131,7 @@ class Worker:
             "label": int(cut.abnormal),
             "lesion_pixels": "" if lesion is None else lesion,
             "patient": record["patient"],
+            "told_by": record["told_by"],
             "series": record["series"],
             "slice_index": cut.index,
             "rows": cut.image.shape[0],

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from qfae_monai.model.scan import LeftAside, Scan, counted
+from qfae_monai.data.left_aside import LeftAside, counted
 
-__all__ = ["BY_HEADER", "BY_LIST", "sequence_of", "tell_patients", "told_apart"]
+__all__ = [
+    "BY_HEADER", "BY_LIST", "BY_NAME", "NamedScan", "Owned", "sequence_of", "tell_patients", "told_apart",
+    "warnings_on",
+]  # fmt: skip
+
+MANY = 4  # scans that one patient has at least, before it is asked whether they are of several
+MOST = 0.5  # of all scans: more of one patient are a folder's or an archive's rather than a person's
 
 BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")
 BIDS_ENTITY = re.compile(r"(sub|ses|run|rec)-[A-Za-z0-9+]+")
@@ -32,8 +39,52 @@ BY_FOLDER = "folder"
 BY_NAME = "file name (each scan a patient of its own)"
 
 
+class Owned(Protocol):
+    """What is told by it whose a scan is, of any dataclass that describes scans; the attributes of `NamedScan`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def patient(self) -> str: ...
+    @property
+    def told_by(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class NamedScan:
+    """A scan, as far as its owner is told by it.
+
+    Attributes:
+        path: file, or folder of DICOM files.
+        kind: `volume` or `image`.
+        name: path below what the user pointed at, without suffix.
+        patient: as far as a list or header told it.
+        told_by: how, in words.
+    """
+
+    path: Path
+    kind: str
+    name: str
+    patient: str = ""
+    told_by: str = ""
+
+
+Scan = TypeVar("Scan", bound=Owned)
+
+
 def tell_patients(
-    scans: Sequence[Scan], *, pattern: str | None = None, side: str = "", folders: bool = True
+    scans: Sequence[Scan],
+    *,
+    pattern: str | None = None,
+    side: str = "",
+    folders: bool = True,
+    like: Sequence[Owned] | None = None,
 ) -> tuple[list[Scan], list[LeftAside]]:
     """The same scans with their patients.
 
@@ -47,6 +98,7 @@ def tell_patients(
             (or all of it) names the patient.
         side: put before names of folders and files.
         folders: whether a folder may stand for a patient; not in data lists, whose folders are for kinds of files.
+        like: scans whose layout decides, where these are their masks; None for the scans' own.
 
     Returns:
         The scans, and those that the pattern does not fit.
@@ -56,12 +108,13 @@ def tell_patients(
     """
     if pattern is not None:
         return _by_pattern(scans, pattern)
-    channels = _is_nnunet(scans)
-    level = _folder_level(scans) if folders else None
+    layout = scans if like is None else like
+    channels = _is_nnunet(layout)
+    level = _folder_level(layout) if folders else None
     return [_told(scan, channels, level, side) for scan in scans], []
 
 
-def told_apart(scans: Sequence[Scan]) -> str:
+def told_apart(scans: Sequence[Owned]) -> str:
     """How patients were told apart, in one sentence with counts."""
     count = Counter(scan.told_by for scan in scans)
     patients = {how: len({scan.patient for scan in scans if scan.told_by == how}) for how in count}
@@ -72,12 +125,24 @@ def told_apart(scans: Sequence[Scan]) -> str:
     return f"patients told apart by {', '.join(parts)}{hint}"
 
 
-def sequence_of(scan: Scan) -> str:
+def warnings_on(scans: Sequence[Owned]) -> list[str]:
+    """What makes one doubt that patients were told apart rightly: most scans of a set being one patient's."""
+    told = [scan for scan in scans if scan.told_by in (BY_FOLDER, BY_HEADER, BY_NNUNET)]
+    counts = Counter((scan.told_by, scan.patient) for scan in told)
+    return [
+        f"one patient, told by {how}, has {count} of {counted(len(scans), 'scan')}: where these are of several people, "
+        "give --patient PATTERN"
+        for (how, _), count in counts.most_common(1)
+        if count >= MANY and count > MOST * len(scans)
+    ]
+
+
+def sequence_of(scan: Owned) -> str:
     """What is left of a file's name without patient, visit and numbers: `T1w` of `sub-01_ses-2_run-1_T1w`.
 
     >>> from pathlib import Path
     >>> file = Path("sub-01_ses-2_T1w.nii.gz")
-    >>> sequence_of(Scan(file, (file,), "volume", "sub-01_ses-2_T1w", patient="sub-01"))
+    >>> sequence_of(NamedScan(file, "volume", "sub-01_ses-2_T1w", patient="sub-01"))
     'T1w'
     """
     stem = PurePath(scan.name).name
@@ -114,13 +179,13 @@ def _told(scan: Scan, channels: bool, level: int | None, side: str) -> Scan:
         return scan
     parts, stem = PurePath(scan.name).parts, PurePath(scan.name).name
     subject = BIDS.search(scan.name)
-    case = NNUNET.fullmatch(stem) if channels else None
+    channel = NNUNET.fullmatch(stem) if channels else None
     if subject:
         patient, how = subject[1], BY_BIDS
     elif scan.patient:
         patient, how = scan.patient, scan.told_by
-    elif case:
-        patient, how = case["case"], BY_NNUNET
+    elif channels:
+        patient, how = channel["case"] if channel else stem, BY_NNUNET  # masks are called as the case alone
     elif level is not None and level < len(parts) - 1:
         patient, how = f"{side}{'/'.join(parts[: level + 1])}", BY_FOLDER
     else:
@@ -128,7 +193,7 @@ def _told(scan: Scan, channels: bool, level: int | None, side: str) -> Scan:
     return replace(scan, patient=patient, told_by=how)
 
 
-def _is_nnunet(scans: Sequence[Scan]) -> bool:
+def _is_nnunet(scans: Sequence[Owned]) -> bool:
     """Whether a number of four digits at the end is a channel: in nnU-Net's folders, or where every case has a 0000."""
     names = [PurePath(scan.name) for scan in scans if scan.kind == "volume"]
     hits = [NNUNET.fullmatch(name.name) for name in names]
@@ -143,7 +208,7 @@ def _is_nnunet(scans: Sequence[Scan]) -> bool:
     return len(channels) > 1 and all("0000" in seen for seen in channels.values())
 
 
-def _folder_level(scans: Sequence[Scan]) -> int | None:
+def _folder_level(scans: Sequence[Owned]) -> int | None:
     """Depth, from 0, of the first folders that there are several of, splits and the like aside; None without such."""
     folders = [PurePath(scan.name).parts[:-1] for scan in scans]
     for level in range(max((len(parts) for parts in folders), default=0)):
