@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.data.left_aside import LeftAside, lines_of
 from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
 from qfae_monai.data.prepare.source import Source
-from qfae_monai.data.series import SeriesSummary, find_series
+from qfae_monai.data.series import SeriesSummary, contents_of
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.volumes import volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]
+
+logger = logging.getLogger(__name__)
 
 MASK_KINDS = ("segmentation", "secondary-capture", "parametric-map")
 BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")  # all sessions and runs of a subject are one patient's
@@ -44,6 +49,8 @@ def tree_sources(
     label: str | None = None,
     patient: str | None = None,
     normal: bool = False,
+    volume: Choice = None,
+    include: Collection[str] = (),
     allow: Collection[str] = (),
 ) -> list[Source]:
     """Sources of a tree of DICOM, NIfTI, NRRD and MetaImage files.
@@ -56,6 +63,8 @@ def tree_sources(
             patient. None takes `sub-` of BIDS names, else DICOM's PatientID, else the folder, or the file where it lies
             in ``folder``.
         normal: whether an image without a mask is normal; otherwise it is refused.
+        volume: of series that have several, as in :func:`qfae_monai.data.read_series`; `all` makes a source of each.
+        include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
 
     Returns:
@@ -67,9 +76,13 @@ def tree_sources(
         ValueError: when the patient's expression is none, or fits no path at all.
     """
     expression = _compiled(patient)
-    kinds = MASK_KINDS if label is not None else ()  # a mask may be what is no scan
-    found = [_found(summary, folder, expression) for summary in find_series(folder, allow=allow, include=kinds)]
-    found = [item for item in found if not item.summary.category or (label is not None and _fits(item, label))]
+    kinds = {*include, *(MASK_KINDS if label is not None else ())}  # a mask may be what is no scan
+    contents = contents_of(folder, volume=volume, allow=allow, include=kinds)
+    for line in lines_of([*contents.aside, *map(_picture, filter(lambda one: one.picture, contents.series))], folder):
+        logger.warning("%s", line)
+    found = [_found(summary, folder, expression) for summary in contents.series if not summary.picture]
+    wanted = {"", *include}
+    found = [item for item in found if item.summary.category in wanted or (label is not None and _fits(item, label))]
     if found and all(item.refusal for item in found):
         raise ValueError(f"{folder}: {found[0].refusal}")
     masks = [item for item in found if label is not None and _fits(item, label)]
@@ -81,12 +94,15 @@ def tree_sources(
     return sorted(sources, key=lambda source: (source.patient, source.name))
 
 
-def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
+def datalist_sources(
+    path: Path, *, normal: bool = False, volume: Choice = None, include: Collection[str] = ()
+) -> list[Source]:
     """Sources of a Decathlon-style data list, whose sections training, validation and test are the splits.
 
     Args:
         path: JSON file, see :func:`qfae_monai.data.volume_datalist`. An image may be a file or a DICOM folder.
         normal: whether an image without mask and ``image_label`` is normal; otherwise it is refused.
+        volume, include: as in :func:`tree_sources`, of entries that do not say it themselves.
 
     Raises:
         FileNotFoundError: when the list or a file that it names is missing.
@@ -107,6 +123,8 @@ def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
                     image_label=image_label,
                     split=split,
                     refusal=refusal,
+                    volume=entry.get("volume", volume),
+                    include=tuple(entry.get("include", include)),
                 )
             )
     if not sources:
@@ -121,6 +139,10 @@ def _entries(path: Path, section: str) -> list[dict[str, Any]]:
         if "expected a section" in str(error) or "expected volumes in section" in str(error):
             return []
         raise
+
+
+def _picture(summary: SeriesSummary) -> LeftAside:
+    return LeftAside(summary.files[0], "single image", "it has no slices to cut: models of images take it as it is")
 
 
 def _compiled(patient: str | None) -> re.Pattern[str] | None:
@@ -165,13 +187,16 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
     if not refusal and not chosen and not normal:
         refusal = f"{title}: expected a mask on its grid to tell normal slices, got none of {len(own)} of its patient."
     mask = chosen[0].summary if len(chosen) == 1 else None
+    name = item.summary.uid or item.summary.files[0].relative_to(folder).as_posix()
     return Source(
         patient=item.patient,
-        name=item.summary.uid or item.summary.files[0].relative_to(folder).as_posix(),
+        name=name if item.summary.volume is None else f"{name} volume {item.summary.volume}",
         image=tuple(str(file) for file in item.summary.files),
         label=() if mask is None else tuple(str(file) for file in mask.files),
         image_label=0 if mask is None and normal else None,
         refusal=refusal,
+        volume=item.summary.volume,
+        include=(item.summary.category,) if item.summary.category else (),
     )
 
 

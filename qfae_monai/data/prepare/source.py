@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series_files import files_below
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.voxel_files import voxel_files
 
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
@@ -35,6 +36,8 @@ class Source:
         split: "train", "valid" or "test", where all slices go to one.
         slices: slice index -> split, where the recipe's plan names them one by one; None where cutting decides.
         refusal: why it must not be used, where that shows before it is read.
+        volume: which one of several in its series.
+        include: kinds of what is no scan that it is one of.
     """
 
     patient: str
@@ -47,6 +50,8 @@ class Source:
     split: str = ""
     slices: Mapping[int, str] | None = None
     refusal: str = ""
+    volume: Choice = None
+    include: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[Path]:
