@@ -18,14 +18,18 @@ import typer
 from numpy.typing import NDArray
 
 from qfae_monai.background import Background, background_of
+from qfae_monai.cli.options import INCLUDE, VOLUME
+from qfae_monai.data.dicom_kinds import check_include
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
 from qfae_monai.data.prepare.intensity import scale_to_unit
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.prepare.reading import read_image_and_mask
+from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.files import sha256_of_files
 from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
+from qfae_monai.voxel_check import check_voxels
 
 from . import command
 
@@ -49,6 +53,8 @@ class Volumes(Recipe):
         min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
         fractions: of patients to train, valid and test.
         allow: risks that the reader may let pass.
+        volume: of series that have several; `all` makes a source of each.
+        include: kinds that are no scans, and are wanted all the same.
     """
 
     image: str = "*"
@@ -63,6 +69,8 @@ class Volumes(Recipe):
     min_foreground: float = 0.01
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     allow: tuple[str, ...] = ()
+    volume: Choice = None
+    include: tuple[str, ...] = ()
 
     name: ClassVar[str] = "volumes"
 
@@ -85,10 +93,11 @@ class Volumes(Recipe):
 
     def find(self, folder: Path) -> list[Source]:
         if self.datalist is not None:
-            return datalist_sources(self.datalist, normal=self.normal)
+            return datalist_sources(self.datalist, normal=self.normal, volume=self.volume, include=self.include)
         return tree_sources(
-            folder, image=self.image, label=self.label, patient=self.patient, normal=self.normal, allow=self.allow
-        )
+            folder, image=self.image, label=self.label, patient=self.patient, normal=self.normal, volume=self.volume,
+            include=self.include, allow=self.allow,
+        )  # fmt: skip
 
     def plan(self, sources: Sequence[Source], surveys: Sequence[Any], seed: int) -> list[Source]:
         if self.datalist is not None or not sources:
@@ -99,7 +108,7 @@ class Volumes(Recipe):
     def cut(self, source: Source) -> Iterator[Cut]:
         pair = read_image_and_mask(source, allow=self.allow)
         array = pair.image.array
-        self._check(array)
+        check_voxels(array, pair.image.files[0])
         background = background_of(array)
         low, high, rule = self._range(array, background)
         scale: dict[str, float | str] = {"rule": rule, "low": low, "high": high, "background": str(background)}
@@ -118,10 +127,6 @@ class Volumes(Recipe):
                 index, source.split, scale_to_unit(raw, low, high), raw, mask, abnormal,
                 planes.affine_of(index), planes.spacing, scale, pair.burned_in, pair.image.risks,
             )  # fmt: skip
-
-    def _check(self, array: NDArray[Any]) -> None:
-        if not np.isfinite(array).all():
-            raise ValueError("expected finite voxels, got NaN or infinite ones.")
 
     def _range(self, array: NDArray[Any], background: Background) -> tuple[float, float, str]:
         if self.window is not None:
@@ -163,6 +168,8 @@ def volumes(
         tuple[float, float, float], typer.Option(help="Of patients to train, validation and test.")
     ] = (0.7, 0.1, 0.2),
     allow: command.Allow = None,
+    volume: str | None = VOLUME,
+    include: list[str] | None = INCLUDE,
     seed: command.Seed = 42,
     format: command.Format = command.FormatName.png8,
     workers: command.Workers = 1,
@@ -174,7 +181,7 @@ def volumes(
     with command.errors():
         recipe = Volumes(
             image, label, patient, datalist, normal, axis, index_range, window, percentiles, min_foreground, fractions,
-            tuple(sorted(check_allow(allow or ()))),
+            tuple(sorted(check_allow(allow or ()))), check_volume(volume), tuple(sorted(check_include(include or ()))),
         )  # fmt: skip
     command.run_recipe(
         recipe, folder, output, seed=seed, format=format, workers=workers, dask=dask, key=key,

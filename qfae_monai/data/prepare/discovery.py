@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -10,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from qfae_monai.data.left_aside import LeftAside, lines_of
 from qfae_monai.data.masks import GRID_TOLERANCE, turns_onto
 from qfae_monai.data.patients import BY_HEADER, BY_NAME, tell_patients
 from qfae_monai.data.prepare.source import Source
-from qfae_monai.data.series_contents import find_series
+from qfae_monai.data.series_contents import contents_of
 from qfae_monai.data.series_summary import SeriesSummary
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.volumes import check_patient_disjoint, stem_of, told_entries, volume_datalist
 
 __all__ = ["datalist_sources", "tree_sources"]
+
+logger = logging.getLogger(__name__)
 
 MASK_KINDS = ("segmentation", "secondary-capture", "parametric-map")
 SECTIONS = {"training": "train", "validation": "valid", "test": "test"}
@@ -51,6 +56,8 @@ def tree_sources(
     label: str | None = None,
     patient: str | None = None,
     normal: bool = False,
+    volume: Choice = None,
+    include: Collection[str] = (),
     allow: Collection[str] = (),
 ) -> list[Source]:
     """Sources of a tree of DICOM, NIfTI, NRRD and MetaImage files.
@@ -62,6 +69,8 @@ def tree_sources(
         patient: regular expression that tells the patient from a file's name or path, as in `tell_patients`; None for
             its other rules.
         normal: whether an image without a mask is normal; otherwise it is refused.
+        volume: of series that have several, as in :func:`qfae_monai.data.read_series`; `all` makes a source of each.
+        include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
 
     Returns:
@@ -72,9 +81,13 @@ def tree_sources(
         FileNotFoundError: when the tree holds no image.
         ValueError: when the patient's expression is none, or fits no image at all.
     """
-    kinds = MASK_KINDS if label is not None else ()  # a mask may be what is no scan
-    found = [_found(summary, folder) for summary in find_series(folder, allow=allow, include=kinds)]
-    found = [item for item in found if not item.summary.category or (label is not None and _fits(item, label))]
+    kinds = {*include, *(MASK_KINDS if label is not None else ())}  # a mask may be what is no scan
+    contents = contents_of(folder, volume=volume, allow=allow, include=kinds)
+    for line in lines_of([*contents.aside, *map(_picture, filter(lambda one: one.picture, contents.series))]):
+        logger.warning("%s", line)
+    found = [_found(summary, folder) for summary in contents.series if not summary.picture]
+    wanted = {"", *include}
+    found = [item for item in found if item.summary.category in wanted or (label is not None and _fits(item, label))]
     masks = [item for item in found if label is not None and _fits(item, label)]
     images = [item for item in found if item not in masks and _fits(item, image)]
     if not images:
@@ -85,12 +98,15 @@ def tree_sources(
     return sorted(sources, key=lambda source: (source.patient, source.name))
 
 
-def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
+def datalist_sources(
+    path: Path, *, normal: bool = False, volume: Choice = None, include: Collection[str] = ()
+) -> list[Source]:
     """Sources of a Decathlon-style data list, whose sections training, validation and test are the splits.
 
     Args:
         path: JSON file, see :func:`qfae_monai.data.volume_datalist`. An image may be a file or a DICOM folder.
         normal: whether an image without mask and ``image_label`` is normal; otherwise it is refused.
+        volume, include: as in :func:`tree_sources`, of entries that do not say it themselves.
 
     Raises:
         FileNotFoundError: when the list or a file that it names is missing.
@@ -112,6 +128,8 @@ def datalist_sources(path: Path, *, normal: bool = False) -> list[Source]:
                 split=SECTIONS[section],
                 refusal="" if known else f"{entry['image']}: expected a label or image_label, got neither.",
                 told_by=told.told_by,
+                volume=entry.get("volume", volume),
+                include=tuple(entry.get("include", include)),
             )
         )
     if not sources:
@@ -126,6 +144,10 @@ def _entries(path: Path, section: str) -> list[dict[str, Any]]:
         if "expected a section" in str(error) or "expected volumes in section" in str(error):
             return []
         raise
+
+
+def _picture(summary: SeriesSummary) -> LeftAside:
+    return LeftAside(summary.files[0], "single image", "it has no slices to cut: models of images take it as it is")
 
 
 def _found(summary: SeriesSummary, folder: Path) -> _Found:
@@ -164,14 +186,17 @@ def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool
     if not refusal and not chosen and not normal:
         refusal = f"{title}: expected a mask on its grid to tell normal slices, got none of {len(own)} of its patient."
     mask = chosen[0].summary if len(chosen) == 1 else None
+    name = item.summary.uid or item.summary.files[0].relative_to(folder).as_posix()
     return Source(
         patient=item.patient,
-        name=item.summary.uid or item.summary.files[0].relative_to(folder).as_posix(),
+        name=name if item.summary.volume is None else f"{name} volume {item.summary.volume}",
         image=tuple(str(file) for file in item.summary.files),
         label=() if mask is None else tuple(str(file) for file in mask.files),
         image_label=0 if mask is None and normal else None,
         refusal=refusal,
         told_by=item.told_by or "a refused name",
+        volume=item.summary.volume,
+        include=(item.summary.category,) if item.summary.category else (),
     )
 
 

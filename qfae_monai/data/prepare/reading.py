@@ -53,10 +53,13 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
         FileNotFoundError: when a file is missing.
         ValueError: when the reader refuses image or mask, or they lie on different grids.
     """
-    image = read_series(_paths(source.image), series=source.series, allow=allow)
+    image = read_series(
+        _paths(source.image), series=source.series, volume=source.volume, allow=allow, include=source.include
+    )
     if not source.label:
         return ImageAndMask(image, None)
-    label = read_mask(_paths(source.label), image.array.shape, image.affine, series=source.label_series, allow=allow)
+    label = read_mask(_paths(source.label), image.array.shape, image.affine, series=source.label_series,
+                      volume=source.volume, allow=allow)  # fmt: skip
     if label.array.shape != image.array.shape:
         raise ValueError(
             f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.data.series_files import files_below
+from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.voxel_files import voxel_files
 
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
@@ -36,6 +37,8 @@ class Source:
         slices: slice index -> split, where the recipe's plan names them one by one; None where cutting decides.
         refusal: why it must not be used, where that shows before it is read.
         told_by: how the patient was told from others, in words.
+        volume: which one of several in its series.
+        include: kinds of what is no scan that it is one of.
     """
 
     patient: str
@@ -49,6 +52,8 @@ class Source:
     slices: Mapping[int, str] | None = None
     refusal: str = ""
     told_by: str = "names of the data set"
+    volume: Choice = None
+    include: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[Path]:

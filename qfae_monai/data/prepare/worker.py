@@ -150,4 +150,4 @@ class Worker:
 def _plan_of(source: Source) -> list[Any]:
     """What was planned for a source, as JSON gives it back."""
     slices = None if source.slices is None else [[index, split] for index, split in sorted(source.slices.items())]
-    return [source.split, source.image_label, slices]
+    return [source.split, source.image_label, slices, source.volume, list(source.include)]
