@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -131,7 +131,7 @@ def test_what_is_named_as_no_image_is_left_aside_beside_a_series(tmp_path: Path)
 def grown(path: Path, count: int, syntax: str) -> None:
     """Bytes behind the pixels, within their element."""
     data, length = path.read_bytes(), len(factory.pydicom.dcmread(path).PixelData)
-    order = "big" if syntax == factory.BIG else "little"
+    order: Literal["big", "little"] = "big" if syntax == factory.BIG else "little"
     length_at = len(data) - length - 4
     path.write_bytes(data[:length_at] + (length + count).to_bytes(4, order) + data[length_at + 4 :] + b"\1" * count)
 
