@@ -17,7 +17,11 @@ LOSSY_SLACK = 0.005  # of the range of values: 20 of 4096, what JPEG at usual qu
 
 
 def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
-    """Where stored values are the padding value, or in the range from it to its limit; about it in lossy pixels."""
+    """Where stored values are the padding value, or in the range from it to its limit.
+
+    Lossy compression moves values: there, what lies about the padding value is padding where it reaches the image's
+    border, as what surrounds a reconstruction does; within the body it may be tissue that came to have that value.
+    """
     first = frame.file.values.get("PixelPaddingValue")
     if first in (None, "") or frame.file.float_pixels or frame.file.values["SamplesPerPixel"] != 1:
         return None
@@ -25,7 +29,17 @@ def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
     bounds = [_as_stored(frame, value) for value in (first, first if last in (None, "") else last)]
     slack = _slack(frame, stored, bounds)
     mask = (stored >= min(bounds) - slack) & (stored <= max(bounds) + slack)
+    mask = _from_border(mask) if slack else mask
     return mask if mask.any() else None
+
+
+def _from_border(near: np.ndarray) -> np.ndarray:
+    """The areas of an image (rows, columns) that reach its border."""
+    from scipy.ndimage import binary_propagation  # noqa: PLC0415 (slow to import, and rarely of use)
+
+    border = np.ones(near.shape, dtype=bool)
+    border[1:-1, 1:-1] = False
+    return np.asarray(binary_propagation(border & near, structure=np.ones((3, 3)), mask=near))
 
 
 def _slack(frame: Frame, stored: np.ndarray, bounds: list[int]) -> int:

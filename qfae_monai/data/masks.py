@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ def read_mask(
         FileNotFoundError: when there is no such file.
         ValueError: when it is refused, or a frame of a SEG lies off the image's voxels.
     """
+    if not isinstance(source, str | PathLike) and len(source) == 1:
+        source = source[0]
     choice = one_volume(volume)
     with opened_group(source, series=series, allow=allow, include=INCLUDABLE) as group:  # a mask is no scan
         if group.dicom and all(str(file.values.get("SOPClassUID")) in SEGMENTATIONS for file in group.dicom):

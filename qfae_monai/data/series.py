@@ -93,8 +93,9 @@ def opened_group(
     Args:
         source, series, allow, include: as in :func:`read_series`.
     """
+    allowed, included = check_allow(allow), check_include(include)
     with open_source(source) as opened, kept_pixels():
-        found = group_files(opened, mixed="mixed-series" in check_allow(allow), include=check_include(include))
+        found = group_files(opened, mixed="mixed-series" in allowed, include=included)
         group = chosen_group(found, series, source)
         with named_errors(group.name):
             group.check()

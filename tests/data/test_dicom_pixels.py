@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, features
 
 from qfae_monai.data import read_series
 from tests.data import dicom_factory as factory
@@ -136,6 +138,61 @@ def write_compressed(path: Path, pixels: np.ndarray, frame: bytes, syntax: str) 
     dataset.PixelData = encapsulated(frame)
     dataset["PixelData"].is_undefined_length = True
     return factory.write(path, dataset, syntax)
+
+
+ROWS, COLUMNS = np.mgrid[:128, :128]
+FROM_CENTRE = np.hypot(ROWS - 63.5, COLUMNS - 63.5)  # pixels; padding is outside of a circle
+BLOCK = 12  # pixels about an edge, where JPEG rings: the diagonal of its blocks
+HOLE = np.s_[56:72, 48:72]  # whole blocks in the middle
+
+
+def lossy(path: Path, padding: int, dtype: Any, **options: Any) -> np.ndarray:
+    """An image with padding around a body with a hole nearly as dark, compressed; where padding is."""
+    top = 255 if dtype is np.uint8 else 4095
+    body = top * (0.5 + 0.2 * np.sin(ROWS / 9) * np.cos(COLUMNS / 13))
+    body[HOLE] = padding + (1 if padding == 0 else -1)
+    outside = FROM_CENTRE > 52
+    pixels = np.where(outside, padding, body).astype(dtype)
+    written = BytesIO()
+    Image.fromarray(pixels).save(written, **options)
+    syntax = "1.2.840.10008.1.2.4.50" if options["format"] == "JPEG" else "1.2.840.10008.1.2.4.91"
+    dataset = factory.image(pixels, PixelPaddingValue=padding, LossyImageCompression="01")
+    dataset.PixelData = encapsulated(written.getvalue())
+    dataset["PixelData"].is_undefined_length = True
+    factory.write(path, dataset, syntax)
+    return outside
+
+
+LOSSY: list[Any] = [
+    *([padding, np.uint8, {"format": "JPEG", "quality": q}] for padding in (0, 255) for q in (75, 90, 95)),
+    pytest.param(
+        0, np.uint16, {"format": "JPEG2000", "irreversible": True, "quality_mode": "rates", "quality_layers": [10],
+                       "no_jp2": True},
+        marks=pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow without JPEG 2000"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("padding", "dtype", "options"), LOSSY)
+def test_lossy_padding_is_found_and_dark_tissue_is_kept(
+    tmp_path: Path, padding: int, dtype: Any, options: dict[str, Any]
+) -> None:
+    outside = lossy(tmp_path / "a.dcm", padding, dtype, **options)
+    found = read_series(tmp_path / "a.dcm")
+    assert found.padding is not None
+    mask = found.padding[..., 0].T
+    assert mask[FROM_CENTRE > 52 + BLOCK].mean() > 0.995
+    assert mask[outside].mean() > 0.8
+    assert not mask[FROM_CENTRE < 52 - BLOCK].any()
+
+
+def test_padding_of_lossless_pixels_is_exact(tmp_path: Path) -> None:
+    pixels = factory.volume((1, 8, 8), np.uint16) + 100
+    pixels[0, 0], pixels[0, 1] = 0, 1
+    factory.write(tmp_path / "a.dcm", factory.image(pixels[0], PixelPaddingValue=0))
+    found = read_series(tmp_path / "a.dcm")
+    assert found.padding is not None
+    assert found.padding[..., 0].T.sum(axis=1).tolist() == [8, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_run_length_encoding(tmp_path: Path) -> None:
