@@ -230,8 +230,9 @@ def _summaries(group: Group, choice: Choice, allow: frozenset[str]) -> list[Seri
             if group.volume is not None:
                 header = read_volume_header(group.volume)
                 summary = replace(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))
+                summary = replace(summary, shape=header.shape[:3], affine=header.affine)
                 return [
-                    replace(summary, shape=header.shape[:3], affine=header.affine, volume=_number(place, header))
+                    replace(summary, volume=_number(place, header), attributes=_of_volume(summary, header, place))
                     for place in _places(group.volume, header, choice)
                 ]
             stacks = _stacks(group, choice, allow)
@@ -345,6 +346,11 @@ def _volume_names(header: VolumeHeader) -> list[str]:
 
 def _number(place: int, header: VolumeHeader) -> int | None:
     return place + 1 if len(header.shape) > 3 else None
+
+
+def _of_volume(summary: SeriesSummary, header: VolumeHeader, place: int) -> dict[str, Any]:
+    named = () if _number(place, header) is None else (_volume_names(header)[place],)
+    return {**summary.attributes, "notes": (*summary.attributes["notes"], *named)}
 
 
 def _places(source: SourceFile, header: VolumeHeader, choice: Choice) -> tuple[int, ...]:
