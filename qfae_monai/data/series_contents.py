@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from qfae_monai.data.dicom_kinds import KINDS, SINGLE_SLICE, check_include
 from qfae_monai.data.geometry_risks import check_allow
-from qfae_monai.data.group_volumes import mixture_of, number_of, places_of, stacks_of, stated_of
+from qfae_monai.data.group_volumes import mixture_of, number_of, places_of, stacks_of, stated_of, volume_names
 from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.data.series_choice import described
@@ -17,7 +18,7 @@ from qfae_monai.data.series_group import Group, named_errors
 from qfae_monai.data.series_groups import group_files
 from qfae_monai.data.series_summary import Contents, SeriesSummary
 from qfae_monai.data.volume_choice import Choice, check_volume
-from qfae_monai.data.volume_files import read_volume_header
+from qfae_monai.data.volume_files import VolumeHeader, read_volume_header
 from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.voxel_check import ONE_SLICE
 
@@ -70,6 +71,11 @@ def contents_of(
         )
 
 
+def _of_volume(summary: SeriesSummary, header: VolumeHeader, place: int) -> dict[str, Any]:
+    named = () if number_of(place, header) is None else (volume_names(header)[place],)
+    return {**summary.attributes, "notes": (*summary.attributes["notes"], *named)}
+
+
 def _flat(summary: SeriesSummary) -> str:
     return f"{summary.files[0]}: {ONE_SLICE}"
 
@@ -98,8 +104,9 @@ def _summaries(group: Group, choice: Choice, allow: frozenset[str]) -> list[Seri
             if group.volume is not None:
                 header = read_volume_header(group.volume)
                 summary = replace(summary, kind=header.kind, attributes=volume_attributes(header, group.volume))
+                summary = replace(summary, shape=header.shape[:3], affine=header.affine)
                 return [
-                    replace(summary, shape=header.shape[:3], affine=header.affine, volume=number_of(place, header))
+                    replace(summary, volume=number_of(place, header), attributes=_of_volume(summary, header, place))
                     for place in places_of(group.volume, header, choice)
                 ]
             stacks = stacks_of(group, choice, allow)

@@ -21,6 +21,7 @@ __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]
 
 FEW = 0.1  # share of scans of another modality that are left aside instead of refused
 SHOWN = 6
+CT = "CT"  # which values tell, too
 VOLUME_DIGITS = 6
 RADIOGRAPHS = frozenset({"CR", "DX", "RG"})  # one kind of image, by the age of the machine
 Progress = Callable[[int, int], None]
@@ -169,12 +170,14 @@ def _trainable(scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:
 
 
 def _one_modality(folder: Path, scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:
-    """Scans of the commonest modality; a few others are left aside.
+    """Scans of the commonest modality; a few others are left aside. What says nothing is no contradiction, but of CT.
 
     Raises:
         ValueError: if there are many others.
     """
     counts = Counter(map(_modality, scans))
+    if len(counts) == 2 and "" in counts and CT not in counts:
+        return list(scans), []
     (first, _), *rest = counts.most_common()
     others = [scan for scan in scans if _modality(scan) != first]
     if len(others) > FEW * len(scans):

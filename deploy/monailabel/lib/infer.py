@@ -74,7 +74,7 @@ class AnomalyInfer(InferTask):
 
 def _score(source: Path, model: Model) -> tuple[Prediction, torch.Tensor, dict[str, Any]]:
     study = study_of(source)
-    if study.kind == "image":
+    if study.is_image:
         raise ValueError(f"{source}: expected a volume, got a single image; `qfae predict` scores those")
     read, found, scores = score_study(study, model, study.hash())
     assert not isinstance(read, Path)
