@@ -14,6 +14,7 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from qfae_monai.data import read_series
+from qfae_monai.data.acquisition import plane_of
 from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.prepare.reading import GRID_TOLERANCE
 from qfae_monai.model.scan import Features, Scan
@@ -22,7 +23,6 @@ from qfae_monai.transforms import CheckVolume, LoadArray, LoadGreyImage
 __all__ = ["look_at"]
 
 SAMPLE = 200_000  # values that percentiles are taken of
-THICKER = 1.2  # a spacing is the distance of slices where it is as many times the smallest
 HU_LUNG_OR_AIR = -500.0
 HU_LEAST = -4096.0
 PERCENTILES = (0.5, 50.0, 99.5)
@@ -80,7 +80,7 @@ def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features
     if affine is not None:
         spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))  # mm
         axes = tuple(int(axis) for axis in io_orientation(affine)[:, 0])
-        plane = axes[int(np.argmax(spacing))] if max(spacing) >= THICKER * min(spacing) else None
+        plane = plane_of(affine)
     whole = array.dtype.kind in "iu"
     levels = (float(values.min()), low, middle, high, float(values.max()))
     if not modality and affine is not None and levels[0] >= HU_LEAST and low <= HU_LUNG_OR_AIR:
