@@ -17,7 +17,7 @@ from qfae_monai.data.file_features import IMAGE_SUFFIXES
 from qfae_monai.data.left_aside import counted
 from qfae_monai.data.series import contents_of
 
-__all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of"]
+__all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of", "planes_of"]
 
 AXIAL = 2
 PLANES = ("sagittal", "coronal", "axial")
@@ -76,11 +76,12 @@ def _logged(images: tuple[tuple[tuple[str, ...], str | int | None], ...]) -> int
     """Once for one list: a configuration is asked for this number many times in a run."""
     if all(str(files[0]).lower().endswith(IMAGES) for files, _ in images):
         return AXIAL
-    affines = [one.affine for files, volume in images for one in _summaries(files, volume) if one.affine is not None]
-    axis, why = common_plane([plane_of(affine) for affine in affines])
+    axis, why = common_plane([plane for files, volume in images for plane in planes_of(files, volume)])
     logger.info("slices are cut across axis %d: %s", axis, why)
     return axis
 
 
-def _summaries(files: tuple[str, ...], volume: str | int | None) -> Sequence[Any]:
-    return contents_of(files[0] if len(files) == 1 else list(files), volume=volume).series
+def planes_of(files: Sequence[str], volume: str | int | None = None) -> list[int | None]:
+    """Plane of each series of some files, by their headers; none of what is refused."""
+    found = contents_of(files[0] if len(files) == 1 else list(files), volume=volume).series
+    return [plane_of(one.affine) for one in found if one.affine is not None]

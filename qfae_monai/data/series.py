@@ -19,6 +19,7 @@ from qfae_monai.data.geometry_guard import stack_frames
 from qfae_monai.data.geometry_risks import Stack, check_allow
 from qfae_monai.data.left_aside import LeftAside
 from qfae_monai.data.outlying_voxels import outlying_voxels, voxels_below_background
+from qfae_monai.data.quiet_headers import quiet_headers
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes, whole_number
 from qfae_monai.data.series_files import SourceFile, open_source
 from qfae_monai.data.series_groups import Group, Grouped, group_files, named_errors
@@ -60,6 +61,7 @@ class Series:
     stack: Stack | None = field(default=None, repr=False, compare=False)
 
 
+@quiet_headers()
 def read_series(
     source: Source,
     *,
@@ -109,6 +111,7 @@ def find_series(
     return list(contents_of(source, volume=volume, allow=allow, include=include).series)
 
 
+@quiet_headers()
 def contents_of(
     source: Source, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> Contents:

@@ -13,6 +13,7 @@ import torch
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.data import read_series
 from qfae_monai.data.acquisition import plane_of
 from qfae_monai.data.dicom_kinds import INCLUDABLE
@@ -85,6 +86,7 @@ def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features
     levels = (float(values.min()), low, middle, high, float(values.max()))
     if not modality and affine is not None and levels[0] >= HU_LEAST and low <= HU_LUNG_OR_AIR:
         modality = "CT"
+    background = None if affine is None else background_of(evenly_taken(array))
     digest = sha256(f"{array.shape} {array.dtype.str} ".encode())
     digest.update(np.ascontiguousarray(array.T).data)  # volumes lie in Fortran's order
     return Features(
@@ -96,6 +98,8 @@ def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features
         modality=modality,
         bits=8 * array.dtype.itemsize if whole else 0,
         sha256=digest.hexdigest(),
+        background="" if background is None else background.name,
+        overshoots=background is not None and background.share_below > 0,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from qfae_monai.data.quiet_headers import quiet_loggers
 from qfae_monai.data.series_files import files_below
 from qfae_monai.installed import recipes_folder
 
@@ -25,7 +25,6 @@ PACKAGE = Path(__file__).parents[2]
 ROOMS = ("data", "transforms", "inferers", "predict", "dicom", "files", "file_names.py", "machine_memory.py")
 """Of the package, whose messages are about files."""
 KINDS = frozenset(name for name in dir(builtins) if name.endswith(("Error", "Exception", "Warning")))
-TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "highdicom")  # loggers that quote headers
 CORE = re.compile(r"\w(?:\S*\w)?")  # of a word between blanks, without the punctuation around it
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 SHORT = 4  # digits of a number that stands as it is; of a longer one, which may be an ID or a date, two are left
@@ -91,17 +90,9 @@ def plain_name(name: str) -> str:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Within it, libraries say nothing of the headers that they read, which they would quote on the screen."""
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with quiet_loggers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
