@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.background import Background, background_of
 from qfae_monai.cli.options import INCLUDE, VOLUME
+from qfae_monai.data.acquisition import AXIAL, common_plane, planes_of
 from qfae_monai.data.dicom_kinds import check_include
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
@@ -46,7 +47,8 @@ class Volumes(Recipe):
         patient: expression of patients.
         datalist: data list instead of patterns; its sections are the splits.
         normal: whether an image without a mask is normal.
-        axis: patient axis that is cut: 0 left to right, 1 posterior to anterior, 2 inferior to superior.
+        axis: patient axis that is cut: 0 left to right, 1 posterior to anterior, 2 inferior to superior; None for the
+            plane that most scans were acquired in.
         index_range: first and last slice along it, both included; None takes all.
         window: values that become 0 and 1, such as HU; None for percentiles of each volume's foreground.
         percentiles: of the foreground, that become 0 and 1.
@@ -62,7 +64,7 @@ class Volumes(Recipe):
     patient: str | None = None
     datalist: Path | None = None
     normal: bool = False
-    axis: int = 2
+    axis: int | None = None
     index_range: tuple[int, int] | None = None
     window: tuple[float, float] | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
@@ -99,6 +101,12 @@ class Volumes(Recipe):
             include=self.include, allow=self.allow,
         )  # fmt: skip
 
+    def settled(self, sources: Sequence[Source]) -> tuple[Recipe, list[str]]:
+        if self.axis is not None:
+            return self, []
+        axis, why = common_plane([plane for one in sources if not one.refusal for plane in planes_of(one.image)])
+        return replace(self, axis=axis), [f"slices across axis {axis}: {why}"]
+
     def plan(self, sources: Sequence[Source], surveys: Sequence[Any], seed: int) -> list[Source]:
         if self.datalist is not None or not sources:
             return list(sources)
@@ -112,9 +120,10 @@ class Volumes(Recipe):
         background = background_of(array)
         low, high, rule = self._range(array, background)
         scale: dict[str, float | str] = {"rule": rule, "low": low, "high": high, "background": str(background)}
-        planes = patient_planes(array, pair.image.affine, axis=self.axis)
+        axis = AXIAL if self.axis is None else self.axis
+        planes = patient_planes(array, pair.image.affine, axis=axis)
         lesion = pair.lesion
-        masks = None if lesion is None else patient_planes(lesion, pair.image.affine, axis=self.axis)
+        masks = None if lesion is None else patient_planes(lesion, pair.image.affine, axis=axis)
         first, last = self.index_range or (0, len(planes) - 1)
         for index in range(first, min(last, len(planes) - 1) + 1):
             raw = planes[index]
@@ -151,7 +160,10 @@ def volumes(
         Path | None, typer.Option(help="JSON of training, validation and test instead of patterns.", dir_okay=False)
     ] = None,
     normal: Annotated[bool, typer.Option("--normal", help="What has no mask is normal; else it is refused.")] = False,
-    axis: Annotated[int, typer.Option(min=0, max=2, help="0 sagittal, 1 coronal, 2 axial slices.")] = 2,
+    axis: Annotated[
+        int | None,
+        typer.Option(min=0, max=2, help="0 sagittal, 1 coronal, 2 axial slices. Default: as most were acquired."),
+    ] = None,
     index_range: Annotated[
         tuple[int, int] | None, typer.Option("--range", help="First and last slice, both included.")
     ] = None,

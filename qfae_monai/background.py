@@ -62,8 +62,13 @@ class Background:
         above = values > self.floor
         return above if self.ceiling is None else above | (values < self.ceiling)
 
+    @property
+    def name(self) -> str:
+        """Value and how it was found, such as `zero` or `minimum -1024`."""
+        return "zero" if self.value == 0 else f"{self.rule} {self.value:.6g}"
+
     def __str__(self) -> str:
-        name = "zero" if self.value == 0 else f"{self.rule} {self.value:.6g}"
+        name = self.name
         if self.ceiling is not None:
             return f"{name}, with tissue above and below it"
         if not self.share_below:

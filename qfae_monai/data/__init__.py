@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qfae_monai.data.acquisition import acquisition_axis
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.pictures import LoadPicture, LoadPictured
@@ -33,6 +34,7 @@ __all__ = [
     "SharedCacheDataset",
     "SliceDataset",
     "SliceStore",
+    "acquisition_axis",
     "check_folder_patients",
     "check_patient_disjoint",
     "contents_of",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 MODULES = {
+    "acquisition": ("acquisition_axis",),
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
     "pictures": ("LoadPicture", "LoadPictured"),

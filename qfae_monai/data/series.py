@@ -15,6 +15,7 @@ from qfae_monai.data.geometry_risks import Stack, check_allow
 from qfae_monai.data.group_volumes import mixture_of, places_of, stacks_of, stated_of, volume_names
 from qfae_monai.data.kept_headers import kept_pixels
 from qfae_monai.data.outlying_voxels import outlying_voxels, voxels_below_background
+from qfae_monai.data.quiet_libraries import quiet_headers
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.data.series_choice import chosen_group
 from qfae_monai.data.series_files import Source, SourceFile, open_source
@@ -52,6 +53,7 @@ class Series:
     stack: Stack | None = field(default=None, repr=False, compare=False)
 
 
+@quiet_headers()
 def read_series(
     source: Source,
     *,

@@ -11,6 +11,7 @@ from qfae_monai.data.dicom_kinds import KINDS, SINGLE_SLICE, check_include
 from qfae_monai.data.geometry_risks import check_allow
 from qfae_monai.data.group_volumes import mixture_of, number_of, places_of, stacks_of, stated_of, volume_names
 from qfae_monai.data.left_aside import LeftAside
+from qfae_monai.data.quiet_libraries import quiet_headers
 from qfae_monai.data.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.data.series_choice import described
 from qfae_monai.data.series_files import Source, open_source
@@ -36,6 +37,7 @@ def find_series(
     return list(contents_of(source, volume=volume, allow=allow, include=include).series)
 
 
+@quiet_headers()
 def contents_of(
     source: Source, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> Contents:

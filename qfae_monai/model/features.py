@@ -12,7 +12,9 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
+from qfae_monai.background import background_of, evenly_taken
 from qfae_monai.data import LoadPicture, read_series
+from qfae_monai.data.acquisition import plane_of
 from qfae_monai.data.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.model.scan import Features, Scan
 from qfae_monai.transforms import LoadArray
@@ -22,7 +24,6 @@ from qfae_monai.voxel_check import check_voxels
 __all__ = ["look_at"]
 
 SAMPLE = 200_000  # values that percentiles are taken of
-THICKER = 1.2  # a spacing is the distance of slices where it is as many times the smallest
 HU_LUNG_OR_AIR = -500.0
 HU_LEAST = -4096.0
 PERCENTILES = (0.5, 50.0, 99.5)
@@ -76,11 +77,12 @@ def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features
     if affine is not None:
         spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))  # mm
         axes = tuple(int(axis) for axis in io_orientation(affine)[:, 0])
-        plane = axes[int(np.argmax(spacing))] if max(spacing) >= THICKER * min(spacing) else None
+        plane = plane_of(affine)
     whole = array.dtype.kind in "iu"
     levels = (float(values.min()), low, middle, high, float(values.max()))
     if not modality and affine is not None and levels[0] >= HU_LEAST and low <= HU_LUNG_OR_AIR:
         modality = "CT"
+    background = None if affine is None else background_of(evenly_taken(array))
     digest = sha256(f"{array.shape} {array.dtype.str} ".encode())
     digest.update(np.ascontiguousarray(array.T).data)  # volumes lie in Fortran's order
     return Features(
@@ -92,6 +94,8 @@ def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features
         modality=modality,
         bits=8 * array.dtype.itemsize if whole else 0,
         sha256=digest.hexdigest(),
+        background="" if background is None else background.name,
+        overshoots=background is not None and background.share_below > 0,
     )
 
 

@@ -21,6 +21,8 @@ RELEASED_LAYOUT = "junction."
 
 FORMER_NAMES = {"perceptual_network": "model::perceptual::name"}
 """Settings of the first version's calibrations that are called otherwise now; the others stand below `model::`."""
+FORMER_AXIS = 2
+"""Of configurations that do not state one: earlier versions cut axially, whatever the scans were."""
 OF_DATA = ("slice_axis", "slice_range", "min_foreground")
 
 
@@ -46,6 +48,8 @@ def import_checkpoint(
         ValueError: if it does not fit the configuration, or its thresholds were made with other settings.
     """
     bundle = Bundle(overlays, {**settings, "encoder_weights": "checkpoint"})
+    if not isinstance(bundle.config["slice_axis"], int):  # the data that would say it are not here
+        bundle = Bundle(overlays, {**bundle.settings, "slice_axis": FORMER_AXIS})
     state = read_checkpoint(checkpoint)
     if any(key.startswith(RELEASED_LAYOUT) for key in state):
         state = convert_released(state)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from qfae_monai.data.acquisition import AXIAL, common_plane
 from qfae_monai.model.frozen import IN_HOUSE, Choice, choose_networks, own_image_size, side_unit
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.scan import Found, Scan, counted
@@ -16,8 +16,7 @@ from qfae_monai.model.split import Split, least_held_out
 
 __all__ = ["make_plan"]
 
-PLANES = {0: "sagittal", 1: "coronal", 2: "axial"}
-AXIAL, SAGITTAL = 2, 0
+SAGITTAL = 0
 CT_WINDOW = [-200.0, 250.0]  # HU
 PERCENTILES = [0.5, 99.5]
 PER_IMAGE = frozenset({"CR", "DX", "MG", "IO", "PX", "RF", "XA", "OCT", "OPT", "OP", "US"})
@@ -91,12 +90,7 @@ def _axis(found: Found, scans: Sequence[Scan]) -> Reasoned:
     """Plane of acquisition: what most scans are thickest across."""
     if found.kind == "image":
         return None, "single images"
-    planes = Counter(scan.looked_at.plane for scan in scans)
-    acquired = Counter({plane: count for plane, count in planes.items() if plane is not None})
-    if not acquired or planes[None] > sum(acquired.values()):
-        return AXIAL, f"axial, for voxels are about as wide in all directions in {planes[None]} of {len(scans)} scans"
-    plane, count = max(acquired.items(), key=lambda item: (item[1], item[0]))
-    return plane, f"{PLANES[plane]}, the plane that {count} of {counted(len(scans), 'scan')} were acquired in"
+    return common_plane([scan.looked_at.plane for scan in scans])
 
 
 def _intensity(found: Found) -> dict[str, Reasoned]:

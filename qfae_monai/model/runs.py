@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
+from qfae_monai.data.acquisition import common_plane
 from qfae_monai.data.kept_headers import kept_headers
 from qfae_monai.data.prepare.pseudonyms import read_or_create_key
 from qfae_monai.data.quiet_libraries import quiet_libraries
@@ -183,10 +183,12 @@ def pretraining(
     images = ["datasets/bmad", "datasets/image_list"] if found.kind == "image" else []
     names = ["train", "pretrain", f"pretrain_{method}", f"presets/pretrain_{size}", *images]
     places = {"ckpt_dir": output, "log_dir": output / "logs", "dataset_dir": place, "datalist": listed}
-    given = {key: path_text(path.resolve()) for key, path in places.items()}
-    axis = {} if found.kind == "image" else {"slice_axis": _plane(parted.training)}
+    given: dict[str, Any] = {key: path_text(path.resolve()) for key, path in places.items()}
     notes = [*found.sentences(), *parted.sentences()]
-    return f"pretraining_{method}", Bundle(names, {**given, **axis, **(settings or {})}), notes
+    if found.kind == "volume":
+        given["slice_axis"], why = common_plane([scan.looked_at.plane for scan in parted.training])
+        notes.append(f"axis {given['slice_axis']}: {why}")
+    return f"pretraining_{method}", Bundle(names, {**given, **(settings or {})}), notes
 
 
 def key_beside(output: Path) -> bytes:
@@ -195,12 +197,6 @@ def key_beside(output: Path) -> bytes:
     Runs that lie side by side have one key, so a scan has the same name in both and `qfae compare` pairs them.
     """
     return read_or_create_key(output.resolve().with_name(KEY), output)
-
-
-def _plane(scans: Sequence[Scan]) -> int:
-    """Patient axis that most scans were acquired across; axial where voxels are alike along all."""
-    planes = Counter(2 if scan.looked_at.plane is None else scan.looked_at.plane for scan in scans)
-    return planes.most_common(1)[0][0]
 
 
 def _fitting(data: Data, model: ModelFolder) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from qfae_monai.data.patients import warnings_on
 
 __all__ = ["SECTIONS", "Features", "Found", "LeftAside", "Scan", "counted"]
 
+SHOWN = 3  # backgrounds that a line names
 SECTIONS = ("training", "validation", "test")
 
 
@@ -29,6 +30,8 @@ class Features:
         modality: of the DICOM header; `CT` where values tell Hounsfield units; empty where nothing tells.
         bits: that each value is stored in; 0 where they are no whole numbers.
         sha256: of shape and values, by which the same scan under two names is found.
+        background: of a volume, as `Background.name`; empty for an image.
+        overshoots: whether voxels lie below the background.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +42,8 @@ class Features:
     modality: str
     bits: int
     sha256: str
+    background: str = ""
+    overshoots: bool = False
 
     def slices(self, axis: int) -> int:
         """How many there are across a patient axis; 1 of an image."""
@@ -123,10 +128,28 @@ class Found:
         lines = [f"{counted(len(self.scans), self.kind)} of {counted(patients, 'patient')} ({self.layout}): {counts}"]
         lines.append(self.patients_told_by)
         lines += [f"warning: {warning}" for warning in warnings_on(self.scans)]
+        lines += _backgrounds([scan.features for scan in self.scans if scan.features is not None])
         for kind, reasons in _by_kind(self.left_aside).items():
             others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             lines.append(f"left aside, {kind}: {len(reasons)}; {reasons[0]}{others}")
         return lines
+
+
+def _backgrounds(features: Sequence[Features]) -> list[str]:
+    """What was taken for background in how many volumes, and a warning where voxels lie below it."""
+    counts = Counter(one.background for one in features if one.background).most_common()
+    if not counts:
+        return []
+    others = sum(count for _, count in counts[SHOWN:])
+    parts = [f"{name} in {counted(count, 'volume')}" for name, count in counts[:SHOWN]]
+    lines = [f"background: {', '.join(parts)}" + (f", others in {others}" if others else "")]
+    below = sum(one.overshoots for one in features)
+    if below:
+        lines.append(
+            f"warning: {below} of {counted(len(features), 'volume')} with voxels below the background, as resampling "
+            "leaves them: they are taken for background"
+        )
+    return lines
 
 
 def _by_kind(left_aside: Iterable[LeftAside]) -> dict[str, list[str]]:

@@ -25,7 +25,7 @@ PAPER_LIKE: dict[str, Any] = {
 
 def make_model(folder: Path, settings: dict[str, Any]) -> Path:
     """Write a model folder of the smallest preset, its network as it was built."""
-    bundle = Bundle(["train"], {"preset": "tiny", "model_dir": str(folder), **settings})
+    bundle = Bundle(["train"], {"preset": "tiny", "slice_axis": 2, "model_dir": str(folder), **settings})
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = bundle.part("network_def")

@@ -17,7 +17,7 @@ from qfae_monai.model.writer import write_model
 
 def make_model(folder: Path, *overlays: str, include_weights: bool | None = None, **settings: Any) -> ModelFolder:
     """Write a model folder of the smallest preset from train and overlays."""
-    bundle = Bundle(["train", *overlays], {"preset": "tiny", "model_dir": str(folder), **settings})
+    bundle = Bundle(["train", *overlays], {"preset": "tiny", "slice_axis": 2, "model_dir": str(folder), **settings})
     torch.manual_seed(1)
     network, perceptual = bundle.part("network_def"), bundle.part("perceptual_trunk")
     return write_model(folder, bundle.config, network, perceptual, include_weights=include_weights)

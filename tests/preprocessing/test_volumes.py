@@ -59,6 +59,16 @@ def test_seed_decides_the_splits_and_nothing_else_does(cohort: Path, run: Any) -
     assert first.patients("test") != other.patients("test")
 
 
+def test_slices_are_cut_as_most_scans_were_acquired_and_it_is_said(tmp_path: Path, run: Any) -> None:
+    for number in range(3):
+        nifti(tmp_path / "in" / f"p{number}.nii.gz", texture((5, 20, 16), number), np.diag([4.8, 1.0, 1.0, 1.0]))
+    made = run(app, tmp_path / "in", "--normal")
+    said = "slices across axis 0: sagittal, the plane that 3 of 3 scans were acquired in"
+    assert said in made.text
+    assert said in (made.output / "patients.txt").read_text()
+    assert {(row["rows"], row["columns"]) for row in made.manifest} == {("16", "20")}
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_pixels_lie_where_the_manifest_says(cohort: Path, run: Any, axis: int) -> None:
     made = run(

@@ -77,6 +77,9 @@ def prepare(
     if format not in recipe.formats:
         raise ValueError(f"expected a format of {recipe.name}, {', '.join(recipe.formats)}, got {format!r}.")
     names = Pseudonyms(key)
+    with kept_headers(), quiet_libraries():
+        found = recipe.find(folder)
+        recipe, taken = recipe.settled(found)
     settings = {
         "recipe": recipe.name,
         "parameters": recipe.parameters(names),
@@ -88,9 +91,8 @@ def prepare(
     }
     worker = Worker(recipe, output, format, key, refuse_burned_in)
     with kept_headers(), quiet_libraries():
-        found = recipe.find(folder)
         begin(output, settings)
-        told = _told(found)
+        told = [*_told(found), *taken]
         write_whole(output / "patients.txt", "\n".join(told) + "\n")
         for sentence in told:
             say(sentence)

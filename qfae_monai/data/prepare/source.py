@@ -136,6 +136,10 @@ class Recipe(ABC):
             FileNotFoundError: when the folder does not hold the data set's layout.
         """
 
+    def settled(self, sources: Sequence[Source]) -> tuple[Recipe, list[str]]:
+        """The recipe with what it takes from the data set as a whole, and sentences that say what that is."""
+        return self, []
+
     def survey(self, source: Source) -> Any:
         """What the plan needs to know of a source's mask."""
         raise NotImplementedError(f"{type(self).__name__} is not surveyed")

@@ -1,0 +1,87 @@
+"""The plane that scans were acquired in: slices are cut along it unless somebody says otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from monai.utils import ensure_tuple
+from nibabel.orientations import io_orientation
+from numpy.typing import NDArray
+
+from qfae_monai.data.file_features import IMAGE_SUFFIXES
+from qfae_monai.data.left_aside import counted
+from qfae_monai.data.series_contents import contents_of
+
+__all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of", "planes_of"]
+
+AXIAL = 2
+PLANES = ("sagittal", "coronal", "axial")
+"""By the patient's axis that slices lie across: 0 left to right, 1 posterior to anterior, 2 inferior to superior."""
+THICKER = 1.2  # a spacing is the distance of slices where it is as many times the smallest
+IMAGES = (*IMAGE_SUFFIXES, ".npy")
+
+logger = logging.getLogger(__name__)
+
+
+def plane_of(affine: NDArray[np.float64]) -> int | None:
+    """Patient axis that slices lie across; None where voxels are about as wide in all directions.
+
+    Args:
+        affine: (4, 4), voxel to RAS+ mm.
+
+    Example:
+        >>> plane_of(np.diag([0.5, 0.5, 4, 1])), plane_of(np.diag([4.8, 1, 1, 1])), plane_of(np.eye(4))
+        (2, 0, None)
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)  # mm
+    if max(spacing) < THICKER * min(spacing):
+        return None
+    return int(io_orientation(affine)[int(np.argmax(spacing)), 0])
+
+
+def common_plane(planes: Sequence[int | None]) -> tuple[int, str]:
+    """The axis that most scans were acquired across, and why, in words; axial where most are alike along all.
+
+    Args:
+        planes: of the scans, as `plane_of` gives them.
+
+    Example:
+        >>> common_plane([0, 0, 2])
+        (0, 'sagittal, the plane that 2 of 3 scans were acquired in')
+    """
+    counts = Counter(plane for plane in planes if plane is not None)
+    alike = len(planes) - sum(counts.values())
+    if not counts or alike > sum(counts.values()):
+        return AXIAL, f"axial, for voxels are about as wide in all directions in {alike} of {len(planes)} scans"
+    plane, count = max(counts.items(), key=lambda item: (item[1], item[0]))
+    return plane, f"{PLANES[plane]}, the plane that {count} of {counted(len(planes), 'scan')} were acquired in"
+
+
+def acquisition_axis(entries: Sequence[Mapping[str, Any]]) -> int:
+    """The axis that most volumes of a data list were acquired across, from their headers; it is logged.
+
+    Args:
+        entries: as `qfae_monai.data.volume_datalist` gives them; of single images it is 2, which nothing depends on.
+    """
+    return _logged(tuple((ensure_tuple(entry["image"]), entry.get("volume")) for entry in entries))
+
+
+@lru_cache(maxsize=8)
+def _logged(images: tuple[tuple[tuple[str, ...], str | int | None], ...]) -> int:
+    """Once for one list: a configuration is asked for this number many times in a run."""
+    if all(str(files[0]).lower().endswith(IMAGES) for files, _ in images):
+        return AXIAL
+    axis, why = common_plane([plane for files, volume in images for plane in planes_of(files, volume)])
+    logger.info("slices are cut across axis %d: %s", axis, why)
+    return axis
+
+
+def planes_of(files: Sequence[str], volume: str | int | None = None) -> list[int | None]:
+    """Plane of each series of some files, by their headers; none of what is refused."""
+    found = contents_of(files[0] if len(files) == 1 else list(files), volume=volume).series
+    return [plane_of(one.affine) for one in found if one.affine is not None]
