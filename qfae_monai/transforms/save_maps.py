@@ -73,7 +73,7 @@ class SaveMapsd(MapTransform):
 
 
 def _save_image(image: torch.Tensor, path: Path) -> None:
-    """Rows and columns as `qfae predict` writes them: MONAI's writer wants a place in the patient, which images have not."""
+    """Rows and columns, as `qfae predict` writes them: MONAI's writer wants a place in the patient."""
     pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()
     with whole_file(path) as partial:
         nib.save(nib.Nifti1Image(pixels, np.diag([-1.0, -1.0, 1.0, 1.0])), partial)
