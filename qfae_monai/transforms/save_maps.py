@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
@@ -33,7 +34,7 @@ class SaveMapsd(MapTransform):
     """Write maps as `<output_dir>/<case>_<name>.nii.gz`, on the grid and affine that they carry: float32, masks uint8.
 
     Args:
-        keys: maps or masks, (1, X, Y, Z) MetaTensors.
+        keys: maps or masks, (1, X, Y, Z) MetaTensors; or (1, H, W) of images, written as (H, W).
         output_dir: folder, made if it is missing.
         names: what each key is called in the file's name; the key itself where not given.
         case_key: identifier of the case in the dictionary.
@@ -67,8 +68,18 @@ class SaveMapsd(MapTransform):
         for key in self.key_iterator(d):
             name = f"{case}_{self.names.get(str(key), str(key))}"
             kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
-            self.save(kept, filename=str(self.output_dir / name))
+            if kept.ndim > 3:
+                self.save(kept, filename=str(self.output_dir / name))
+            else:
+                _save_image(kept, self.output_dir / f"{name}.nii.gz")
         return d
+
+
+def _save_image(image: torch.Tensor, path: Path) -> None:
+    """Rows and columns, as `qfae predict` writes them: MONAI's writer wants a place in the patient."""
+    pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()
+    with whole_file(path) as partial:
+        nib.save(nib.Nifti1Image(pixels, np.diag([-1.0, -1.0, 1.0, 1.0])), partial)
 
 
 SaveMapsD = SaveMapsDict = SaveMapsd

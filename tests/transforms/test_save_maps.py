@@ -35,3 +35,11 @@ def test_a_case_that_leads_out_of_the_folder_is_refused(tmp_path: Path, case: st
     with pytest.raises(ValueError, match=r"case: expected a name without"):
         SaveMapsd("pred", tmp_path / "in" / "out")({"pred": MAP, "case": case})
     assert not list(tmp_path.rglob("*.nii.gz"))
+
+
+def test_a_map_of_an_image_has_its_rows_and_columns(tmp_path: Path) -> None:
+    SaveMapsd("pred", tmp_path)({"pred": MetaTensor(torch.arange(6.0).reshape(1, 2, 3)), "case": "a"})
+    assert nib.nifti1.Nifti1Image.from_filename(tmp_path / "a_pred.nii.gz").get_fdata().tolist() == [
+        [0, 1, 2],
+        [3, 4, 5],
+    ]
