@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from qfae_monai.model.scans import Found, look
@@ -164,3 +166,14 @@ def test_dicom_tells_patient_and_modality_in_a_folder_and_in_a_data_list(tmp_pat
     entries = [{"image": name, "image_label": 0} for name in ("s0", "s1")]
     (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
     assert {scan.looked_at.modality for scan in look(tmp_path).scans} == {"MR"}
+
+
+def test_the_background_is_said_and_voxels_below_it_are_a_warning(tmp_path: Path) -> None:
+    values = np.zeros((12, 12, 8), np.float32)
+    values[3:9, 3:9, 2:6] = np.random.default_rng(0).uniform(50, 100, (6, 6, 4))
+    for name, low in (("a", 0.0), ("b", -7.0)):
+        values[0, :3, 0] = low
+        nib.save(nib.Nifti1Image(values + (0.001 if low else 0), np.diag([1, 1, 3, 1.0])), tmp_path / f"{name}.nii.gz")
+    said = look(tmp_path).sentences()
+    assert any(line.startswith("background: ") and "volume" in line for line in said)
+    assert any("warning: 1 of 2 volumes with voxels below the background" in line for line in said)
