@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -14,6 +15,8 @@ from qfae_monai.data.series_group import Group, Grouped, text_of
 
 __all__ = ["give_to_series"]
 
+SERIES = "SeriesInstanceUID"
+OTHERS = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 SUFFIXES = (".dcm", ".dicom", ".ima")  # of files that are DICOM, or were
 NUMBER = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
@@ -24,10 +27,10 @@ def give_to_series(file: SourceFile, error: ValueError, groups: list[Group], fou
     One that may belong to several is refused by itself. Only what neither says nor is called as if it were DICOM is
     left aside.
     """
-    dataset = error.dataset if isinstance(error, DamagedFile) else None
-    owners = [] if dataset is None else [group for group in groups if _belongs(dataset, group)]
+    stated = _stated(error.dataset if isinstance(error, DamagedFile) else None)
+    owners = [group for group in groups if _belongs(stated, group)]
     alike: list[Group] = []
-    if not owners and (dataset is None or not text_of(dataset, "SeriesInstanceUID")):
+    if not owners and not stated[SERIES]:
         alike = [group for group in groups if _is_alike(file.name, group)]
     if owners or len(alike) == 1:
         for group in owners or alike:
@@ -39,13 +42,21 @@ def give_to_series(file: SourceFile, error: ValueError, groups: list[Group], fou
         found.groups.append(Group((str(file.name),), problems=[error], source=file))
 
 
-def _belongs(dataset: Dataset, group: Group) -> bool:
-    """Whether what is left of a header is that of a series' files; what it does not say is no contradiction."""
+def _stated(dataset: Dataset | None) -> dict[str, str]:
+    """What is left of a header says of the series that it belongs to; empty where it says nothing that can be read."""
+    stated = dict.fromkeys((SERIES, *OTHERS), "")
+    for word in stated if dataset is not None else ():
+        try:
+            stated[word] = text_of(dataset or {}, word)
+        except Exception:  # pydicom raises whatever a damaged value makes it stumble over
+            continue
+    return stated
+
+
+def _belongs(stated: Mapping[str, str], group: Group) -> bool:
+    """Whether a header is that of a series' files; what it does not say is no contradiction."""
     first = group.dicom[0].values
-    if not text_of(dataset, "SeriesInstanceUID"):
-        return False
-    keywords = ("SeriesInstanceUID", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
-    return all(text_of(dataset, word) in ("", text_of(first, word)) for word in keywords)
+    return stated[SERIES] != "" and all(value in ("", text_of(first, word)) for word, value in stated.items())
 
 
 def _is_alike(name: Path, group: Group) -> bool:

@@ -29,10 +29,13 @@ def _starts_as_elements(start: bytes, order: str) -> bool:
     while at + 8 <= len(start) and count < ELEMENTS:
         group, element = unpack_from(f"{order}2H", start, at)
         tag = group << 16 | element
-        if (tag <= last and count) or group not in FIRST_GROUPS or (count == 0 and group > LAST_OF_FIRST):
-            return False
         kind = start[at + 4 : at + 6]
-        if kind.isalpha() and kind.isupper():  # explicit value representation
+        explicit = kind.isalpha() and kind.isupper()
+        # a short header has other groups third; a type is what tells it from any bytes
+        known = group in FIRST_GROUPS or (explicit and count > 1)
+        if (tag <= last and count) or not known or (count == 0 and group > LAST_OF_FIRST):
+            return False
+        if explicit:
             if kind in LONG_KINDS:
                 if at + 12 > len(start):
                     return False

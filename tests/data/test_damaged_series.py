@@ -122,6 +122,15 @@ def test_a_file_that_may_belong_to_either_of_two_series_is_refused_by_itself(tmp
     assert any("005.dcm: expected a DICOM" in str(refusal) for refusal in refusals)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_value_of_a_damaged_header_belongs_to_nothing(tmp_path: Path) -> None:
+    paths = factory.series(tmp_path / "a")
+    data = paths[0].read_bytes().replace(b"\x20\0\x0e\0UI", b"\x20\0\x0e\0\x55\xc2").replace(b"PN", b"P\xc3")
+    (tmp_path / "other").write_bytes(data[:-7])
+    assert any("other" in str(summary.refusal) for summary in find_series(tmp_path))
+    assert np.array_equal(read_series(tmp_path / "a").array, factory.volume().T)
+
+
 def test_what_is_named_as_no_image_is_left_aside_beside_a_series(tmp_path: Path) -> None:
     factory.series(tmp_path)
     for name in ("readme", "notes.txt", "001.json", "index.html"):

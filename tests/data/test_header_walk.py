@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from qfae_monai.data.dicom_elements import Elements, all_elements, regular_elements
 from qfae_monai.data.dicom_header import read_header
+from qfae_monai.data.dicom_prefix import is_dicom
 from qfae_monai.data.header_walk import WINDOW
 from qfae_monai.data.series_files import SourceFile
 from tests.data import dicom_factory as factory
@@ -114,6 +116,17 @@ def test_what_is_out_of_the_ordinary_is_left_to_pydicom(tmp_path: Path, write: A
     write(tmp_path / "a.dcm")
     data = (tmp_path / "a.dcm").read_bytes()
     assert regular_elements(io.BytesIO(data), data[:WINDOW]) is None
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_short_header_without_prefix_is_one(order: str) -> None:
+    def element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+        return pack(f"{order}2H2sH", group, number, kind, len(value)) + value
+
+    start = element(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.7\0") + element(8, 0x60, b"CS", b"OT")
+    assert is_dicom(start + element(0x28, 2, b"US", b"\0\0") + bytes(200))
+    assert not is_dicom(start + pack(f"{order}2HI", 0x28, 2, 2) + bytes(200))
+    assert not is_dicom(bytes(300))
 
 
 def test_files_share_elements_and_not_what_is_filled_in(tmp_path: Path) -> None:
