@@ -46,7 +46,7 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
                 damaged.append((file, error))
         except ValueError as error:
             damaged.append((file, error))
-    groups = [without_copies(group, found.aside) for group in _one_frame_each(by_identity)]
+    groups = [without_copies(group, found.aside) for group in _one_frame_each(_joined(by_identity))]
     for file, problem in damaged:
         give_to_series(file, problem, groups, found, named=opened.named)
     for group in groups:
@@ -109,6 +109,28 @@ def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
     alone = text_of(values, "SOPInstanceUID") or str(header.source.name) if is_picture(header) else ""
     return (series, patient, text_of(values, "StudyInstanceUID"), text_of(values, "FrameOfReferenceUID"), header.kind,
             alone)  # fmt: skip
+
+
+def _joined(groups: dict[tuple[str, ...], Group]) -> dict[tuple[str, ...], Group]:
+    """The groups; but files that leave patient, study or frame of reference empty join the one they do not contradict."""
+    by_series: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for identity in groups:
+        by_series.setdefault((identity[0], *identity[4:]), []).append(identity)
+    for several in by_series.values():
+        for identity in [one for one in several if "" in one[1:4]]:
+            fitting = [other for other in several if other != identity and _could_be(identity[1:4], other[1:4])]
+            if len(fitting) == 1:
+                several.remove(identity)
+                joined = groups[fitting[0]]
+                joined.dicom += groups.pop(identity).dicom
+                joined.dicom.sort(key=lambda file: str(file.source.name))
+                joined.notes.append("patient, study or frame of reference is empty in some files: taken as the others'")
+    return groups
+
+
+def _could_be(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two say the same where the first says something."""
+    return all(mine in ("", others) for mine, others in zip(one, other, strict=True))
 
 
 def _one_frame_each(groups: dict[tuple[str, ...], Group]) -> list[Group]:

@@ -34,6 +34,15 @@ def test_slices_of_others_are_never_one_volume(tmp_path: Path, other: dict[str, 
         read_series(tmp_path, allow=["mixed-series"])
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "FrameOfReferenceUID"])
+def test_what_some_slices_leave_empty_tells_nobody_apart(tmp_path: Path, keyword: str) -> None:
+    values = {**FIRST, keyword: [FIRST[keyword], "", FIRST[keyword], "", FIRST[keyword]], "PatientName": ""}
+    factory.series(tmp_path, shuffle=False, **values)
+    found = read_series(tmp_path)
+    assert np.array_equal(found.array, factory.volume().T)
+    assert "is empty in some files" in found.attributes["notes"][0]
+
+
 def test_a_frame_of_reference_for_each_slice_is_refused(tmp_path: Path) -> None:
     factory.series(tmp_path, FrameOfReferenceUID=[f"1.2.{number}" for number in range(5)])
     (summary,) = contents_of(tmp_path).series
