@@ -112,7 +112,7 @@ def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
 
 
 def _joined(groups: dict[tuple[str, ...], Group]) -> dict[tuple[str, ...], Group]:
-    """The groups; but files that leave patient, study or frame of reference empty join the one they do not contradict."""
+    """The groups; but files without patient, study or frame of reference join the one that they do not contradict."""
     by_series: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for identity in groups:
         by_series.setdefault((identity[0], *identity[4:]), []).append(identity)
