@@ -25,6 +25,11 @@ WRITTEN = {
     "start_from": "$@bundle_root + '/models/model.pt'",
 }
 """Places of a model folder, as its configurations name them."""
+EARLIER = {
+    ("dataset::data", "$data.input_datalist(@dataset_dir)"),
+    ("read::transforms::*::_target_", "qfae_monai.transforms.LoadGreyImaged"),
+}
+"""Places and values that models of earlier versions of this package hold, and that still run."""
 
 
 def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -> None:
@@ -68,14 +73,11 @@ def _is_own(key: str, value: object) -> bool:
 @lru_cache(maxsize=1)
 def _own_words() -> tuple[frozenset[tuple[str, object]], frozenset[tuple[bool, object]]]:
     """Place and value of all words in the package's configurations; targets and arguments of the transforms there."""
-    places: set[tuple[str, object]] = set(WRITTEN.items())
-    transforms = set()
+    words: set[tuple[str, object]] = {*WRITTEN.items(), *EARLIER}
     for file in sorted((OWN / "configs").rglob("*.yaml")):
-        for key, value in words_in(read_configuration(file)):
-            places.add((_place(key), value))
-            if key.split("::")[0] in VALUES:
-                transforms.add((key.endswith("_target_"), value))
-    return frozenset(places), frozenset(transforms)
+        words.update(words_in(read_configuration(file)))
+    transforms = {(key.endswith("_target_"), value) for key, value in words if key.split("::")[0] in VALUES}
+    return frozenset((_place(key), value) for key, value in words), frozenset(transforms)
 
 
 def _place(key: str) -> str:

@@ -28,6 +28,19 @@ def test_models_of_this_package_need_no_trust(overlays: tuple[str, ...], tmp_pat
         check_model_trusted(model.path, f"configs/{name}.yaml", trusted=False)
 
 
+def test_models_of_earlier_versions_need_no_trust(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", "datasets/bmad", device="cpu")
+    file = model.path / "configs" / "inference.yaml"
+    text = file.read_text()
+    assert "qfae_monai.data.LoadPictured" in text
+    text = text.replace("qfae_monai.data.LoadPictured", "qfae_monai.transforms.LoadGreyImaged")
+    file.write_text(
+        text.replace("$data.input_datalist(@dataset_dir, images=True)", "$data.input_datalist(@dataset_dir)")
+    )
+    assert "input_datalist(@dataset_dir)" in file.read_text()
+    check_model_trusted(model.path, trusted=False)
+
+
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if isinstance(value, dict | list):
         for name, one in value.items() if isinstance(value, dict) else enumerate(value):
