@@ -137,5 +137,7 @@ def test_files_of_the_project_name_one_version(release: ModuleType) -> None:
     citation: dict[str, Any] = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == version
     assert "2507.18481" in citation["preferred-citation"]["url"]
+    first = next(release.HEADING.finditer((ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
+    assert first[1] == release.UNRELEASED or first[2], "the newest version of CHANGELOG.md has no date"
     faults = release.faults_of_files(ROOT, version)
     assert all("CHANGELOG.md" in fault or "date-released" in fault for fault in faults)

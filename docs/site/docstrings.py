@@ -14,27 +14,7 @@ SHARED = re.compile(r"^( {4})(\w+(?:, \*{0,2}\w+)+)(: .*(?:\n {5,}.*)*)", re.MUL
 
 
 def as_markdown(text: str) -> str:
-    """Roles become code, examples fenced blocks; a colon before an indented block loses its twin, and names that share
-    one description get one each.
-
-    >>> as_markdown("A :class:`Series`, see :func:`qfae_monai.read_series`::")
-    'A `Series`, see `qfae_monai.read_series`::'
-    >>> print(as_markdown("One.\\n\\n>>> 1 + 1\\n2\\n\\nTwo."))
-    One.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
-    <BLANKLINE>
-    Two.
-    >>> print(as_markdown("Args:\\n    dim, depth: sizes of\\n        blocks."))
-    Args:
-        dim: sizes of
-            blocks.
-        depth: sizes of
-            blocks.
-    """
+    """Make code of roles and blocks of examples; of names that share one description, give each its own."""
     text = LITERAL.sub(":", ROLE.sub(r"`\1`", text))
     text = SHARED.sub(lambda found: "\n".join(found[1] + name + found[3] for name in found[2].split(", ")), text)
     return EXAMPLE.sub(lambda found: f"{found[1]}```pycon\n{found[0]}\n{found[1]}```", text)

@@ -64,13 +64,7 @@ def repository_path(source: str) -> str:
 
 
 def place_of(path: str) -> str:
-    """Path in the site of a file, from its path in the repository; files that are no Markdown become pages.
-
-    >>> place_of("docs/reading.md"), place_of("README.md"), place_of("docs/images/demo.png")
-    ('reading.md', 'repository/README.md', 'images/demo.png')
-    >>> place_of("docs/tutorials/one.ipynb"), place_of("qfae_monai/rates.py")
-    ('tutorials/one.md', 'repository/qfae_monai/rates.py.md')
-    """
+    """Path in the site of a file, from its path in the repository; files that are no Markdown become pages."""
     if path.startswith("docs/"):
         return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
     return f"{OUTSIDE}/{path}" if path.endswith(".md") else f"{OUTSIDE}/{path}.md"
