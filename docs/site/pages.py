@@ -23,6 +23,7 @@ EXECUTED = ROOT / "build" / "tutorials"
 OUTSIDE = "repository"
 FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|[#/])([^)\s#]+)")
+PICTURES = (".gif", ".jpg", ".png", ".svg")
 UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 """Head of a page that the search does not show: a source file."""
 
@@ -39,7 +40,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if files.get_file_from_path(place_of(linked)) is None:
                 content = outside_page(linked)
                 files.append(File.generated(config, place_of(linked), content=content))
-                waiting.append((place_of(linked), content))
+                if isinstance(content, str):
+                    waiting.append((place_of(linked), content))
     return files
 
 
@@ -64,10 +66,10 @@ def repository_path(source: str) -> str:
 
 
 def place_of(path: str) -> str:
-    """Path in the site of a file, from its path in the repository; files that are no Markdown become pages."""
+    """Path in the site of a file, from its path in the repository; all but pictures become pages."""
     if path.startswith("docs/"):
         return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
-    return f"{OUTSIDE}/{path}" if path.endswith(".md") else f"{OUTSIDE}/{path}.md"
+    return f"{OUTSIDE}/{path}" if path.endswith((".md", *PICTURES)) else f"{OUTSIDE}/{path}.md"
 
 
 def target_of(source: str, link: str) -> str:
@@ -84,8 +86,10 @@ def linked_files(source: str, text: str) -> Iterator[str]:
                 yield target
 
 
-def outside_page(path: str) -> str:
-    """Markdown of a file outside of `docs/`: its own, or its text as a block of code."""
+def outside_page(path: str) -> str | bytes:
+    """Content of a file outside of `docs/`: Markdown or a picture as it is, other text as a block of code."""
+    if path.endswith(PICTURES):
+        return (ROOT / path).read_bytes()
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.endswith(".md"):
         return text

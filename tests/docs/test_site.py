@@ -87,6 +87,7 @@ PLACES = [
     ["README.md", "repository/README.md"],
     ["bundles/qfae/docs/README.md", "repository/bundles/qfae/docs/README.md"],
     ["qfae_monai/rates.py", "repository/qfae_monai/rates.py.md"],
+    ["benchmarks/results/speed.png", "repository/benchmarks/results/speed.png"],
 ]
 
 
