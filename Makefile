@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LABEL := .venv-label/bin
 
-.PHONY: demo check-demo test lint label-server test-label studies-given clean
+.PHONY: demo check-demo test lint docs release label-server test-label studies-given clean
 
 demo: .venv/demo
 	$(BIN)/qfae demo --output demo
@@ -12,13 +12,26 @@ check-demo: demo/summary.json
 	$(BIN)/python tests/check_demo.py demo/summary.json
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not tutorial"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# The site in build/site, with the tutorials as they come out; they are executed when one of them changed
+docs: build/tutorials/executed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+build/tutorials/executed: .venv/dev $(wildcard docs/tutorials/*.ipynb)
+	QFAE_TUTORIALS=build/tutorials $(BIN)/python -m pytest -q -m tutorial tests/docs
+	touch $@
+
+# Compares tag, CHANGELOG.md, CITATION.cff, metadata.json and a wheel with setup.cfg, and says what to type next
+release: .venv/dev
+	$(BIN)/python .ci/release.py
 
 # MONAI Label needs older packages than the rest, so it has an environment of its own: docs/monai-label.md
 MODEL ?= demo/model
@@ -49,4 +62,4 @@ test-label: .venv-label/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-label demo
+	rm -rf .venv .venv-label demo build

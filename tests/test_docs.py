@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "bundles" / "qfae" / "configs"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "bundles/qfae/docs/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 LONGEST = 120
 STARTS = ("qfae", "python", "make", "pip", "torchrun", "$RUN", "exec", "srun", "uv", "curl", "cp", "cd", "ssh", "for")
@@ -112,8 +112,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_index_leads_to_every_page() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    others = [page.name for page in PAGES if page.parent == ROOT / "docs" and page.name != "README.md"]
+    docs = ROOT / "docs"
+    index = (docs / "README.md").read_text(encoding="utf-8")
+    pages = [*docs.rglob("*.md"), *docs.rglob("*.ipynb")]
+    others = [page.relative_to(docs).as_posix() for page in pages if page != docs / "README.md"]
     assert [name for name in others if f"({name}" not in index] == []
 
 

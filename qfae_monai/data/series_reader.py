@@ -212,7 +212,7 @@ class LoadSeriesd(MapTransform):
         name = str(found.files[0])
         meta = {**reader.get_data(found)[1], ImageMetaKey.FILENAME_OR_OBJ: name}
         lesion = torch.from_numpy(np.ascontiguousarray(lesion_of(found.array, name), dtype=np.float32))
-        return MetaTensor(lesion[None], affine=torch.from_numpy(found.affine), meta=meta)
+        return MetaTensor(lesion[None], meta=meta)  # which holds the affine
 
 
 def _are_channels(source: Any) -> bool:

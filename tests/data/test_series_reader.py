@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_refusal_comes_through_where_load_image_would_fall_back(tmp_path: Path) 
         LoadSeries()(tmp_path / "a.nii")
     assert LoadSeries(volume=2)(tmp_path / "a.nii").shape == (1, 2, 2, 2)
     assert len(LoadSeries().loader.readers) == 1
+
+
+def test_a_label_has_one_affine_and_no_warning_on_it(tmp_path: Path) -> None:
+    factory.series(tmp_path / "image")
+    factory.series(tmp_path / "label", factory.volume() % 2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Setting affine")
+        loaded: Any = LoadSeriesd(("image", "label"))({"image": tmp_path / "image", "label": tmp_path / "label"})
+    assert np.array_equal(loaded["label"].affine, loaded["image"].affine)
 
 
 def test_dictionary_twin_follows_keys(tmp_path: Path) -> None:
