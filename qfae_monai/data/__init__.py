@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qfae_monai.data.acquisition import acquisition_axis
+    from qfae_monai.data.acquisition import acquisition_axis, trained_axis
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.pictures import LoadPicture, LoadPictured
@@ -42,11 +42,12 @@ __all__ = [
     "image_folder_datalist",
     "input_datalist",
     "read_series",
+    "trained_axis",
     "volume_datalist",
 ]
 
 MODULES = {
-    "acquisition": ("acquisition_axis",),
+    "acquisition": ("acquisition_axis", "trained_axis"),
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
     "pictures": ("LoadPicture", "LoadPictured"),

@@ -6,6 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,17 @@ from numpy.typing import NDArray
 from qfae_monai.data.file_features import IMAGE_SUFFIXES
 from qfae_monai.data.left_aside import counted
 from qfae_monai.data.series_contents import contents_of
+from qfae_monai.data.volumes import filled_sections, volume_datalist
 
-__all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of", "planes_of"]
+__all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of", "planes_of", "trained_axis"]
 
 AXIAL = 2
 PLANES = ("sagittal", "coronal", "axial")
 """By the patient's axis that slices lie across: 0 left to right, 1 posterior to anterior, 2 inferior to superior."""
 THICKER = 1.2  # a spacing is the distance of slices where it is as many times the smallest
 IMAGES = (*IMAGE_SUFFIXES, ".npy")
+
+SECTIONS = ("training", "validation", "test")
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +74,19 @@ def acquisition_axis(entries: Sequence[Mapping[str, Any]]) -> int:
         entries: as `qfae_monai.data.volume_datalist` gives them; of single images it is 2, which nothing depends on.
     """
     return _logged(tuple((ensure_tuple(entry["image"]), entry.get("volume")) for entry in entries))
+
+
+def trained_axis(datalist: str | PathLike) -> int:
+    """The axis that most training volumes of a data list were acquired across; without training, of its first section.
+
+    Args:
+        datalist: file as in `qfae_monai.data.volume_datalist`; of a folder of images it is 2.
+    """
+    if Path(datalist).is_dir():
+        return AXIAL
+    filled = filled_sections(datalist)
+    section = next((one for one in (*SECTIONS, *filled) if one in filled), SECTIONS[0])
+    return acquisition_axis(volume_datalist(datalist, section))
 
 
 @lru_cache(maxsize=8)

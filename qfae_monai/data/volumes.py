@@ -24,7 +24,7 @@ from qfae_monai.data.volume_choice import ALL, Choice, check_volume
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import checked, read_object, schema, shown
 
-__all__ = ["check_patient_disjoint", "input_datalist", "stem_of", "told_entries", "volume_datalist"]
+__all__ = ["check_patient_disjoint", "filled_sections", "input_datalist", "stem_of", "told_entries", "volume_datalist"]
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None 
     """
     owner: dict[str, str] = {}
     shared: dict[str, str] = {}
-    for section, entry, told in told_entries(path, _filled_sections(path) if sections is None else sections):
+    for section, entry, told in told_entries(path, filled_sections(path) if sections is None else sections):
         # an image is its own patient too: it may carry different identifiers in two sections
         for patient in (told.patient, _image(entry)):
             if owner.setdefault(patient, section) != section:
@@ -211,7 +211,8 @@ def _named(entry: dict[str, Any], folder: Path) -> NamedScan:
     return NamedScan(image, kind, name, patient, BY_LIST if patient else "")
 
 
-def _filled_sections(path: str | PathLike) -> list[str]:
+def filled_sections(path: str | PathLike) -> list[str]:
+    """Names of a data list's sections that hold something."""
     content = _read(Path(path))
     return [section for section in _sections(content) if content[section]]
 

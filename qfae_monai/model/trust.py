@@ -28,6 +28,11 @@ WRITTEN = {
 EARLIER = {
     ("dataset::data", "$data.input_datalist(@dataset_dir)"),
     ("read::transforms::*::_target_", "qfae_monai.transforms.LoadGreyImaged"),
+    ("held_out_check::held_out", "@held_out_normals"),
+    ("held_out_normals::_target_", "qfae_monai.scoring.NormalImages"),
+    ("held_out_normals::dataset", "$lambda: @validate::dataset"),
+    ("held_out_normals::max_images", "@reference_images"),
+    ("held_out_normals::seed", "@seed"),
 }
 """Places and values that models of earlier versions of this package hold, and that still run."""
 

@@ -66,7 +66,7 @@ def test_slices_are_cut_as_most_scans_were_acquired_and_it_is_said(tmp_path: Pat
     said = "slices across axis 0: sagittal, the plane that 3 of 3 scans were acquired in"
     assert said in made.text
     assert said in (made.output / "patients.txt").read_text()
-    assert {(row["rows"], row["columns"]) for row in made.manifest} == {("16", "20")}
+    assert {(row["rows"], row["columns"]) for row in made.rows} == {("16", "20")}
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
