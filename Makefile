@@ -11,8 +11,9 @@ demo: .venv/demo
 check-demo: demo/summary.json
 	$(BIN)/python tests/check_demo.py demo/summary.json
 
+# One process per core, four at most, each with one thread; the tests of a file stay together and share its fixtures
 test: .venv/dev lint
-	$(BIN)/python -m pytest -m "not tutorial"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not tutorial" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .
