@@ -1,4 +1,4 @@
-"""From an evaluator's output, a list of dictionaries, to what a metric takes; what has no label is left out."""
+"""From an evaluator's output, a list of dictionaries, to what a metric takes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ Output = Sequence[Mapping[str, Any]]
 def from_slices(
     score_key: str = "slice_scores", label_key: str = "slice_labels"
 ) -> Callable[[Output], tuple[Tensor, Tensor]]:
-    """Scores and labels (N,) of all slices that were scored; skipped ones have the score NaN and are left out."""
+    """Scores and labels (N,) of all slices; the score of one that was skipped and a label that is unknown are NaN."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
         scores, labels = (
             torch.cat([plain(item[key]).reshape(-1) for item in output]) for key in (score_key, label_key)
         )
-        kept = ~(torch.isnan(scores) | torch.isnan(labels))
-        return scores[kept], labels[kept]
+        return scores, labels
 
     return transform
 
@@ -29,11 +28,11 @@ def from_slices(
 def from_volumes(
     score_key: str = "score", label_key: str = "volume_label"
 ) -> Callable[[Output], tuple[Tensor, Tensor]]:
-    """Scores and labels (N,) of whole images or volumes."""
+    """Scores and labels (N,) of whole images or volumes; an unknown label is NaN."""
 
     def transform(output: Output) -> tuple[Tensor, Tensor]:
         scores, labels = (torch.cat([plain(item[key]).reshape(1) for item in output]) for key in (score_key, label_key))
-        return scores[~torch.isnan(labels)], labels[~torch.isnan(labels)]
+        return scores, labels
 
     return transform
 

@@ -159,6 +159,24 @@ def test_one_class_alone_leaves_the_rest_reported(model: dict[str, Any], cohort:
     assert (tmp_path / "out" / "report.html").is_file()
 
 
+@pytest.mark.parametrize("truths", [[1, 1], [None, None], [1, 0]], ids=["abnormal", "unknown", "both"])
+def test_cases_without_masks_end_in_a_report(
+    model: dict[str, Any], cohort: Path, tmp_path: Path, truths: list[int | None]
+) -> None:
+    names = ("test-002", "test-000")
+    entries = [
+        {"image": str(cohort / "image" / f"{name}.nii.gz"), **({} if truth is None else {"image_label": truth})}
+        for name, truth in zip(names, truths, strict=True)
+    ]
+    (tmp_path / "dataset.json").write_text(json.dumps({"test": entries}))
+    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, output_dir=tmp_path / "out",
+               rivals="$None", **model, **QUICK)  # fmt: skip
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (found["metrics"]["volume"]["auroc"]["value"] is not None) == (truths == [1, 0])
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert len(rows(tmp_path / "out" / "volumes.csv")) == 2
+
+
 def test_wanted_rate_is_achieved_on_fresh_normals(model: dict[str, Any], tmp_path: Path) -> None:
     write_phantom_cohort(tmp_path, train=1, validation=39, test_normal=60, test_abnormal=0, seed=11)
     settings = {"dataset_dir": tmp_path, "output_dir": tmp_path / "out", "rivals": "$None",

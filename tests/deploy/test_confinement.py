@@ -367,7 +367,7 @@ def test_only_trainings_within_the_studies_are_served(tmp_path: Path, name: str)
 
 def test_a_study_whose_qform_drops_its_shear_is_handed_on_as_a_copy_without(tmp_path: Path) -> None:
     affine = np.array([[-2, 0, 0, 10], [0, -2, 0.9, 20], [0, 0, 3, 5], [0, 0, 0, 1.0]])
-    image = nib.Nifti1Image(np.zeros((4, 5, 6), np.float32), affine)
+    image = nib.Nifti1Image(np.arange(120, dtype=np.float32).reshape(4, 5, 6), affine)
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)  # as converters of tilted CT write it
     nib.save(image, tmp_path / "tilted.nii.gz")

@@ -96,7 +96,7 @@ def test_patients_are_told_apart_by_pseudonyms_that_only_the_key_makes(tmp_path:
     for place in (tmp_path / "one", tmp_path / "other"):
         _volume(place / "a.nii.gz")
         open_own_folder(place)
-        series(place / "b", np.zeros((4, 8, 8), np.int16), PatientID="7654321")
+        series(place / "b", np.arange(256, dtype=np.int16).reshape(4, 8, 8), PatientID="7654321")
         found = StudyDatastore(str(place))
         found.update_image_info("a", {"normal": True, "patient": "7654321"})
         found.update_image_info("b", {"normal": True})

@@ -1,4 +1,4 @@
-"""What has no label, and what was not scored, stays out of the metrics."""
+"""What has no label, and what was not scored, is NaN for the metrics, or no pixel of theirs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ OUTPUT = [
 
 def test_slices() -> None:
     scores, labels = from_slices()(OUTPUT)
-    assert torch.equal(scores, torch.tensor([0.1, 0.3]))
-    assert torch.equal(labels, torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(scores, torch.tensor([0.1, NAN, 0.3, 0.5, 0.6, 0.7]), equal_nan=True)
+    torch.testing.assert_close(labels, torch.tensor([0.0, 1.0, 1.0, NAN, NAN, NAN]), equal_nan=True)
 
 
 def test_volumes() -> None:
     scores, labels = from_volumes()(OUTPUT)
-    assert torch.equal(scores, torch.tensor([0.3]))
-    assert torch.equal(labels, torch.tensor([1.0]))
+    assert torch.equal(scores, torch.tensor([0.3, 0.7]))
+    torch.testing.assert_close(labels, torch.tensor([1.0, NAN]), equal_nan=True)
 
 
 def test_pixels() -> None:
