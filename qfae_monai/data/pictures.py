@@ -18,8 +18,6 @@ from qfae_monai.transforms.images import BITS_KEY, LoadGreyImage, LoadGreyImaged
 
 __all__ = [
     "LoadPicture",
-    "LoadPictureD",
-    "LoadPictureDict",
     "LoadPictured",
     "is_image_file",
     "is_picture",
@@ -97,6 +95,3 @@ class LoadPictured(LoadGreyImaged):
     def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
         super().__init__(keys, allow_missing_keys)
         self.loader = LoadPicture()
-
-
-LoadPictureD = LoadPictureDict = LoadPictured

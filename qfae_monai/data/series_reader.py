@@ -22,7 +22,7 @@ from qfae_monai.data.series_files import VOLUME_SUFFIXES
 from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.transforms.lesion_values import lesion_of
 
-__all__ = ["LoadSeries", "LoadSeriesD", "LoadSeriesDict", "LoadSeriesd", "SeriesReader"]
+__all__ = ["LoadSeries", "LoadSeriesd", "SeriesReader"]
 
 LABEL = "label"
 # what goes into the metadata of an image: nothing that identifies a person or an institution
@@ -219,6 +219,3 @@ def _are_channels(source: Any) -> bool:
     """Whether it is several volume files."""
     sources = ensure_tuple(source)
     return len(sources) > 1 and all(str(one).lower().endswith(VOLUME_SUFFIXES) for one in sources)
-
-
-LoadSeriesD = LoadSeriesDict = LoadSeriesd

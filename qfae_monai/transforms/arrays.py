@@ -13,7 +13,7 @@ from monai.transforms import LoadImage, MapTransform, Transform
 
 from qfae_monai.transforms.images import as_lesion
 
-__all__ = ["LoadArray", "LoadArrayD", "LoadArrayDict", "LoadArrayd"]
+__all__ = ["LoadArray", "LoadArrayd"]
 
 
 class LoadArray(Transform):
@@ -62,6 +62,3 @@ class LoadArrayd(MapTransform):
             array = self.loader(d[key])
             d[key] = array if key == self.keys[0] else as_lesion(array, str(d[key]))
         return d
-
-
-LoadArrayD = LoadArrayDict = LoadArrayd

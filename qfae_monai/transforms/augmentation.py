@@ -16,8 +16,6 @@ from qfae_monai.transforms.resized_crop import Box, ResizedCropRotateFlip
 
 __all__ = [
     "RandResizedCropRotateFlip",
-    "RandResizedCropRotateFlipD",
-    "RandResizedCropRotateFlipDict",
     "RandResizedCropRotateFlipd",
 ]
 
@@ -149,6 +147,3 @@ class RandResizedCropRotateFlipd(Randomizable, MapTransform):
         for key, resample in self.key_iterator(d, self.resample):
             d[key] = resample(d[key], box=self.draw.box, angle=self.draw.angle, flip=self.draw.flip)
         return d
-
-
-RandResizedCropRotateFlipD = RandResizedCropRotateFlipDict = RandResizedCropRotateFlipd

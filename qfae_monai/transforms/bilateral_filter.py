@@ -15,7 +15,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.bit_depth import check_8_bit_slice
 
-__all__ = ["BilateralFilter", "BilateralFilterD", "BilateralFilterDict", "BilateralFilterd"]
+__all__ = ["BilateralFilter", "BilateralFilterd"]
 
 
 class BilateralFilter(Transform):
@@ -86,6 +86,3 @@ class BilateralFilterd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.filter(d[key])
         return d
-
-
-BilateralFilterD = BilateralFilterDict = BilateralFilterd

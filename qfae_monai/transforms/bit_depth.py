@@ -15,7 +15,7 @@ from monai.utils import convert_to_tensor
 from qfae_monai.transforms.images import BITS_KEY
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["ScaleBitDepth", "ScaleBitDepthD", "ScaleBitDepthDict", "ScaleBitDepthd", "check_8_bit_slice"]
+__all__ = ["ScaleBitDepth", "ScaleBitDepthd", "check_8_bit_slice"]
 
 BITS_OF_DTYPE = {"uint8": 8, "uint16": 16}
 
@@ -104,6 +104,3 @@ class ScaleBitDepthd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.scaler(d[key])
         return d
-
-
-ScaleBitDepthD = ScaleBitDepthDict = ScaleBitDepthd

@@ -13,7 +13,7 @@ from monai.utils import convert_to_tensor
 
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["CTWindow", "CTWindowD", "CTWindowDict", "CTWindowd"]
+__all__ = ["CTWindow", "CTWindowd"]
 
 HU_BELOW_WATER = -50.0  # fat lies at about -100 HU, air at -1000: every CT slice of a patient reaches below this
 HU_METAL = 32767.0  # the most that 16 bits hold
@@ -107,6 +107,3 @@ class CTWindowd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.window(d[key])
         return d
-
-
-CTWindowD = CTWindowDict = CTWindowd

@@ -14,7 +14,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.bit_depth import check_8_bit_slice
 
-__all__ = ["EqualizeNonzero", "EqualizeNonzeroD", "EqualizeNonzeroDict", "EqualizeNonzerod"]
+__all__ = ["EqualizeNonzero", "EqualizeNonzerod"]
 
 LEVELS = 256
 
@@ -95,6 +95,3 @@ class EqualizeNonzerod(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.equalize(d[key])
         return d
-
-
-EqualizeNonzeroD = EqualizeNonzeroDict = EqualizeNonzerod

@@ -17,8 +17,6 @@ from qfae_monai.transforms.volume_check import source_name
 
 __all__ = [
     "ScaleIntensityForegroundPercentiles",
-    "ScaleIntensityForegroundPercentilesD",
-    "ScaleIntensityForegroundPercentilesDict",
     "ScaleIntensityForegroundPercentilesd",
     "foreground_mask",
 ]
@@ -130,6 +128,3 @@ class ScaleIntensityForegroundPercentilesd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.scaler(d[key], mask)
         return d
-
-
-ScaleIntensityForegroundPercentilesD = ScaleIntensityForegroundPercentilesDict = ScaleIntensityForegroundPercentilesd

@@ -21,8 +21,6 @@ from qfae_monai.voxel_check import check_voxels
 
 __all__ = [
     "LoadGreyImage",
-    "LoadGreyImageD",
-    "LoadGreyImageDict",
     "LoadGreyImaged",
     "as_lesion",
     "check_image_memory",
@@ -171,6 +169,3 @@ def as_lesion(label: torch.Tensor, name: str) -> torch.Tensor:
     """
     lesion = lesion_of(convert_to_tensor(label, track_meta=False).numpy(), name)
     return convert_to_dst_type(torch.from_numpy(lesion), label, dtype=torch.float32)[0]
-
-
-LoadGreyImageD = LoadGreyImageDict = LoadGreyImaged

@@ -14,8 +14,6 @@ from monai.utils import convert_to_tensor
 __all__ = [
     "BrightnessContrast",
     "RandBrightnessContrast",
-    "RandBrightnessContrastD",
-    "RandBrightnessContrastDict",
     "RandBrightnessContrastd",
 ]
 
@@ -140,6 +138,3 @@ class RandBrightnessContrastd(Randomizable, MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.jitter(d[key], randomize=False)
         return d
-
-
-RandBrightnessContrastD = RandBrightnessContrastDict = RandBrightnessContrastd

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.transforms import MapTransform
 
-__all__ = ["NormalLabelD", "NormalLabelDict", "NormalLabeld"]
+__all__ = ["NormalLabeld"]
 
 
 class NormalLabeld(MapTransform):
@@ -38,6 +38,3 @@ class NormalLabeld(MapTransform):
                 if key not in d:
                     d[key] = torch.zeros_like(d[self.image_key], dtype=torch.float32)
         return d
-
-
-NormalLabelD = NormalLabelDict = NormalLabeld

@@ -15,7 +15,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 from qfae_monai.transforms.images import BITS_KEY
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["QuantizeSlice", "QuantizeSliceD", "QuantizeSliceDict", "QuantizeSliced"]
+__all__ = ["QuantizeSlice", "QuantizeSliced"]
 
 # what matplotlib's grey colour map makes of its 256 entries: 24 come out one lower, by truncation
 IMSAVE_LEVELS = np.floor(np.linspace(0, 1, 256) * 255).astype(np.uint8)
@@ -142,6 +142,3 @@ class QuantizeSliced(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.quantize(d[key])
         return d
-
-
-QuantizeSliceD = QuantizeSliceDict = QuantizeSliced

@@ -15,7 +15,7 @@ from monai.utils import TraceKeys, convert_to_dst_type, convert_to_numpy, conver
 
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["RegionCanvas", "RegionCanvasD", "RegionCanvasDict", "RegionCanvasd", "bounding_box"]
+__all__ = ["RegionCanvas", "RegionCanvasd", "bounding_box"]
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -232,6 +232,3 @@ class RegionCanvasd(MapTransform, InvertibleTransform):
         for key, canvas in self.key_iterator(d, self.canvases):
             d[key] = canvas.inverse(d[key])
         return d
-
-
-RegionCanvasD = RegionCanvasDict = RegionCanvasd

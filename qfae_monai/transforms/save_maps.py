@@ -17,7 +17,7 @@ from qfae_monai.file_names import check_file_name
 from qfae_monai.files import whole_file
 from qfae_monai.nifti_grid import set_grid
 
-__all__ = ["SaveMapsD", "SaveMapsDict", "SaveMapsd"]
+__all__ = ["SaveMapsd"]
 
 
 class WholeFileWriter(NibabelWriter):
@@ -80,6 +80,3 @@ def _save_image(image: torch.Tensor, path: Path) -> None:
     pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()
     with whole_file(path) as partial:
         nib.save(nib.Nifti1Image(pixels, np.diag([-1.0, -1.0, 1.0, 1.0])), partial)
-
-
-SaveMapsD = SaveMapsDict = SaveMapsd

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qfae_monai.transforms.foreground import foreground_mask
 
-__all__ = ["TRIVIAL_FEATURES", "SliceSummaryD", "SliceSummaryDict", "SliceSummaryd"]
+__all__ = ["TRIVIAL_FEATURES", "SliceSummaryd"]
 
 TRIVIAL_FEATURES = ("mean", "std", "max", "p99", "foreground_area")
 """A detector that does not beat each of these has learned little: 99th percentile, share of foreground pixels."""
@@ -60,6 +60,3 @@ class SliceSummaryd(MapTransform):
         """(1, X, Y, Z) or (1, H, W) -> (slices, pixels)."""
         plain = torch.as_tensor(image)[0].float()
         return (plain.movedim(self.axis, 0) if plain.dim() == 3 else plain[None]).flatten(1)
-
-
-SliceSummaryD = SliceSummaryDict = SliceSummaryd

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
-__all__ = ["ThresholdMap", "ThresholdMapD", "ThresholdMapDict", "ThresholdMapd"]
+__all__ = ["ThresholdMap", "ThresholdMapd"]
 
 
 class ThresholdMap(Transform):
@@ -62,6 +62,3 @@ class ThresholdMapd(MapTransform):
             if self.mask is not None:
                 d[self.mask_key] = self.mask(d[key])
         return d
-
-
-ThresholdMapD = ThresholdMapDict = ThresholdMapd

@@ -13,7 +13,7 @@ from monai.utils import ImageMetaKey, convert_to_tensor
 
 from qfae_monai.voxel_check import check_voxels
 
-__all__ = ["CheckVolume", "CheckVolumeD", "CheckVolumeDict", "CheckVolumed", "source_name"]
+__all__ = ["CheckVolume", "CheckVolumed", "source_name"]
 
 AFFINE_TOLERANCE = 1e-3  # mm: header round-off is far below it, a wrong grid far above
 
@@ -100,6 +100,3 @@ class CheckVolumed(MapTransform):
         for key in self.key_iterator(d):
             d[key] = self.checker(d[key], reference=None if key == image_key else d[image_key])
         return d
-
-
-CheckVolumeD = CheckVolumeDict = CheckVolumed
