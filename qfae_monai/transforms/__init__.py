@@ -10,12 +10,11 @@ from qfae_monai.transforms.augmentation import (
 from qfae_monai.transforms.batch_augmentation import RandAugmentBatch
 from qfae_monai.transforms.bilateral_filter import (
     BilateralFilter,
-    BilateralFilterd,
 )
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthd
 from qfae_monai.transforms.coarse_noise import CoarseNoise
 from qfae_monai.transforms.ct_window import CTWindow, CTWindowd
-from qfae_monai.transforms.equalize import EqualizeNonzero, EqualizeNonzerod
+from qfae_monai.transforms.equalize import EqualizeNonzero
 from qfae_monai.transforms.foreground import (
     ScaleIntensityForegroundPercentiles,
     ScaleIntensityForegroundPercentilesd,
@@ -28,7 +27,7 @@ from qfae_monai.transforms.jitter import (
     RandBrightnessContrastd,
 )
 from qfae_monai.transforms.normal_label import NormalLabeld
-from qfae_monai.transforms.quantize import QuantizeSlice, QuantizeSliced
+from qfae_monai.transforms.quantize import QuantizeSlice
 from qfae_monai.transforms.region_canvas import (
     RegionCanvas,
     RegionCanvasd,
@@ -44,7 +43,6 @@ from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumed, source
 __all__ = [
     "TRIVIAL_FEATURES",
     "BilateralFilter",
-    "BilateralFilterd",
     "BrightnessContrast",
     "CTWindow",
     "CTWindowd",
@@ -52,14 +50,12 @@ __all__ = [
     "CheckVolumed",
     "CoarseNoise",
     "EqualizeNonzero",
-    "EqualizeNonzerod",
     "LoadArray",
     "LoadArrayd",
     "LoadGreyImage",
     "LoadGreyImaged",
     "NormalLabeld",
     "QuantizeSlice",
-    "QuantizeSliced",
     "RandAugmentBatch",
     "RandBrightnessContrast",
     "RandBrightnessContrastd",

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import cv2
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import get_track_meta
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.bit_depth import check_8_bit_slice
 
-__all__ = ["BilateralFilter", "BilateralFilterd"]
+__all__ = ["BilateralFilter"]
 
 
 class BilateralFilter(Transform):
@@ -57,32 +53,3 @@ class BilateralFilter(Transform):
         smooth = [cv2.bilateralFilter(plane, self.diameter, self.sigma_color, self.sigma_space) for plane in planes]
         out: torch.Tensor = convert_to_dst_type(np.stack(smooth), image, dtype=torch.uint8)[0]
         return out
-
-
-class BilateralFilterd(MapTransform):
-    """Dictionary twin of :class:`BilateralFilter`; of images, not of masks.
-
-    Args:
-        keys: keys of the images.
-        diameter: of the neighbourhood, in pixels.
-        sigma_color: of the Gaussian over differences of grey values.
-        sigma_space: of the Gaussian over distances, in pixels.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        diameter: int = 9,
-        sigma_color: float = 75.0,
-        sigma_space: float = 75.0,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.filter = BilateralFilter(diameter, sigma_color, sigma_space)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            d[key] = self.filter(d[key])
-        return d

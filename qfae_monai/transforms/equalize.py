@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import get_track_meta
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.bit_depth import check_8_bit_slice
 
-__all__ = ["EqualizeNonzero", "EqualizeNonzerod"]
+__all__ = ["EqualizeNonzero"]
 
 LEVELS = 256
 
@@ -73,25 +69,3 @@ class EqualizeNonzero(Transform):
             dark = (table > 0) & (table < knee)
             table[dark] = (table[dark].astype(np.float64) / knee * (knee - floor) + floor).astype(np.uint8)
         return table
-
-
-class EqualizeNonzerod(MapTransform):
-    """Dictionary twin of :class:`EqualizeNonzero`; of images, not of masks.
-
-    Args:
-        keys: keys of the images.
-        lift: (knee, floor) of the lift of dark values; None for no lift.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, lift: tuple[int, int] | None = (150, 30), allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.equalize = EqualizeNonzero(lift)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            d[key] = self.equalize(d[key])
-        return d

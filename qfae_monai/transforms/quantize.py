@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor, get_track_meta
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.images import BITS_KEY
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["QuantizeSlice", "QuantizeSliced"]
+__all__ = ["QuantizeSlice"]
 
 # what matplotlib's grey colour map makes of its 256 entries: 24 come out one lower, by truncation
 IMSAVE_LEVELS = np.floor(np.linspace(0, 1, 256) * 255).astype(np.uint8)
@@ -108,37 +104,3 @@ class QuantizeSlice(Transform):
             return IMSAVE_LEVELS[np.minimum(unit, 255, out=unit).astype(np.uint8)]
         unit *= 2**self.bits - 1
         return np.rint(unit, out=unit).astype(np.int32 if self.bits > 8 else np.uint8)
-
-
-class QuantizeSliced(MapTransform):
-    """Dictionary twin of :class:`QuantizeSlice`.
-
-    Args:
-        keys: keys of the images.
-        bits: 8 or 16.
-        low: value that becomes 0; None is the minimum of each slice.
-        high: value that becomes 2**bits - 1; None is the maximum of each slice.
-        rounding: "nearest" or "imsave".
-        constant: "refuse" or "zero".
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        bits: int = 8,
-        *,
-        low: float | None = None,
-        high: float | None = None,
-        rounding: str = "imsave",
-        constant: str = "refuse",
-        allow_missing_keys: bool = False,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.quantize = QuantizeSlice(bits, low=low, high=high, rounding=rounding, constant=constant)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        d = dict(data)
-        for key in self.key_iterator(d):
-            d[key] = self.quantize(d[key])
-        return d

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from qfae_monai.transforms import EqualizeNonzero, EqualizeNonzerod
+from qfae_monai.transforms import EqualizeNonzero
 
 
 def recipe(values: np.ndarray, lift: bool) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_recipe(lift: bool, seed: int) -> None:
     values = np.zeros((1, 20, 25), np.uint8)
     values.ravel()[rng.permutation(500)[:257]] = rng.normal(120, 40, 257).clip(1, 255)
     expected = recipe(values, lift)
-    out = EqualizeNonzerod("image", lift=(150, 30) if lift else None)({"image": torch.from_numpy(values)})["image"]
+    out = EqualizeNonzero((150, 30) if lift else None)(torch.from_numpy(values))
     np.testing.assert_array_equal(out[out < 254], expected[expected < 254])
     assert set(out[values == values.max()].tolist()) <= {254, 255}
     assert not out[values == 0].any()

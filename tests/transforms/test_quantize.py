@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from PIL import Image
 
-from qfae_monai.transforms import QuantizeSlice, QuantizeSliced, ScaleBitDepth
+from qfae_monai.transforms import QuantizeSlice, ScaleBitDepth
 
 
 @pytest.mark.parametrize("digits", [0, 1, 8])
@@ -30,7 +30,8 @@ def test_levels_are_those_of_matplotlib(tmp_path: Path, digits: int) -> None:
 def test_nearest_level_is_within_half_a_step(bits: int, dtype: torch.dtype) -> None:
     values = torch.linspace(-200, 250, 1000, dtype=torch.float64).reshape(1, 20, 50)
     img = MetaTensor(values, meta={"filename_or_obj": "ct.nii.gz"})
-    out = QuantizeSliced("image", bits, rounding="nearest")({"image": img})["image"]
+    out = QuantizeSlice(bits, rounding="nearest")(img)
+    assert isinstance(out, MetaTensor)
     assert out.dtype == dtype
     step = 450 / (2**bits - 1)
     assert float((out.as_tensor() * step - 200 - values).abs().max()) <= step / 2 + 1e-9
