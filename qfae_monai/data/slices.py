@@ -39,9 +39,8 @@ class SliceDataset(Dataset):
         axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
         index_range: first and last slice to take, both included; None takes all.
         share: of the foreground's extent to take instead, as in `qfae_monai.transforms.SliceChoice`; None takes all.
-        skip_empty: whether slices with too little foreground, constant ones above all, are left out.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
-        min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
+        min_foreground: least share of a slice's pixels that are foreground, in [0, 1]; others are left out as empty.
         store: folder of a :class:`qfae_monai.data.SliceStore`; None keeps the slices in memory.
         progress: whether to show a progress bar over the volumes.
 
@@ -60,7 +59,6 @@ class SliceDataset(Dataset):
         axis: int = 2,
         index_range: tuple[int, int] | None = None,
         share: tuple[float, float] | None = None,
-        skip_empty: bool = True,
         normal_only: bool = False,
         min_foreground: float = 0.01,
         store: str | PathLike | None = None,
@@ -71,7 +69,6 @@ class SliceDataset(Dataset):
             axis=axis,
             index_range=index_range,
             share=share,
-            skip_empty=skip_empty,
             normal_only=normal_only,
             min_foreground=min_foreground,
         )

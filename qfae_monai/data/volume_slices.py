@@ -59,9 +59,8 @@ class SliceCutter:
         axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
         index_range: first and last slice to take, both included; None takes all.
         share: of the foreground's extent to take instead, as in `SliceChoice`; None takes all.
-        skip_empty: whether slices with too little foreground, constant ones above all, are left out.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
-        min_foreground: least share of a slice's pixels that are foreground, in [0, 1].
+        min_foreground: least share of a slice's pixels that are foreground, in [0, 1]; others are left out as empty.
 
     Raises:
         ValueError: when an argument is out of its range.
@@ -74,13 +73,12 @@ class SliceCutter:
         axis: int = 2,
         index_range: tuple[int, int] | None = None,
         share: tuple[float, float] | None = None,
-        skip_empty: bool = True,
         normal_only: bool = False,
         min_foreground: float = 0.01,
     ) -> None:
         self.volume_transform = volume_transform
         self.choice = SliceChoice(axis=axis, index_range=index_range, share=share, min_foreground=min_foreground)
-        self.axis, self.skip_empty, self.normal_only = axis, skip_empty, normal_only
+        self.axis, self.normal_only = axis, normal_only
         self.checker = CheckVolumed()
 
     def __call__(self, entry: dict[str, Any]) -> VolumeSlices:
@@ -140,7 +138,7 @@ class SliceCutter:
         for index, wanted in enumerate(inside):
             if not wanted:
                 reasons.append(outside)
-            elif self.skip_empty and not visible[index]:
+            elif not visible[index]:
                 reasons.append("empty")
             elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():
                 reasons.append("with a lesion")

@@ -97,7 +97,7 @@ def same(one: Any, other: Any) -> bool:
     )
 
 
-ARGUMENTS: list[dict[str, Any]] = [{}, {"axis": 0}, {"axis": 1, "index_range": (1, 3)}, {"skip_empty": False}]
+ARGUMENTS: list[dict[str, Any]] = [{}, {"axis": 0}, {"axis": 1, "index_range": (1, 3)}]
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS)
@@ -131,7 +131,7 @@ def test_volume_without_a_wanted_slice_is_read_once(
 
 
 OTHERWISE: list[dict[str, Any]] = [
-    {"axis": 0}, {"index_range": (0, 7)}, {"skip_empty": False}, {"min_foreground": 0.02}, {"maximum": 2.0},
+    {"axis": 0}, {"index_range": (0, 7)}, {"min_foreground": 0.02}, {"maximum": 2.0},
 ]  # fmt: skip
 
 

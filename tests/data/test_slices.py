@@ -49,7 +49,6 @@ def entry(tmp_path: Path) -> dict[str, Any]:
 
 TAKEN: list[list[Any]] = [
     [{}, [1, 2, 3, 4, 5, 6]],
-    [{"skip_empty": False}, [0, 1, 2, 3, 4, 5, 6, 7]],
     [{"normal_only": True}, [1, 2, 5, 6]],
     [{"index_range": (2, 3)}, [2, 3]],
     [{"index_range": (5, 100)}, [5, 6]],
