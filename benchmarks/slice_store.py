@@ -80,7 +80,7 @@ def timed(make: Any) -> tuple[SliceDataset, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--volumes", type=int, default=40)
-    parser.add_argument("--slices", type=int, default=64, help="slices a volume")
+    parser.add_argument("--slices", type=int, default=64, help="slices per volume")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="of the DataLoader; 0 is this process")
     parser.add_argument("--augment", action="store_true", help="also with the bundle's training transforms")
     parser.add_argument("--folder", type=Path, help="where volumes and store are written; a temporary one by default")

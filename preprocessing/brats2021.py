@@ -1,6 +1,6 @@
 """BraTS2021 as in BMAD: axial FLAIR slices, normal where they hold no tumour voxel.
 
-INPUT has one folder a patient with `*_flair.nii.gz` and `*_seg.nii.gz`. Published: slices 60 to 99; patients sorted by
+INPUT has one folder per patient: `*_flair.nii.gz` and `*_seg.nii.gz`. Published: slices 60 to 99; patients sorted by
 how many of these are free of tumour give training, test and validation normals in the proportion 424 : 162 : 39; the
 others give abnormal slices, 11 : 615 to validation and test. Corrected: patients are drawn at random; validation and
 test take the same slices of each patient, normal or not: small lesions are among them, and normal and abnormal slices
@@ -52,7 +52,7 @@ class Brats2021(Recipe):
     def find(self, folder: Path) -> list[Source]:
         images = [file for file in walk(folder)[0] if file.name.endswith(IMAGE)]
         if not images:
-            raise FileNotFoundError(f"{folder}: expected a folder a patient with *{IMAGE}, found none.")
+            raise FileNotFoundError(f"{folder}: expected a folder per patient with *{IMAGE}, found none.")
         return [self._source(image) for image in images]
 
     def _source(self, image: Path) -> Source:

@@ -24,7 +24,7 @@ def encoders() -> None:
 
 @app.command()
 def compare(
-    data: list[Path] = typer.Option(..., help="Folder of a data set; once a fold, each of other test patients."),
+    data: list[Path] = typer.Option(..., help="Folder of a data set; once per fold, each of other test patients."),
     output: Path = typer.Option(..., help="Folder for runs and table; what is complete in it is kept."),
     encoder: list[str] = typer.Option(
         [], help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in it is "

@@ -106,7 +106,7 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _describe(thing: Any, where: str, above: tuple[int, ...]) -> str:  # noqa: PLR0911 (one line a kind of object)
+def _describe(thing: Any, where: str, above: tuple[int, ...]) -> str:  # noqa: PLR0911 (one line per kind of object)
     """A text of all that an object is made of.
 
     Args:

@@ -31,7 +31,7 @@ class Stack:
     """Slices in order.
 
     Args:
-        frames: one a slice from the first to the last along the normal; None where a slice is missing.
+        frames: one per slice from the first to the last along the normal; None where a slice is missing.
         affine: (4, 4), index (column, row, slice) to RAS+ mm.
         risks: what was allowed, in words with the measured numbers.
         notes: what is unusual and handled without a risk.

@@ -71,7 +71,7 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     """Volumes of one section of a data list file.
 
     Args:
-        path: JSON file with one list a section. Each entry is a path of an image, or a dictionary of ``image`` and,
+        path: JSON file with one list per section. Each entry is a path of an image, or a dictionary of ``image`` and,
             where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
             ``patient``, ``volume`` (which one where a series has several) and ``include`` (list of kinds), both as in
             `read_series`. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
@@ -80,7 +80,7 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
         limit: at most so many, spread evenly over the list; None for all.
 
     Returns:
-        One dictionary a volume, with absolute paths and a ``case``: the image's file name without suffix, or its
+        One dictionary per volume, with absolute paths and a ``case``: the image's file name without suffix, or its
         folder's name where file names repeat within the file.
 
     Raises:

@@ -94,7 +94,7 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
 def _checked(
     series: Series, anomaly_map: np.ndarray, mask: np.ndarray | None, slice_scores: ArrayLike | None, count: int
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Map and mask as DICOM stores them, (Z, rows, columns), and a score a slice."""
+    """Map and mask as DICOM stores them, (Z, rows, columns), and a score per slice."""
     shape, title = series.array.shape, series.files[0]
     for name, part in (("anomaly_map", anomaly_map), ("mask", mask)):
         if part is not None and np.shape(part) != shape:

@@ -43,7 +43,7 @@ def run_experiment(
         settings: of the bundle that replace the configurations' own (`max_epochs`, `batch_size`).
 
     Returns:
-        What is written to `results.json`: one entry a seed, mean and standard deviation in percent, and `measures`,
+        What is written to `results.json`: one entry per seed, mean and standard deviation in percent, and `measures`,
         those of every measure of the evaluations.
 
     Raises:
@@ -94,7 +94,7 @@ def summarise(
 
 
 def format_results(results: Mapping[str, Any]) -> str:
-    """The table that ends a run: one line a seed, then mean and standard deviation beside what was published."""
+    """The table that ends a run: one line per seed, then mean and standard deviation beside what was published."""
     lines = [f"{results['name']}: {results['row']}", f"{'seed':>6}  {'images':>6}  image AUROC, %"]
     lines += [f"{entry['seed']:>6}  {entry['images']:>6}  {entry['image_auroc']:.2f}" for entry in results["seeds"]]
     spread = "" if results["std"] is None else f" ± {results['std']:.2f}"

@@ -39,7 +39,7 @@ class Combination:
 class Budget:
     """What all combinations share.
 
-    data: a folder a fold, each with its data list, their names different. overlays: names of the
+    data: a folder per fold, each with its data list, their names different. overlays: names of the
     bundle's configurations (or files of others) before a combination's own. seeds: one training each. settings:
     that replace the configurations' own. own: the same for every combination that a name is part of.
     """

@@ -57,10 +57,10 @@ class ResampledRanking:
 
 
 class ResampledMaps:
-    """Pixel measures of maps, a row a case.
+    """Pixel measures of maps, a row per case.
 
     Args:
-        histograms: one a case, of equal bits.
+        histograms: one per case, of equal bits.
         max_fpr: limit of AUPRO.
     """
 

@@ -27,7 +27,7 @@ VOLUME_COLUMNS = (
     "voxel_mm3", "lesions", "lesions_found", "false_positives", "dice", "file_size", "channels", "matrix_size",
     "rival_neighbours", "slice_axis",
 )  # fmt: skip
-"""One row a case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice."""
+"""One row per case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice."""
 
 LESION_COLUMNS = ("case", "patient", "lesion", "voxels", "mm3", "peak", "mean", "found")
 """One row a lesion."""

@@ -144,7 +144,7 @@ def _course(choice: Choice, pictures: int, images: int | None, device_memory: fl
     rate = f"as measured with {pair.encoder} networks" if pair.preset == "tiny" else "as published"
     return {
         "batch_size": (batch, f"of {counted(pictures, 'training image')}"),
-        "epochs": (max(1, ceil(budget / pictures)), f"a budget of {budget} images, by {pictures} an epoch"),
+        "epochs": (max(1, ceil(budget / pictures)), f"a budget of {budget} images, by {pictures} per epoch"),
         "learning_rate": (pair.learning_rate, rate),
     }
 

@@ -30,7 +30,7 @@ def _cell(value: object) -> object:
 
 
 class Curves:
-    """One row an epoch: `epoch`, `train_loss`, and the evaluator's metrics where it ran.
+    """One row per epoch: `epoch`, `train_loss`, and the evaluator's metrics where it ran.
 
     `train_loss`, the mean over this process's batches, becomes a metric of the trainer for handlers behind this one.
     Has a state, so that a resumed run goes on with the rows of the run before.

@@ -110,7 +110,7 @@ def choose_cases(volumes: Table, kind: str) -> list[int]:
 def worst_slices(
     slices: Table, pictures: Mapping[str, Picture], thresholds: Thresholds, *, missed: bool
 ) -> list[dict[str, Any]]:
-    """The lowest-scored abnormal slices (`missed`) or the highest-scored normal ones, at most one a case, pictured."""
+    """Pictures of the lowest-scored abnormal slices (`missed`) or highest-scored normal ones, at most one per case."""
     sign, found = (1 if missed else -1), []
     rows = np.flatnonzero(slices["label"] == int(missed))
     taken: set[str] = set()

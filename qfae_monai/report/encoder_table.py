@@ -27,8 +27,8 @@ class Evaluated:
     """One combination of frozen networks, trained and evaluated.
 
     name, encoder, perceptual: as they stand in the table. robust: name of the options, None without. in_house: whether
-    one of its networks was trained in house. pooled: run folders with all folds' cases, one a seed. folds: run folders
-    of each fold and seed.
+    one of its networks was trained in house. pooled: run folders with all folds' cases, one per seed. folds: run
+    folders of each fold and seed.
     """
 
     name: str

@@ -100,7 +100,7 @@ def levels_of(run: RunFolder, specificity: float) -> list[Level]:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A map's pixels of all cases with a mask, a row a case."""
+    """A map's pixels of all cases with a mask, a row per case."""
 
     patients: list[str]
     measures: dict[str, float]

@@ -87,7 +87,7 @@ def _describe(runs: Sequence[RunFolder], name: str) -> dict[str, Any]:
         **parts[0],
         "name": name,
         "checkpoint": {
-            "file": f"{len(parts)} checkpoints, one a fold",
+            "file": f"{len(parts)} checkpoints, one per fold",
             "sha256": _joined(part["checkpoint"]["sha256"] for part in parts),
         },
         "data": {

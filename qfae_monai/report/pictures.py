@@ -53,14 +53,14 @@ def save_pictures(  # noqa: PLR0917  # a case's arrays have one natural order
     """Write `<case>.jpg`, rows of input, reconstruction, anomaly map and mask, a column a slice; and `<case>.json`.
 
     Volumes are shown as radiologists see them: anterior (or superior) up, the patient's right on the left. The
-    reconstruction is fitted to the input's grey values by one straight line a case, for the eye alone.
+    reconstruction is fitted to the input's grey values by one straight line per case, for the eye alone.
 
     Args:
         folder: made where it is missing.
         case: name of the files.
         image, reconstruction, anomaly_map: (X, Y, Z) in the orientation RAS, or (H, W) as seen.
         label: of the same shape, above 0 is lesion; None where there is no mask.
-        scores: one a slice, NaN for slices that were not scored; of an image one number.
+        scores: one per slice, NaN for slices that were not scored; of an image one number.
         axis: along which a volume's slices are taken.
         tile: pixels of a slice's longer side.
         max_slices: columns at most, 4 or more.
@@ -144,7 +144,7 @@ def _check(case: str, parts: Mapping[str, NDArray], scores: NDArray, axis: int) 
 def _rows(
     stacks: Mapping[str, NDArray], limit: float, tile: int, shape: tuple[float, float]
 ) -> dict[str, list[NDArray]]:
-    """Name -> tiles (tile, tile, 3) in [0, 1], one a slice of the stacks (N, H, W)."""
+    """Name -> tiles (tile, tile, 3) in [0, 1], one per slice of the stacks (N, H, W)."""
     image = stacks["image"]
     low, high = float(image.min()), float(np.percentile(image, BRIGHTEST))
     colours = matplotlib.colormaps[MAP_COLOURS]

@@ -58,7 +58,7 @@ def write_page(path: Path, template: str, script: str | None = None, **context: 
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Templates, each compiled once a process."""
+    """Templates, each compiled once per process."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(PACKAGE, "."),
         autoescape=True,

@@ -82,7 +82,7 @@ class RunFolder:
 
     @cached_property
     def volumes(self) -> Table:
-        """`volumes.csv`, a row a case."""
+        """`volumes.csv`, a row per case."""
         table = self._table("volumes.csv", VOLUME_COLUMNS, "case")
         _check_labels(self.path / "volumes.csv", table)
         return table

@@ -16,7 +16,7 @@ class AnomalyResult(NamedTuple):
     """What was found in a batch of images.
 
     anomaly_map: (B, 1, H, W), higher is more abnormal.
-    score: (B,), one number an image.
+    score: (B,), one number per image.
     layer_maps: (B, L, H, W), the maps before reduction over layers, where asked for.
     """
 

@@ -1,4 +1,4 @@
-"""Maps written as NIfTI beside each other, one file a case, complete or absent."""
+"""Maps written as NIfTI beside each other, one file per case, complete or absent."""
 
 from __future__ import annotations
 

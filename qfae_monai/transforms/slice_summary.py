@@ -18,7 +18,7 @@ TRIVIAL_FEATURES = ("mean", "std", "max", "p99", "foreground_area")
 
 
 class SliceSummaryd(MapTransform):
-    """Add `slice_labels` and `trivial_<feature>`, one number a slice, and `volume_label`.
+    """Add `slice_labels` and `trivial_<feature>`, one number per slice, and `volume_label`.
 
     Labels: 1 abnormal, 0 normal, NaN unknown. A mask says it of each slice. Without one, `image_label` says it of the
     whole: all slices of a normal volume are normal, which slices of an abnormal one are abnormal is unknown. With

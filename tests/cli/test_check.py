@@ -1,4 +1,4 @@
-"""`qfae check`, as a user types it: one row a series, the reason of a refusal, the exit code, and no identifiers."""
+"""`qfae check`, as a user types it: one row per series, the reason of a refusal, the exit code, and no identifiers."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_a_plan_is_written_shown_and_taken_back(
     assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "model", "--plan-only", "--images", 8) == 0
     said = capsys.readouterr().out
     assert "training: 2 volumes of 2 patients" in said
-    assert "epochs 1: a budget of 8 images, by 8 an epoch" in said
+    assert "epochs 1: a budget of 8 images, by 8 per epoch" in said
     plan = tmp_path / "model" / "training" / "plan.yaml"
     assert str(plan) in said
     own = tmp_path / "own.yaml"

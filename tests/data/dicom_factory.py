@@ -91,7 +91,7 @@ def series(
     skip: Sequence[int] = (),
     **elements: Any,
 ) -> list[Path]:
-    """A series of one file a slice; file names and InstanceNumber say nothing of the order when shuffled.
+    """A series of one file per slice; file names and InstanceNumber say nothing of the order when shuffled.
 
     Args:
         folder: where to write.

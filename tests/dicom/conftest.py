@@ -52,7 +52,7 @@ def pixels(shape: Sequence[int] = (5, 16, 12), dtype: Any = np.int16) -> np.ndar
 
 
 def result_of(series: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An anomaly map, a mask and a score a slice; no two voxels of the map are alike."""
+    """An anomaly map, a mask and a score per slice; no two voxels of the map are alike."""
     anomaly_map = np.random.default_rng(5).random(series.array.shape).astype(np.float32)
     return anomaly_map, anomaly_map > 0.7, anomaly_map.mean(axis=(0, 1))
 

@@ -1,4 +1,4 @@
-"""Curves: a row an epoch, the evaluator's figures where it ran, and no gap after a resumption."""
+"""Curves: a row per epoch, the evaluator's figures where it ran, and no gap after a resumption."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.pretraining.conftest import small_trunk
 
 
 def scans(cases: int) -> list[dict[str, Any]]:
-    """Four slices a scan, alike but for noise; the last scan has a bright square in slices 1 and 2."""
+    """Four slices per scan, alike but for noise; the last scan has a bright square in slices 1 and 2."""
     base = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     items = []
     for case in range(cases):

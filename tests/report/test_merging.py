@@ -45,7 +45,7 @@ def test_run_json_says_what_was_merged(tmp_path: Path) -> None:
     assert run["name"] == "both"
     assert run["calibration"] is None
     assert run["data"]["cases"] == 8
-    assert run["checkpoint"]["file"] == "2 checkpoints, one a fold"
+    assert run["checkpoint"]["file"] == "2 checkpoints, one per fold"
 
 
 def test_a_patient_of_two_folds_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,6 @@ def datalist_text(rows: Iterable[dict[str, Any]], name: str, description: str) -
         sections[SECTIONS[row["split"]]].append(json.dumps(entry))
     head = {"name": name, "description": description, "labels": {"0": "normal", "1": "abnormal"}}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    # one entry a line: read by people too, and written at once
+    # one entry per line: read by people too, and written at once
     lines += [f"{json.dumps(section)}: [\n" + ",\n".join(entries) + "\n]" for section, entries in sections.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
