@@ -1,4 +1,4 @@
-"""What of a volume is background: the one definition for tensors and arrays, which loads neither torch nor MONAI."""
+"""Background of a volume: the one definition for tensors and arrays, which loads neither torch nor MONAI."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rule = Literal["minimum", "zero", "most frequent"]
 
 @dataclass(frozen=True)
 class Background:
-    """What of a volume is no tissue.
+    """Background of a volume: its value, and the bounds beyond which values are foreground.
 
     Attributes:
         value: of the background, in the unit of the volume.
@@ -58,7 +58,7 @@ class Background:
     share_below: float = 0.0
 
     def foreground(self, values: Any) -> Any:
-        """Which values are foreground: an array or tensor of any shape to booleans of the same."""
+        """Mask of the foreground: an array or tensor of any shape to booleans of the same shape."""
         above = values > self.floor
         return above if self.ceiling is None else above | (values < self.ceiling)
 

@@ -1,4 +1,4 @@
-"""What a compressed frame says of its own size, read before a decoder in C is trusted with it."""
+"""Size of a compressed frame by its own header, read before a decoder in C is trusted with the frame."""
 
 from __future__ import annotations
 

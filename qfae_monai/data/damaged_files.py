@@ -43,7 +43,7 @@ def give_to_series(file: SourceFile, error: ValueError, groups: list[Group], fou
 
 
 def _stated(dataset: Dataset | None) -> dict[str, str]:
-    """What is left of a header says of the series that it belongs to; empty where it says nothing that can be read."""
+    """Readable elements of a damaged header that identify its series; empty where none can be read."""
     stated = dict.fromkeys((SERIES, *OTHERS), "")
     for word in stated if dataset is not None else ():
         try:

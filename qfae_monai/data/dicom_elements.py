@@ -62,7 +62,7 @@ AMBIGUOUS = frozenset(tag for tag in TAGS.values() if not tag.is_private and " o
 
 @dataclass(frozen=True)
 class Elements:
-    """What was found before the pixels, values converted.
+    """Elements before the pixel data, values converted.
 
     Attributes:
         dataset: elements of ``KEYWORDS``.
@@ -124,7 +124,7 @@ def _converted(walked: Walked) -> tuple[Dataset, dict[str, Any]]:
 
 
 def _values(dataset: Dataset) -> dict[str, Any]:
-    """What a data set states, by keyword."""
+    """Values of a data set by keyword."""
     return {word: dataset[tag].value for tag, word in WORDS.items() if tag in dataset}
 
 
@@ -224,7 +224,7 @@ def _guess_syntax(dataset: Dataset) -> str:
 
 
 def _pixel_tag(stream: Any, syntax: UID) -> tuple[int, int]:
-    """Where the reader stopped, and the tag that is there (0 at the file's end)."""
+    """Offset at which the reader stopped, and the tag of the pixel element there (0 if there is none)."""
     offset = stream.tell()
     head = stream.read(4)
     order: Literal["big", "little"] = "big" if syntax == BIG_ENDIAN else "little"

@@ -17,7 +17,7 @@ LOSSY_SLACK = 0.005  # of the range of values: 20 of 4096, what JPEG at usual qu
 
 
 def padding_mask(frame: Frame, stored: np.ndarray) -> np.ndarray | None:
-    """Where stored values are the padding value, or in the range from it to its limit.
+    """Mask of stored values equal to the padding value, or in the range from it to its limit.
 
     Lossy compression moves values: there, what lies about the padding value is padding where it reaches the image's
     border, as what surrounds a reconstruction does; within the body it may be tissue that came to have that value.

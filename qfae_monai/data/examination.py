@@ -1,4 +1,4 @@
-"""What a folder holds and what of it would be read: from headers and, unless told otherwise, from voxels."""
+"""Examination of a folder: its content and what would be read, from headers and, unless told otherwise, from voxels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Examination", "Verdict", "examine"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of one series, volume file or radiograph.
+    """Outcome of the examination for one series, volume file or radiograph.
 
     Attributes:
         summary: what its header says.
@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Examination:
-    """What becomes of all files of a folder.
+    """Outcome of the examination for all files of a folder.
 
     Attributes:
         verdicts: of series and volume files.
@@ -49,7 +49,7 @@ class Examination:
 
     @property
     def refused(self) -> tuple[Verdict, ...]:
-        """What no command reads."""
+        """Series and volume files that no command reads."""
         return tuple(one for one in self.verdicts if one.refusal is not None)
 
 

@@ -1,4 +1,4 @@
-"""What a file gives away before anyone looks at its pixels: public data sets separate by size or mode alone."""
+"""Features of a file that need no pixels: in public data sets size or mode alone can separate normal from abnormal."""
 
 from __future__ import annotations
 

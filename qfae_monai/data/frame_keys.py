@@ -1,4 +1,4 @@
-"""What may tell a DICOM frame from others at its position: echo, b-value, time, type, index of a dimension."""
+"""Keys that tell apart DICOM frames at one position: echo, b-value, time, type, dimension index."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def own_keys(own: Dataset, shared: Sequence[Dataset], pointers: Sequence[int]) -
 
 
 def _meanings(group: Dataset) -> dict[str, Any]:
-    """What functional groups say of echo, b-value, time and type, under the names that single-frame files have."""
+    """Echo, b-value, time and type from functional groups, under the names that single-frame files have."""
     found: dict[str, Any] = {}
     for sequence, keyword, name in MEANINGS:
         item = (group.get(sequence) or [Dataset()])[0]
@@ -57,7 +57,7 @@ def _meanings(group: Dataset) -> dict[str, Any]:
 
 
 def _dimensions(own: Dataset, pointers: Sequence[int]) -> dict[str, Any]:
-    """What may tell an enhanced file's frame from others at its position: its indices that are no position."""
+    """Keys that tell apart an enhanced file's frames at one position: its indices other than position."""
     keys: dict[str, Any] = {}
     content = (own.get("FrameContentSequence") or [Dataset()])[0]
     values = listed(content.get("DimensionIndexValues"))

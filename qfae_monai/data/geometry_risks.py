@@ -1,4 +1,4 @@
-"""What the geometry guard may let pass, by name, and the stack of slices that comes out of it."""
+"""Risks that the geometry guard can allow, by name, and the stack of slices that it returns."""
 
 from __future__ import annotations
 

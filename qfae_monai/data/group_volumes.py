@@ -36,7 +36,7 @@ def mixture_of(group: Group) -> tuple[str, ...]:
 
 
 def places_of(source: SourceFile, header: VolumeHeader, choice: Choice) -> tuple[int, ...]:
-    """Which volumes along the fourth axis are meant, from 0."""
+    """Indices of the chosen volumes along the fourth axis, from 0."""
     if len(header.shape) > 4:
         raise ValueError(f"{source.name}: expected 3 axes, or 4 with volumes, got shape {header.shape}.")
     names = volume_names(header)

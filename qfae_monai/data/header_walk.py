@@ -26,7 +26,7 @@ RawElement = tuple[str | None, bytes]
 
 @dataclass(frozen=True)
 class Walked:
-    """What lies before the pixels.
+    """Elements that precede the pixel data, and the place of the pixels.
 
     Attributes:
         elements: by tag.

@@ -1,4 +1,4 @@
-"""What was read of DICOM files, kept for whoever comes next: each header is parsed once, most files are opened once."""
+"""Cache of DICOM headers and pixels: each header is parsed once, most files are opened once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a folder is not read, with its reason: nothing is passed over silently."""
+"""Files, series and folders that are not read, each with its reason: nothing is skipped silently."""
 
 from __future__ import annotations
 

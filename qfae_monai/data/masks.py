@@ -135,7 +135,7 @@ def _voxel(index: NDArray[np.float64]) -> str:
 def turns_onto(
     mask_shape: tuple[int, ...], mask_affine: NDArray[np.float64], shape: tuple[int, ...], affine: NDArray[np.float64]
 ) -> tuple[list[int], list[int]] | None:
-    """How a volume's axes become those of a grid, exactly: their order, and which to flip then; None where they do not.
+    """Order of a volume's axes that gives a grid exactly, and the axes to flip then; None if there is none.
 
     Args:
         mask_shape, mask_affine: of the volume, (X, Y, Z) and (4, 4).

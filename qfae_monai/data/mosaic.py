@@ -25,7 +25,7 @@ CSA_HEAD, CSA_TAG, CSA_ITEM = 16, 84, 16  # bytes
 
 @dataclass(frozen=True)
 class Mosaic:
-    """How slices lie on a sheet, row by row from its upper left corner.
+    """Layout of slices on a mosaic sheet, row by row from its upper left corner.
 
     Attributes:
         tiles: how many slices; None where no element says.
@@ -63,7 +63,7 @@ def is_mosaic(header: Mapping[str, Any]) -> bool:
 
 
 def mosaic_of(dataset: Dataset) -> Mosaic:
-    """What the private elements of a mosaic say; what they do not say is None.
+    """Mosaic layout from the private elements of a header; missing values are None.
 
     Args:
         dataset: with the elements ``MOSAIC_TAGS``.

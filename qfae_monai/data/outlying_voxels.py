@@ -1,4 +1,4 @@
-"""What voxels tell of defects: few far outside of all others, or some below the background.
+"""Signs of defects in voxel values: a few far outside of all others, or some below the background.
 
 A defect of one detector pixel or byte makes everything else one grey; an interpolation that overshoots makes what is
 darkest no background.

@@ -1,4 +1,4 @@
-"""Whose a scan is, from what its name, header, folder or list says: by one rule for all scans of a folder."""
+"""Patient of each scan, from its name, header, folder or list: by one rule for all scans of a folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BY_NAME = "file name (each scan a patient of its own)"
 
 
 class Owned(Protocol):
-    """What is told by it whose a scan is, of any dataclass that describes scans; the attributes of `NamedScan`."""
+    """Any dataclass that describes a scan, with the attributes that identify its patient; those of `NamedScan`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -115,7 +115,7 @@ def tell_patients(
 
 
 def told_apart(scans: Sequence[Owned]) -> str:
-    """How patients were told apart, in one sentence with counts."""
+    """Sentence on the rule that told patients apart, with counts."""
     count = Counter(scan.told_by for scan in scans)
     patients = {how: len({scan.patient for scan in scans if scan.told_by == how}) for how in count}
     parts = [f"{how} ({counted(patients[how], 'patient')}, {counted(count[how], 'scan')})" for how in sorted(count)]
@@ -126,7 +126,7 @@ def told_apart(scans: Sequence[Owned]) -> str:
 
 
 def warnings_on(scans: Sequence[Owned]) -> list[str]:
-    """What makes one doubt that patients were told apart rightly: most scans of a set being one patient's."""
+    """Warnings that patients may be told apart wrongly: most scans of a set belong to one patient."""
     told = [scan for scan in scans if scan.told_by in (BY_FOLDER, BY_HEADER, BY_NNUNET)]
     counts = Counter((scan.told_by, scan.patient) for scan in told)
     return [
@@ -138,7 +138,7 @@ def warnings_on(scans: Sequence[Owned]) -> list[str]:
 
 
 def sequence_of(scan: Owned) -> str:
-    """What is left of a file's name without patient, visit and numbers: `T1w` of `sub-01_ses-2_run-1_T1w`.
+    """File name without patient, visit and numbers: `T1w` of `sub-01_ses-2_run-1_T1w`.
 
     >>> from pathlib import Path
     >>> file = Path("sub-01_ses-2_T1w.nii.gz")

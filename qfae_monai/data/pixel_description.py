@@ -1,4 +1,4 @@
-"""What a header says of its pixels, held against itself and against the length of its file."""
+"""Checks of a header's pixel description against itself and against the length of its file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_description(name: Any, found: Elements, *, float_pixels: bool) -> None
 
 
 def native_size(header: Mapping[str, Any]) -> tuple[int, int]:
-    """How many numbers uncompressed pixels are, and how many bytes they take."""
+    """Number of values in uncompressed pixels, and their size in bytes."""
     subsampled = str(header.get("PhotometricInterpretation")) == "YBR_FULL_422" and header["SamplesPerPixel"] == 3
     samples = 2 if subsampled else header["SamplesPerPixel"]
     count = header["NumberOfFrames"] * header["Rows"] * header["Columns"] * samples

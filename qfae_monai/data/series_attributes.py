@@ -1,4 +1,4 @@
-"""What headers say about a series beyond its voxels: for manifests, tables and metadata."""
+"""Attributes of a series beyond its voxels, for manifests, tables and metadata."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def whole_number(header: Mapping[str, Any], keyword: str) -> int | None:
 
 
 def dicom_attributes(files: Sequence[DicomFile]) -> dict[str, Any]:
-    """What the headers of a series say; for lists of different values, all of them."""
+    """Attributes of a DICOM series from its first header; transfer syntaxes and flags are of all files."""
     header = files[0].values
 
     def text(keyword: str) -> str:

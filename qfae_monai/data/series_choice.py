@@ -1,4 +1,4 @@
-"""Which series of several is meant: by its UID, number, description or file."""
+"""Choice of one series among several: by UID, number, description or file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _title(source: Source) -> str:
 
 
 def described(group: Group) -> SeriesSummary:
-    """What the headers call a series."""
+    """Summary of a series for its choice: UID, number and description from the headers."""
     if group.dicom:
         header = group.dicom[0].values
         return SeriesSummary(

@@ -1,4 +1,4 @@
-"""What a folder, archive or file holds, from headers alone: series, single images, and what is left aside."""
+"""Content of a folder, archive or file, from headers alone: series, single images, and what is left aside."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def find_series(
 def contents_of(
     source: Source, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> Contents:
-    """What a folder, archive or file holds, from headers alone: pixels are not decoded.
+    """List the content of a folder, archive or file, from headers alone: pixels are not decoded.
 
     Args:
         source: as in :func:`read_series`.

@@ -167,7 +167,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[LeftAside]]:
 
 
 def _link(path: Path) -> LeftAside:
-    """What is known of a link to no file."""
+    """Link to no file, with the reason that it is left aside."""
     if path.is_dir():
         return LeftAside(path, "folder behind a link", "it is not entered: name the folder itself")
     annex = "annex/objects" in os.readlink(path).replace("\\", "/")

@@ -73,7 +73,7 @@ class Group:
 
 @dataclass
 class Grouped:
-    """What a source holds.
+    """Files of a source, sorted into series, pictures and the rest.
 
     Attributes:
         groups: series, volumes and files that cannot be read.

@@ -1,4 +1,4 @@
-"""Which files make one series: of one patient, study, series and frame of reference; without copies, damage told."""
+"""Grouping of files into series: one patient, study and frame of reference each; no copies; damage is reported."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _has_prefix(file: SourceFile) -> bool:
 
 
 def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
-    """What all files of a series share; its first entry is the series' own."""
+    """Key that all files of a series share; its first entry identifies the series itself."""
     values = header.values
     series = "" if mixed else text_of(values, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
     patient = text_of(values, "PatientID") or text_of(values, "PatientName")

@@ -1,4 +1,4 @@
-"""What is known of a series before its pixels are read."""
+"""Summary of a series before its pixels are read."""
 
 from __future__ import annotations
 

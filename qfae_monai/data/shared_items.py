@@ -63,7 +63,7 @@ class SharedCacheDataset(CacheDataset):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in the block a tensor lies: its first byte, type and shape."""
+    """Place of a tensor in the shared block: its first byte, type and shape."""
 
     first: int
     dtype: torch.dtype

@@ -1,4 +1,4 @@
-"""Which volume of several is meant: the first, one by its number, by what tells it from the others, or all."""
+"""Choice of one volume among several: the first, one by number, one by a key such as its echo, or all."""
 
 from __future__ import annotations
 

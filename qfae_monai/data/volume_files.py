@@ -30,7 +30,7 @@ KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd
 
 @dataclass(frozen=True)
 class VolumeHeader:
-    """What a volume file says of itself.
+    """Header of a volume file.
 
     Args:
         kind: "NIfTI", "NRRD" or "MetaImage".

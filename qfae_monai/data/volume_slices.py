@@ -118,7 +118,7 @@ class SliceCutter:
         return {"image": image, **label}
 
     def _label(self, volume: dict[str, Any], entry: dict[str, Any]) -> torch.Tensor | None:
-        """Where a volume has lesions, (1, X, Y, Z) boolean; None when that is not known."""
+        """Mask of a volume's lesions, (1, X, Y, Z) boolean; None if that is not known."""
         if "label" in volume:
             return volume["label"] > 0
         if entry.get("image_label") == 0:
@@ -131,7 +131,7 @@ class SliceCutter:
         return None
 
     def _reasons(self, image: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
-        """Why each slice is left out; None for those that are wanted."""
+        """Reason that each slice is left out; None for a wanted slice."""
         visible, inside = (flags.tolist() for flags in self.choice(image))
         outside = "outside of the index range" if self.choice.share is None else "outside of the share"
         reasons: list[str | None] = []

@@ -41,7 +41,7 @@ def _patient(value: Any, key: str) -> None:
 
 
 def _volume(value: Any, key: str) -> None:
-    """Which volume of several an entry means; all of them would be several entries."""
+    """Check an entry's choice of one volume; `all` is refused, because it needs an entry for each."""
     try:
         choice = check_volume(value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Where NRRD and MetaImage headers say that their voxels lie: in their own file, or in one file of the same folder.
+"""Place of the voxels that NRRD and MetaImage headers name: their own file, or one file of the same folder.
 
 What a header names is text from a stranger. Voxels come from nowhere but the file that is checked here: no library is
 asked for them, `qfae_monai.data.voxel_bytes` reads them, and whatever hashes an input hashes that file too.
@@ -67,7 +67,7 @@ def voxel_files(path: Path) -> tuple[Path, ...]:
 
 
 def voxel_place(source: SourceFile) -> VoxelPlace:
-    """Where the voxels of an NRRD or MetaImage file lie; of the header nothing but its text is read.
+    """Find the voxels of an NRRD or MetaImage file; only the text of its header is read.
 
     Raises:
         ValueError: when the header has no end, not 2 to 4 axes (ITK dies of some others), or names as its voxels'

@@ -1,4 +1,4 @@
-"""Whose result it is: the source's own patient and study, element by element, or pseudonyms and nothing else."""
+"""Patient and study of a result: the source's own, element by element, or pseudonyms and nothing else."""
 
 from __future__ import annotations
 

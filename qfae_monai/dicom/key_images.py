@@ -70,7 +70,7 @@ def highest(scores: np.ndarray, count: int) -> list[int]:
 
 
 def patient_orientation(orientation: np.ndarray) -> list[str]:
-    """Where rows and columns point to: letters of the nearest directions, such as ["L", "PF"]."""
+    """Directions of rows and columns as letters of the nearest patient directions, such as ["L", "PF"]."""
     letters = (("L", "R"), ("P", "A"), ("H", "F"))
     words = []
     for direction in orientation:

@@ -1,4 +1,4 @@
-"""What a source says of lossy compression, in the words that the standard has for it."""
+"""Lossy compression of a source, in DICOM's own terms."""
 
 from __future__ import annotations
 

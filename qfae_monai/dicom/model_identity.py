@@ -1,4 +1,4 @@
-"""What made a result, as each DICOM object states it: name, version, weights, and that it is for research."""
+"""Identity of the model in each DICOM result: name, version, weights, and a research-use notice."""
 
 from __future__ import annotations
 

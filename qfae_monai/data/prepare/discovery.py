@@ -1,4 +1,4 @@
-"""Which series of a tree are images, which are masks, and whose they are; or the same from a data list."""
+"""Discovery of images, masks and their patients in a tree of series or in a data list."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Found:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What patterns are matched against: file name (of a volume), or description and folder (of a DICOM series)."""
+        """Names that patterns match: file name (of a volume), or description and folder (of a DICOM series)."""
         file = self.summary.files[0]
         return (file.name,) if self.summary.kind != "DICOM" else (self.summary.description, self.folder.name)
 

@@ -55,7 +55,7 @@ def without_identifiers(text: str, files: Sequence[Path] = (), *, names: bool = 
 
 
 def reason_of(error: BaseException, files: Sequence[Path] = (), *, names: bool = False) -> str:
-    """What went wrong, without identifiers; never raises: what cannot be told is the error's kind.
+    """Message of an error without identifiers; never raises: falls back to the error's type.
 
     Args:
         error: whatever was raised.
@@ -72,7 +72,7 @@ def reason_of(error: BaseException, files: Sequence[Path] = (), *, names: bool =
 
 
 def root_message(error: BaseException) -> str:
-    """What went wrong first: MONAI says of an error in a transform only which transform it was."""
+    """Message of the first error: MONAI's wrapper only names the transform that failed."""
     seen = 0
     while error.__cause__ is not None and str(error).startswith("applying transform") and seen < 100:
         error, seen = error.__cause__, seen + 1
@@ -93,7 +93,7 @@ def _known(files: Sequence[Path]) -> Iterator[tuple[int, Path]]:
 
 
 def _spellings(path: Path, *, alone: bool) -> list[str]:
-    """How messages name a file: by its path or, as folders are not, by its name or stem alone."""
+    """Forms in which a message can name a file: its path and, except for folders, its name or stem alone."""
     whole = dict.fromkeys([str(path), str(path.absolute())])
     stem = [] if path.stem in _own_words() else [path.stem]  # "a NIfTI file" speaks of no a.nii
     names = dict.fromkeys([path.name, *stem]) if alone else ()

@@ -47,11 +47,11 @@ class Pseudonyms:
         return "study-" + self._digest("study", study)
 
     def setting(self, name: str, value: str) -> str:
-        """What stands for a setting that may name somebody, such as a pattern of file names."""
+        """Pseudonym of a setting that may name somebody, such as a pattern of file names."""
         return self._digest("setting", name, value)
 
     def content(self, sha256: str) -> str:
-        """What stands for a hash of the input, which whoever has the input could make again."""
+        """Keyed hash in place of a plain hash of the input, which anyone with the input could compute."""
         return self._hash("content", sha256).hex()
 
     def uid(self, uid: str) -> str:
@@ -62,7 +62,7 @@ class Pseudonyms:
 
     @property
     def key(self) -> bytes:
-        """What they are made with."""
+        """Secret key of the pseudonyms."""
         return self._key
 
     @property

@@ -1,4 +1,4 @@
-"""What is done: one record a source, written after its last output, so that an interrupted run goes on where it was."""
+"""Records of finished sources, each written after its last output, so that an interrupted run can resume."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ __all__ = ["Outcome", "prepare"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave.
+    """Result of a run.
 
     Args:
         counts: (split, label) -> images; label 1 is abnormal, 0 normal.
@@ -128,7 +128,7 @@ def prepare(
 
 
 def _told(sources: Sequence[Source]) -> list[str]:
-    """How patients were told apart, and what makes one doubt it; names none."""
+    """Sentence on the rule that told patients apart, and warnings that doubt it; names no patient."""
     scans = [NamedScan(Path(one.image[0]), "volume", one.name, one.patient, one.told_by) for one in sources]
     return [told_apart(scans), *(f"warning: {warning}" for warning in warnings_on(scans))]
 

@@ -1,4 +1,4 @@
-"""What a recipe reads and what it gives: a source (one series of one patient), and the slices cut from it."""
+"""Input and output of a recipe: a source (one series of one patient), and the slices cut from it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Cut:
 
 
 class Recipe(ABC):
-    """How a data set becomes slices. A recipe is a frozen dataclass: its fields are its parameters."""
+    """Conversion of a data set to slices. A recipe is a frozen dataclass: its fields are its parameters."""
 
     name: ClassVar[str]
     formats: ClassVar[tuple[str, ...]] = ("png8", "png16", "npy")
@@ -121,7 +121,7 @@ class Recipe(ABC):
         return f"{self.name} {variant}".strip()
 
     def parameters(self, names: Pseudonyms) -> dict[str, Any]:
-        """What decides the outputs besides seed, format and key, as JSON values; a resumed run must have the same.
+        """Settings that decide the outputs besides seed, format and key, as JSON values; a resumed run needs the same.
 
         Args:
             names: stand for what may name a patient: the settings are part of the output.
@@ -141,7 +141,7 @@ class Recipe(ABC):
         return self, []
 
     def survey(self, source: Source) -> Any:
-        """What the plan needs to know of a source's mask."""
+        """Facts about a source's mask that the plan needs."""
         raise NotImplementedError(f"{type(self).__name__} is not surveyed")
 
     @abstractmethod

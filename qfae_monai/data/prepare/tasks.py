@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def task_backend(workers: int = 1, dask: str | None = None) -> Iterator[None]:
-    """Where :func:`run_tasks` runs its tasks, inside the ``with`` block.
+    """Choose where :func:`run_tasks` runs its tasks, inside the ``with`` block.
 
     Args:
         workers: processes on this machine; 1 runs in this process.

@@ -1,4 +1,4 @@
-"""What a worker does with one source: hash it, cut it, write its slices, and record that it is done."""
+"""Steps of a worker for one source: hash it, cut it, write its slices, and record that it is done."""
 
 from __future__ import annotations
 
@@ -148,6 +148,6 @@ class Worker:
 
 
 def _plan_of(source: Source) -> list[Any]:
-    """What was planned for a source, as JSON gives it back."""
+    """Plan of a source, in the form that JSON returns."""
     slices = None if source.slices is None else [[index, split] for index, split in sorted(source.slices.items())]
     return [source.split, source.image_label, slices, source.volume, list(source.include)]
