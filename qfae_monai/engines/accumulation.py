@@ -18,7 +18,7 @@ def part_size(batch_size: int, accumulation_steps: int) -> int:
 
 
 def whole_batches(images: int, batch_size: int) -> int:
-    """How many of the images an epoch shows: the incomplete batch is left out.
+    """Number of images in an epoch of whole batches: the incomplete batch is left out.
 
     Raises:
         ValueError: if there are not enough images for one batch.

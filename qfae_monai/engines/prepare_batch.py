@@ -1,4 +1,4 @@
-"""What MONAI's engines are told of a batch: the target of a reconstruction is the image itself, as it was."""
+"""Batch preparation for MONAI's engines: the target of a reconstruction is the uncorrupted image."""
 
 from __future__ import annotations
 

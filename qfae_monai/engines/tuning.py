@@ -1,4 +1,4 @@
-"""How many images to pass at once on this machine: measured by `qfae tune`, remembered, used where `tuned` says so."""
+"""Batch size for this machine: measured by `qfae tune`, remembered, used where a configuration says `tuned`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def signature(purpose: Purpose, network: QFAE, distance: PerceptualLoss, device: torch.device) -> str:
-    """What a measurement holds for: purpose, device, threads, size of the networks, precision and checkpointing."""
+    """Key of a measurement: purpose, device, threads, size of the networks, precision and checkpointing."""
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     weights = [sum(parameter.numel() for parameter in module.parameters()) for module in (network, distance)]
     return (f"{purpose}; {machine}; {network.image_size[0]} px; {weights[0]} + {weights[1]} weights; patches "

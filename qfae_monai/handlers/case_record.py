@@ -1,4 +1,4 @@
-"""What is kept of one evaluated case: rows for the tables, histograms for the pixel metrics; a few kilobytes."""
+"""Record of one evaluated case: rows for the tables, histograms for the pixel metrics; a few kilobytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a handler speaks: ignite's event filter as a function that configurations can name."""
+"""Interval for handlers: ignite's event filter as a function that configurations can name."""
 
 from __future__ import annotations
 

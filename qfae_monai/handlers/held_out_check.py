@@ -1,4 +1,4 @@
-"""What a trained model must at least do on held-out normals: beat the mean training image, and draw maps that vary."""
+"""Minimum check of a trained model on held-out normals: beat the mean training image, and give maps that vary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLAT = 1e-3
 
 @dataclass(frozen=True)
 class HeldOutFigures:
-    """What held-out normal images show of a training.
+    """Figures of a training on held-out normal images.
 
     Attributes:
         images: how many were looked at.

@@ -1,4 +1,4 @@
-"""What can be seen to go wrong while a training runs: a loss that is no number, or one that rises again."""
+"""Watch on a running training: a loss that is no number, or one that rises again."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ FILE = "training.json"
 
 
 class Watch(Protocol):
-    """What finds faults in a training."""
+    """Handler that finds faults in a training."""
 
     warnings: list[str]
 
@@ -123,7 +123,7 @@ class TrainingRecord:
 
 
 def device_name(device: torch.device) -> str:
-    """What numbers were computed on, without the machine's name: a GPU's model, or a CPU's kind and vector width."""
+    """Name of the computing device without the machine's name: a GPU's model, or a CPU's kind and vector width."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}"

@@ -75,7 +75,7 @@ class WholeCheckpoints:
         self._remove_older()
 
     def _remove_older(self) -> None:
-        """What this run wrote is newer than what other processes left in the folder, whatever its epoch is."""
+        """Remove old checkpoints; those of this run count as newer than others in the folder, whatever their epoch."""
         if not is_writer():
             return
         found = {path: match for path in self.save_dir.iterdir() if (match := self._ours.fullmatch(path.name))}

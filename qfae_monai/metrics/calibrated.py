@@ -1,4 +1,4 @@
-"""What a threshold that was fixed beforehand does on the test set: the achieved rate, with its exact interval."""
+"""Test-set performance of a threshold that was fixed beforehand: the achieved rate, with its exact interval."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def upper_values(bins: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class MapHistogram:
-    """How many normal and lesion pixels have which map value.
+    """Counts of normal and lesion pixels by map value.
 
     bins: (K,) int32, ascending, those that are used; see `ordered_bins`.
     normal, lesion: (K,) int64, pixels in each bin.

@@ -21,7 +21,7 @@ FIELDS = ("bins", "normal", "lesion", "region", "regions")
 
 @dataclass(frozen=True)
 class PixelHistograms:
-    """What is kept of all pixels of the scored slices.
+    """Histograms of all pixels of the scored slices.
 
     maps: name -> histogram over all cases, 20 bits: `anomaly_map`, `image` and, where they are on, `mean_distance`
         and `neighbours`.

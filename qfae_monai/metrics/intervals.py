@@ -95,7 +95,7 @@ def paired_difference(
 
 
 def draw_patients(count: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How often each patient is drawn in each resample, (samples, count); every row sums to `count`."""
+    """Number of draws of each patient in each resample, (samples, count); every row sums to `count`."""
     drawn = rng.integers(count, size=(samples, count)) + count * np.arange(samples)[:, None]
     return np.bincount(drawn.ravel(), minlength=samples * count).reshape(samples, count)
 

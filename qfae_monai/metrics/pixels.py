@@ -17,7 +17,7 @@ from qfae_monai.metrics.histogram import FINE_BITS, ordered_bins
 
 
 class PixelRanking(Metric):
-    """How well a map ranks lesion pixels above others, from two histograms of its values.
+    """Ranking of lesion pixels above others by a map, from two histograms of its values.
 
     Bins are those of `MapHistogram`, kept densely so that ranks can be summed. Without both kinds of pixels the
     result is NaN, with a warning.

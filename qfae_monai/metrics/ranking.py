@@ -1,4 +1,4 @@
-"""How well a score ranks abnormal items above normal ones: scikit-learn's measures, with bad input refused."""
+"""Measures of a score that ranks abnormal items above normal ones: scikit-learn's, with bad input refused."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Bundle:
                                  f"{f'; there is {like[0]!r}' if like else ''}")  # fmt: skip
 
     def part(self, key: str) -> Any:
-        """What the configuration builds under a key, once and with everything that it refers to.
+        """Build the object under a configuration key, once and with everything that it refers to.
 
         Raises:
             ValueError, OSError: what was wrong with a value, a file or weights.

@@ -1,4 +1,4 @@
-"""How far a scan may be from the training scans before it is said, and the sentences that say it."""
+"""Differences between a scan and the training scans: the limits, and the sentences that report them."""
 
 from __future__ import annotations
 

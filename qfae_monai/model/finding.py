@@ -1,4 +1,4 @@
-"""What a folder, data list or prepared folder names as scans, before any pixel is read."""
+"""Search for scans in a folder, data list or prepared folder, before any pixel is read."""
 
 from __future__ import annotations
 

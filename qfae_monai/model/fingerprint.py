@@ -1,4 +1,4 @@
-"""What a model was trained on, in counts and ranges, and what of another scan lies outside of it."""
+"""Summary of a model's training scans in counts and ranges, and the comparison of another scan with it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class ScanFingerprint:
 
     @classmethod
     def read(cls, path: Path) -> ScanFingerprint:
-        """What `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -180,13 +180,13 @@ class ScanFingerprint:
 
     @property
     def sha256(self) -> str:
-        """What tells it from another one."""
+        """SHA-256 of the content, which identifies the fingerprint."""
         return sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
 
     def outside(
         self, features: ScanFeatures, *, slice_axis: int | None = None, slice_range: Sequence[int] | None = None
     ) -> list[str]:
-        """What of a scan lies outside of the training scans: one sentence for each thing, none where nothing does.
+        """Sentences on properties of a scan that lie outside of the training scans; empty if all lie inside.
 
         Args:
             features: of the scan.

@@ -1,4 +1,4 @@
-"""Which frozen networks a training gets: the best whose weights are there and whose size the machine can train with."""
+"""Choice of the frozen networks for a training: the best whose weights are there and that fit into memory."""
 
 from __future__ import annotations
 

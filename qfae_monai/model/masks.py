@@ -1,4 +1,4 @@
-"""Which mask belongs to which scan: by path, else by file name."""
+"""Pairing of masks with scans: by path, else by file name."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def pair_masks(scans: Sequence[Scan], folder: Path, others: Iterable[LeftAside] 
 
 
 def _names(scan: Scan) -> list[str]:
-    """What its mask may be called."""
+    """Possible names of a scan's mask."""
     name = PurePath(scan.name)
     names = [scan.name]
     if len(scan.files) > 1:  # slices in a folder

@@ -79,7 +79,7 @@ LATER: dict[str, Any] = {"slice_share": None}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is made of.
+    """Settings of a training.
 
     Attributes:
         why: reason by key, for the screen and for comments.

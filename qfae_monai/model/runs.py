@@ -31,7 +31,7 @@ KEY = "qfae.key"
 
 @dataclass(frozen=True)
 class Data:
-    """What a model is evaluated or calibrated on.
+    """Data to evaluate or calibrate a model on.
 
     Attributes:
         path: folder of scans, data list, prepared folder or BIDS data set.
@@ -52,7 +52,7 @@ class Data:
     include: tuple[str, ...] = ()
 
     def look(self) -> Found:
-        """What there is; raises as `qfae_monai.model.scans.look`."""
+        """Find the scans; raises as `qfae_monai.model.scans.look`."""
         with kept_headers(), quiet_libraries():  # found, then read: each header is parsed once
             return look(
                 self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image,
@@ -200,7 +200,7 @@ def key_beside(output: Path) -> bytes:
 
 
 def _fitting(data: Data, model: ModelFolder) -> Found:
-    """What there is, once it is of the kind that the model was trained on."""
+    """Scans of the data; refused if they are not of the kind that the model was trained on."""
     found = data.look()
     if (found.kind == "image") != model.images:
         kinds = ("volumes", "images")

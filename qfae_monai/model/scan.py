@@ -18,7 +18,7 @@ SECTIONS = ("training", "validation", "test")
 
 @dataclass(frozen=True)
 class Features:
-    """What planning needs to know of a scan.
+    """Features of a scan that planning needs.
 
     Attributes:
         shape: voxels in the order that they are stored in, or rows and columns of an image.
@@ -46,7 +46,7 @@ class Features:
     overshoots: bool = False
 
     def slices(self, axis: int) -> int:
-        """How many there are across a patient axis; 1 of an image."""
+        """Number of slices across a patient axis; 1 for an image."""
         return 1 if self.axes is None else self.shape[self.axes.index(axis)]
 
     def matrix(self, axis: int) -> tuple[int, int]:
@@ -101,7 +101,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Found:
-    """What there is to train on.
+    """Scans that were found for a training.
 
     Attributes:
         scans: by path.
@@ -121,7 +121,7 @@ class Found:
         return self.scans[0].kind
 
     def sentences(self) -> list[str]:
-        """What was found, for the screen; names no patient."""
+        """Report of the scans for the screen; names no patient."""
         patients = len({scan.patient for scan in self.scans})
         labels = Counter(scan.label for scan in self.scans)
         counts = ", ".join(f"{labels[label]} {label}" for label in ("normal", "abnormal", "unknown") if labels[label])
@@ -136,7 +136,7 @@ class Found:
 
 
 def _backgrounds(features: Sequence[Features]) -> list[str]:
-    """What was taken for background in how many volumes, and a warning where voxels lie below it."""
+    """Lines that count the backgrounds of the volumes, and a warning where voxels lie below them."""
     counts = Counter(one.background for one in features if one.background).most_common()
     if not counts:
         return []

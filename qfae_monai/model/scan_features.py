@@ -1,4 +1,4 @@
-"""What a scan is beside its picture: modality, plane, spacing, size and intensities; nothing that tells a person."""
+"""Features of a scan without its picture: modality, plane, spacing, size and intensities; nothing personal."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def look(
     allow: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Found:
-    """What there is to train on. Every scan is read, as training will read it; nothing is written.
+    """Find the scans to train on. Every scan is read, as training will read it; nothing is written.
 
     Args:
         scans: folder of normal scans, data list, prepared folder (BMAD's layout) or BIDS data set.

@@ -69,7 +69,7 @@ def running_configuration() -> ConfigParser:
 
 
 def resolved(config: ConfigParser, key: str) -> Any:
-    """What stands under a key, with references followed and expressions evaluated; nothing with `_target_` is built.
+    """Value under a key, with references followed and expressions evaluated; nothing with `_target_` is built.
 
     Raises:
         ValueError: if an expression gives something that JSON cannot hold.

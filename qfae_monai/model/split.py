@@ -1,4 +1,4 @@
-"""Who is trained on, who gives thresholds and who is tested: by patient, and the same for one seed on every machine."""
+"""Split of the scans into training, thresholds and test, by patient; the same for one seed on every machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Split:
         return {"training": self.training, "validation": self.validation, "test": self.test}
 
     def sentences(self) -> list[str]:
-        """What goes where, for the screen; names no patient."""
+        """Report of the split for the screen; names no patient."""
         lines = [
             f"{section}: {counted(len(scans), scans[0].kind)} of {counted(len(_patients(scans)), 'patient')}"
             for section, scans in self.sections().items()

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a user asked of a training beside its data.
+    """User's settings for a training, besides its data.
 
     Attributes:
         weights: folders to look for pretrained weights in.

@@ -1,4 +1,4 @@
-"""What a training ends in: a model folder, written from the configuration that ran."""
+"""Writer of the model folder at the end of a training, from the configuration that ran."""
 
 from __future__ import annotations
 

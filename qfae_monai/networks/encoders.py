@@ -56,7 +56,7 @@ def hidden_states(trunk: VisionTransformer, image: Tensor, blocks: Sequence[int]
 
 
 def embed(trunk: VisionTransformer, image: Tensor) -> Tensor:
-    """What the first block gets, prefix and patch tokens with their positions: (B, 3, H, W) -> (B, prefix + N, D)."""
+    """Input of the first block, prefix and patch tokens with their positions: (B, 3, H, W) -> (B, prefix + N, D)."""
     return trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(image))))
 
 

@@ -1,4 +1,4 @@
-"""Which number format the matrix products run in: MONAI's engines autocast for CUDA only, so the networks do it."""
+"""Number format of the matrix products: MONAI's engines autocast for CUDA only, so the networks do it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def is_ampere(device: torch.device) -> bool:
 
 
 def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
-    """What matrix products run in on this device.
+    """Number format of the matrix products on this device.
 
     `auto` is the format whose trainings are shown to equal float32's on that kind of device (docs/speed.md has the
     tables); until a table made there shows it for another one, that is float32 on all. bfloat16 on a CPU without it is
@@ -75,7 +75,7 @@ def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
 
 
 def format_name(device: torch.device, precision: Precision) -> str:
-    """What `precision` means on this device, in words: `float32`, `tf32`, `bfloat16` or `float16`."""
+    """Number format that `precision` means on this device: `float32`, `tf32`, `bfloat16` or `float16`."""
     return "tf32" if precision == "tf32" else str(compute_dtype(device, precision)).removeprefix("torch.")
 
 

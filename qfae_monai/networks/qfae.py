@@ -74,7 +74,7 @@ class QFAE(WholeState):
         return torch.cat([encoder(image) for encoder in self.encoders], dim=1)
 
     def attention_weights(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What each query looks at: (B, heads, Q, 1 + T), column 0 is the null token."""
+        """Attention weights per query: (B, heads, Q, 1 + T), column 0 is the null token."""
         with autocast(image.device, self.precision):
             return self.qformer.attention_weights(self.encode(image), mask)
 

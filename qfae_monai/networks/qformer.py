@@ -80,7 +80,7 @@ class CrossAttention(nn.Module):
         return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
 
     def attention_weights(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What each query looks at: (B, heads, Q, 1 + T), sums to 1 over the last axis; column 0 is the null token."""
+        """Attention weights per query: (B, heads, Q, 1 + T), sum 1 over the last axis; column 0 is the null token."""
         query, key, _ = self._heads(queries, tokens)
         scores = query @ key.transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
         visible = _with_null(mask)

@@ -1,4 +1,4 @@
-"""What may befall a grey slice without changing its anatomy: gamma, blur, coarse noise, small erasures; batch-wise.
+"""Random grey-level augmentation for self-distillation: gamma, blur, coarse noise, small erasures; batch-wise.
 
 MONAI has these for one image at a time; several views of each image of a batch are made here at once, on its device.
 """

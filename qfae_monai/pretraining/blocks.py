@@ -1,4 +1,4 @@
-"""Which blocks of a vision transformer the method looks at, from its depth: the paper's, where there are as many."""
+"""Choice of a vision transformer's blocks for the method, by depth: the paper's, where it has enough."""
 
 from __future__ import annotations
 

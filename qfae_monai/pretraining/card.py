@@ -1,4 +1,4 @@
-"""What is to be known of weights before they are used: their data, origin, licence, sizes and versions, on one card."""
+"""Model card of pretrained weights: their data, origin, licence, sizes and versions."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def read_card_file(path: Path) -> dict[str, Any]:
 
 
 def _check_network(card: dict[str, Any], source: object) -> dict[str, Any]:
-    """What a schema cannot say: the name is one that timm knows, and heads divide the width."""
+    """Check what a schema cannot: timm knows the name, and the number of heads divides the width."""
     network = card["create_vit"]
     try:
         find_entry(network["name"])

@@ -53,7 +53,7 @@ class Curves:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._add)
 
     def state_dict(self) -> dict[str, list[Row]]:
-        """What a checkpoint keeps."""
+        """Rows to store in a checkpoint."""
         return {"rows": [dict(row) for row in self.rows]}
 
     def load_state_dict(self, state: Mapping[str, list[Row]]) -> None:

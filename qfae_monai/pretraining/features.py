@@ -1,4 +1,4 @@
-"""How a network in training sees normal images: do its features differ, and is a held-out image like the others?"""
+"""Figures on a training network's features of normal images: their spread, and the distance of held-out images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much the assignments of self-distillation say about an image: nothing, once the network has collapsed."""
+"""Information in the assignments of self-distillation about an image: zero once the network has collapsed."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HELD_OUT_SEED = 0
 
 
 class Reconstruction(NamedTuple):
-    """What a masked autoencoder says of an image.
+    """Output of a masked autoencoder for an image.
 
     Attributes:
         patches: (B, N, p * p) float32, each patch in its own mean and standard deviation.

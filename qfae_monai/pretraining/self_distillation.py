@@ -75,7 +75,7 @@ class SelfDistillation(nn.Module):
 
     @property
     def trunk(self) -> VisionTransformer:
-        """What is wanted in the end: the teacher, an average over the student's last steps."""
+        """Network to keep in the end: the teacher, an average over the student's last steps."""
         return self.teacher
 
     def forward(self, views: Sequence[Tensor]) -> Assignments:
@@ -152,12 +152,12 @@ class SelfDistillationLoss(_Loss):
         return loss
 
     def teacher_pairs(self, input: Assignments) -> Pairs:
-        """What the teacher says of each global view, (2, B, K), beside itself; no centre moves."""
+        """Teacher's assignments of each global view, (2, B, K), beside their own logarithms; no centre moves."""
         logits = (input.teacher - self.views.center) / self.views.teacher_temp
         return logits.softmax(dim=-1), logits.log_softmax(dim=-1)
 
     def view_pairs(self, input: Assignments) -> Pairs:
-        """What the teacher says of each global view, beside what the student says of the other one."""
+        """Teacher's assignments of each global view, beside the student's log-assignments of the other view."""
         said, _ = self.teacher_pairs(input)
         student = (input.student[:NUM_GLOBAL] / self.views.student_temp).log_softmax(dim=-1)
         return said, student.flip(0)

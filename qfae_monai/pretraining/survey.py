@@ -1,4 +1,4 @@
-"""What a pretraining is about to learn from: every image is looked at once, before the first step."""
+"""Survey of a pretraining's data: every image is read once, before the first step."""
 
 from __future__ import annotations
 

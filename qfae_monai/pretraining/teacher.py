@@ -1,4 +1,4 @@
-"""What self-distillation does around an optimiser step: the teacher follows, the head's last layer waits at first."""
+"""Work of self-distillation around an optimiser step: the teacher follows, the head's last layer waits at first."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Reduction = Literal["max", "mean"]
 
 
 class AnomalyResult(NamedTuple):
-    """What was found in a batch of images.
+    """Anomaly maps and scores of a batch of images.
 
     anomaly_map: (B, 1, H, W), higher is more abnormal.
     score: (B,), one number per image.

@@ -45,7 +45,7 @@ SORTED = ("slice_scores", "volume_scores", "pixel_values")
 
 @dataclass(frozen=True)
 class Calibration:
-    """What held-out normal scans scored.
+    """Scores of held-out normal scans.
 
     slice_scores, volume_scores: (N,), ascending.
     pixel_values, pixel_counts: (K,), map values, ascending, and how many pixels of scored slices have at most that
@@ -158,7 +158,7 @@ def load_calibration(
 def read_calibration(
     path: Path, *, checkpoint: str | os.PathLike, checkpoint_sha256: str, former: bool = False
 ) -> Calibration:
-    """What a file says, once it is known to be a calibration of this checkpoint and nothing else.
+    """Read a calibration file; refuse it unless it is a calibration of this checkpoint.
 
     Args:
         path: file that a calibration run wrote.

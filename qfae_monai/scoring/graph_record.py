@@ -1,4 +1,4 @@
-"""What an exported graph says of itself: which checkpoint and settings it was made of. Stored inside the file."""
+"""Record inside an exported graph: the checkpoint and settings that it was made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scores depend on beside the checkpoint: plain values by name, as a calibration or graph holds them."""
+"""Settings besides the checkpoint that scores depend on: plain values by name, as a calibration or graph holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which values of a mask are lesion: classes, 0 and 255, -1 and 1; what JPEG or interpolation left is cut at half."""
+"""Lesion values of a mask: classes, 0 and 255, -1 and 1; soft edges of JPEG or interpolation are cut at half."""
 
 from __future__ import annotations
 

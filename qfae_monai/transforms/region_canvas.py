@@ -94,7 +94,7 @@ class RegionCanvas(InvertibleTransform):
         return self._traced(out, image, box, target)
 
     def _place(self, height: int, width: int) -> Box:
-        """Where a region of this size lies on the canvas."""
+        """Box on the canvas for a region of this size, shrunk where it is too large: top, left, height, width."""
         if height > self.size or width > self.size:
             scale = min(self.size / height, self.size / width)
             height, width = max(int(height * scale), 1), max(int(width * scale), 1)

@@ -95,7 +95,7 @@ class ResizedCropRotateFlip(Transform):
         return out * inside[:, None]
 
     def _rotated_grid(self, angles: Sequence[float], flips: Sequence[bool], device: torch.device) -> torch.Tensor:
-        """Where each output pixel comes from in the crop: (B, S, S, 2), x then y, the crop spans [-1, 1]."""
+        """Sampling grid from output pixels into the crop: (B, S, S, 2), x then y, the crop spans [-1, 1]."""
         rows = []
         for angle, flip in zip(angles, flips, strict=True):
             cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))

@@ -1,4 +1,4 @@
-"""Which slices of a volume count: the one rule of training, calibration, evaluation and prediction."""
+"""Choice of a volume's slices: the one rule of training, calibration, evaluation and prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of each slice of an image or volume beside its score: its label, and features too simple to trust."""
+"""Summary of each slice of an image or volume besides its score: its label, and features too simple to trust."""
 
 from __future__ import annotations
 

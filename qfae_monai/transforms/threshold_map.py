@@ -1,4 +1,4 @@
-"""What of an anomaly map is called abnormal: the voxels above a calibrated threshold."""
+"""Mask of an anomaly map above a calibrated threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: the hub, a local file or folder, a checkpoint, the published QFAE models.
+"""Sources of pretrained weights: the hub, a local file or folder, a checkpoint, the published QFAE models.
 
 The parts load where they are used, because a checksum or a table does not need torch.
 """

@@ -106,7 +106,7 @@ def find_entry(name: str) -> WeightsEntry:
 
 
 def _timm_settings(name: str) -> timm.models.PretrainedCfg | None:
-    """What timm knows of a pretrained network; None for an architecture without published weights."""
+    """Timm's settings of a pretrained network; None for an architecture without published weights."""
     architecture = name.split(".", maxsplit=1)[0]
     if not timm.is_model(architecture):
         raise ValueError(

@@ -88,7 +88,7 @@ def is_refused_pickle(error: Exception) -> bool:
 
 
 def refused_pickle(path: str | os.PathLike, error: Exception) -> ValueError:
-    """What to say of a pickle that holds more than tensors, in place of torch's advice on how to run it.
+    """Error for a pickle that holds more than tensors, in place of torch's advice on how to run it.
 
     Args:
         path: file.

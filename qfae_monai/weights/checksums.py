@@ -24,7 +24,7 @@ class ChangedFileError(ValueError):
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """What became of a folder's files; names are relative to the folder, with forward slashes."""
+    """Outcome of a folder's checksum check; names are relative to the folder, with forward slashes."""
 
     unchanged: tuple[str, ...]
     changed: tuple[str, ...]
