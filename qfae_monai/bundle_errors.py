@@ -1,4 +1,4 @@
-"""What was wrong, instead of where in a configuration MONAI came across it."""
+"""Bundle errors without MONAI's wrapping: they state the cause, not its place in the configuration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """What the outermost of nested RuntimeErrors came from."""
+    """The error that nested RuntimeErrors wrap."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error

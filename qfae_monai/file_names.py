@@ -1,4 +1,4 @@
-"""What may become part of a path: a name that comes with data is text, and stays within the folder it is put into."""
+"""Check of names from data before they become part of a path: they must stay within their folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How grey values in [0, 1] are normalised for the networks: mean and deviation of natural images, as published."""
+"""Normalisation of grey values in [0, 1] for the networks: mean and deviation of natural images, as published."""
 
 from __future__ import annotations
 

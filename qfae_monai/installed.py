@@ -1,4 +1,4 @@
-"""Where an installation keeps what is not Python code of the package: the bundle, and the recipes of data sets.
+"""Location of the installed files that are not the package's Python code: the bundle, and the data set recipes.
 
 A wheel holds both inside of the package; in a checkout they lie beside it.
 """

@@ -56,7 +56,7 @@ def _machine() -> int | None:
 
 
 def _containers() -> list[int]:
-    """What each control group that the process is in, and those around it, leave; page cache counts as free."""
+    """Free bytes in each control group around the process, its own included; page cache counts as free."""
     found = []
     for line in _lines(Path("/proc/self/cgroup")):
         controllers, path = line.split(":", 2)[1:]

@@ -1,4 +1,4 @@
-"""What reaches a screen or a log: characters of data that a terminal would obey are shown instead.
+"""Safe printing to a screen or log: characters of data that a terminal would obey are shown instead.
 
 CWE-150. A name or description may hold escape sequences that clear the screen, set its title or, in some terminals, run
 a command; carriage returns, line feeds and bidirectional overrides make one line look like another.

@@ -132,7 +132,7 @@ def _model(path: Path, studies: list[Study], how: dict[str, Any]) -> Model:
 
 
 def _pseudonyms(output: Path, *, anonymous: bool, key: Path | None) -> Pseudonyms | None:
-    """What results are named by; None for their own names. The key lies beside the output, never in it."""
+    """Pseudonyms that name the results; None for their own names. The key lies beside the output, never in it."""
     from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
 
     if not anonymous:

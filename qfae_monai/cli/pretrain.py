@@ -15,7 +15,7 @@ from qfae_monai.screen import echo
 
 
 class Method(str, Enum):
-    """What is trained: the perceptual network, or the encoder."""
+    """Network to train: `mae` the perceptual network, `dino` the encoder."""
 
     mae = "mae"
     dino = "dino"

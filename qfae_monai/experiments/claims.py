@@ -1,4 +1,4 @@
-"""What a folder of results was started with: it is written down, and nothing else is mixed into it later."""
+"""Record of the settings that a results folder was started with: later runs must have the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qfae_monai.model.bundle import configuration_file
 
 
 def fingerprint(overlays: Sequence[str | Path], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result depends on beside its seed: data, settings, and the bytes of the configurations."""
+    """Inputs that decide a result besides its seed: data, settings, and the bytes of the configurations."""
     return {
         "data": str(data.resolve()),
         **{f"--set {key}": value for key, value in settings.items()},

@@ -37,7 +37,7 @@ class Combination:
 
 @dataclass(frozen=True)
 class Budget:
-    """What all combinations share.
+    """Settings that all combinations share.
 
     data: a folder per fold, each with its data list, their names different. overlays: names of the
     bundle's configurations (or files of others) before a combination's own. seeds: one training each. settings:

@@ -72,7 +72,7 @@ class ExperimentRow:
 
     @property
     def command(self) -> str:
-        """What trains and evaluates this row over the published seeds."""
+        """Command that trains and evaluates this row over the published seeds."""
         return f"qfae experiments run {self.name} --data DIR --output DIR"
 
     def overlays(self, layout: str = LAYOUT) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is exported: the network or detector of a model folder, and the record of its origin."""
+"""Source of an export: the network or detector of a model folder, and the record of its origin."""
 
 from __future__ import annotations
 

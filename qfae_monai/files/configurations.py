@@ -1,4 +1,4 @@
-"""What of a MONAI configuration is code, and whose configurations run: this installation's, or what a user trusts.
+"""Code in MONAI configurations: found, and refused unless it is this installation's or the user trusts it.
 
 `$...` is evaluated, `_target_` names what is called, `imports` what is imported, `%file` opens another configuration.
 """

@@ -1,4 +1,4 @@
-"""What values from a file may be: plain types, ranges and names, checked before anything is done with them.
+"""Schemas for values from a file: plain types, ranges and names, checked before anything uses them.
 
 MONAI evaluates texts that begin with `$`, follows those with `@` and opens the file behind `%`, wherever in a
 configuration they stand. So a value of a file is never handed on because it looks harmless: it is of a type, range and

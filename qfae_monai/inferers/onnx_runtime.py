@@ -99,7 +99,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def read_record(session: onnxruntime.InferenceSession, path: Path) -> GraphRecord:
-    """What the file says of itself; ValueError if it says nothing, because then its weights could be any."""
+    """Read a graph file's own record; ValueError without one, because then its weights could be any."""
     found = session.get_modelmeta().custom_metadata_map.get(RECORD_KEY)
     if found is None:
         raise ValueError(f"{path}: expected a graph that names its checkpoint, as `qfae export` writes it; "

@@ -53,7 +53,7 @@ class Extra(Protocol):
 
     @property
     def made_with(self) -> dict[str, Any]:
-        """What its content depends on beside the study and the model."""
+        """Settings that the output depends on, besides the study and the model."""
 
     def applies(self, study: Study) -> bool:
         """Whether this study has them."""
@@ -157,7 +157,7 @@ def score_study(
     allow: Collection[str] = (),
     progress: Progress = lambda done, total: None,
 ) -> tuple[Series | Path, Prediction, dict[str, Any]]:
-    """What was read of one study, what was found in it, and the content of its `scores.json`.
+    """Score one study: returns the input as read, the prediction, and the content of its `scores.json`.
 
     Args:
         study: what to read.
@@ -210,12 +210,12 @@ def write_summary(
 
 
 def written(text: str, study: Study) -> str:
-    """What may be passed on of a message: file names of volumes and images may stand, nothing of a header or path."""
+    """Message without identifiers: file names of volumes and images may stay, nothing of a header or path."""
     return without_identifiers(text, study.files, names=_names_stand(study))
 
 
 def message_of(error: BaseException) -> str:
-    """What went wrong first, as it was said: for who may see the source."""
+    """Message of the first error, unchanged: for readers who may see the source."""
     return root_message(error)
 
 
@@ -235,7 +235,7 @@ def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, s
 
 
 def _pixels(read: Series | Path, study: Study) -> Path | MetaTensor:
-    """What the model takes of what was read."""
+    """Model input of a study that was read."""
     if isinstance(read, Path):
         return read
     return picture_of(read, study.name) if study.is_image else tensor_of(read.array, read.affine, study.name)

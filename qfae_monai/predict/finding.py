@@ -1,4 +1,4 @@
-"""What a model says of one scan, for a caller in Python: map, mask, score, p-value, and what to mind."""
+"""Result for one scan, for use in Python: map, mask, score, p-value and warnings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Finding:
 
 
 def scan_of(scan: str | Path | ArrayLike, affine: ArrayLike | None) -> Series | Path | MetaTensor:
-    """What a caller gave, read: a series, the path of an image, or voxels with their grid.
+    """Read a caller's scan: a series, the path of an image, or voxels with their grid.
 
     Args:
         scan: path of a DICOM folder, volume or image; or voxels (X, Y, Z) in the unit of their modality.

@@ -40,7 +40,7 @@ VOLUME_BYTES, IMAGE_BYTES = 40, 72
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was found in one study.
+    """Prediction for one study.
 
     anomaly_map: (X, Y, Z) float32 on the input's own grid; mask: uint8, 1 is above the threshold, None without one.
     score: of the volume; slice_scores: (slices,), NaN where a slice was skipped; along `axis` of the RAS orientation.
@@ -192,14 +192,14 @@ class Model:
                        (*found.uncovered, *warnings))  # fmt: skip
 
     def warnings_on(self, features: ScanFeatures, axis: int) -> list[str]:
-        """What of a scan lies outside of the training scans; nothing where the model does not know them."""
+        """Warnings on a scan that lies outside of the training scans; empty if the model has no record of them."""
         if self.fingerprint is None:
             return []
         return self.fingerprint.outside(features, slice_axis=axis, slice_range=self.bundle.part("slice_range"))
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a result is traced by."""
+        """Hashes and version that trace a result to its model."""
         return {
             "checkpoint_sha256": self.checkpoint_sha256,
             "calibration_sha256": None if self.calibration is None else self.folder.files.get(CALIBRATION),
@@ -209,7 +209,7 @@ class Model:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the scores depend on beside the checkpoint, by name, and the wanted false-positive rates."""
+        """Settings besides the checkpoint that the scores depend on, by name, and the wanted false-positive rates."""
         rates = {key: self.bundle.part(key) for key in ("false_positive_rate", "pixel_false_positive_rate")}
         return {**self._signature, **rates}
 

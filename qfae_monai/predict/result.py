@@ -41,7 +41,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(output: Path) -> None:
-    """What a killed run left behind."""
+    """Remove unfinished folders of a killed run."""
     for folder in output.glob(f".*{UNFINISHED}"):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What there is to score in a folder, archive or file: DICOM series, volumes, images, each with a name of its own."""
+"""Studies to score in a folder, archive or file: DICOM series, volumes, images, each with a unique name."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Study:
         return found
 
     def identity(self) -> str:
-        """What tells the input again: its hash, or the keyed hash of that where results are anonymous."""
+        """Hash that identifies the input; a keyed hash of it where results are anonymous."""
         return self.hash() if self.pseudonyms is None else self.pseudonyms.content(self.hash())
 
     def hash(self) -> str:

@@ -1,4 +1,4 @@
-"""What the calibrated thresholds do on the test set: rates, Dice, lesions found by size, false alarms a volume."""
+"""Test-set figures at the calibrated thresholds: rates, Dice, lesions found by size, false alarms per volume."""
 
 from __future__ import annotations
 

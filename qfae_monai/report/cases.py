@@ -1,4 +1,4 @@
-"""What the report shows of each case: its outcome, its pictures slice by slice, and the course of its slice scores."""
+"""Cases in the report: the outcome of each, its pictures slice by slice, and the trace of its slice scores."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _verdict(score: float, threshold: float | None, *, missed: bool) -> str:
 
 
 def _caption(own: Table, row: int | None, number: int, threshold: float | None, *, single: bool) -> str:
-    """What is said beside a slice."""
+    """Caption of a slice."""
     parts = [] if single else [f"slice {number}"]
     if row is None:
         return " · ".join([*parts, "not scored"])

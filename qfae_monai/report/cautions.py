@@ -1,4 +1,4 @@
-"""What a reader of the figures must know first, in sentences: what is undefined and why, and what rivals the model."""
+"""Cautions that precede the figures, in sentences: what is undefined and why, and what rivals the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cautions(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
 
 
 def training_cautions(record: Mapping[str, Any] | None) -> list[str]:
-    """What went wrong while the model was trained, as its record says; nothing without one."""
+    """Warnings from the record of a model's training; empty without a record."""
     return [] if record is None else [f"Training: {sentence}." for sentence in record["warnings"]]
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation is shown as in the terminal, and a montage of slices."""
+"""Table of an evaluation for the terminal, and a montage of slices."""
 
 from __future__ import annotations
 

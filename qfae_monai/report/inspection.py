@@ -1,4 +1,4 @@
-"""What a file or folder from elsewhere says, as plain text: nothing in it is evaluated, unpickled or imported."""
+"""Content of an untrusted file or folder as plain text: nothing in it is evaluated, unpickled or imported."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def inspect_file(path: Path) -> Iterator[str]:
 
 
 def _content(path: Path) -> Iterator[str]:
-    """What it is, then a line for each value; a file that is not what its name says is told so."""
+    """Kind of a file, then a line for each value; for a file that is not what its name says, the refusal."""
     try:
         yield from READERS.get(path.suffix.lower(), lambda _: iter(()))(path)
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Whom a score ranks: slices, volumes or images, with their labels and patients; and the measures of a ranking."""
+"""Items that a score ranks: slices, volumes or images, with their labels and patients; and measures of a ranking."""
 
 from __future__ import annotations
 

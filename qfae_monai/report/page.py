@@ -126,7 +126,7 @@ def _measures(level: str, values: Mapping[str, Any], published: Mapping[str, Any
 
 
 def _orientation(axes: NDArray) -> str:
-    """Which way round the slices are shown (see `save_pictures`); empty for images."""
+    """Sentence on the orientation of the shown slices (see `save_pictures`); empty for images."""
     sides = {SIDES[int(axis)] for axis in axes[np.isfinite(axes)]}
     return f"Shown as radiologists see them: {' or '.join(sorted(sides))} on the left." if sides else ""
 

@@ -1,4 +1,4 @@
-"""What `qfae predict` found, as one self-contained page: a table of studies, and the overlay of each."""
+"""Findings of `qfae predict` as one self-contained page: a table of studies, and the overlay of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the viewer may show of an output folder of `qfae predict`: complete studies, and four files of each."""
+"""Content of a `qfae predict` output folder that the viewer may show: complete studies, and four files of each."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class OutputFolder:
         )
 
     def _row(self, name: str) -> dict[str, Any] | str:
-        """What the list shows of a study, or why it cannot be shown; read again only after the file has changed."""
+        """List entry of a study, or why it cannot be shown; read again only after the file has changed."""
         try:
             status = (self.path / name / SCORES).stat()
         except OSError:
