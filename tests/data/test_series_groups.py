@@ -67,6 +67,18 @@ def test_identical_copies_are_dropped_and_others_are_not(tmp_path: Path) -> None
         read_series(tmp_path)
 
 
+@pytest.mark.parametrize("element", [{"RescaleIntercept": -1024}, {"PhotometricInterpretation": "MONOCHROME1"},
+                                     {"PixelSpacing": [1, 1]}], ids=lambda element: next(iter(element)))  # fmt: skip
+def test_the_same_pixels_with_other_values_or_another_size_are_no_copy(tmp_path: Path, element: dict[str, Any]) -> None:
+    for path in factory.series(tmp_path / "a"):
+        changed = pydicom.dcmread(path)
+        for keyword, value in element.items():
+            setattr(changed, keyword, value)
+        factory.write(tmp_path / "b" / path.name, changed)
+    with pytest.raises(ValueError, match=r"duplicate-position|mixed-size"):
+        read_series(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["1.2.826.0.1.{}", "MR.1.2.{}", "IM{}", "{}.dcm", "{}.scan", "{}.nii"])
 def test_content_tells_dicom_whatever_its_name(tmp_path: Path, name: str) -> None:
     for number, path in enumerate(factory.series(tmp_path / "made")):
