@@ -182,6 +182,24 @@ def test_a_damaged_last_file_belongs_to_its_series(tmp_path: Path, spoil: Callab
         read_series(tmp_path / last.name)
 
 
+@pytest.mark.parametrize("spoil", [cut_in_header, cut_in_pixels, emptied])
+def test_a_damaged_radiograph_costs_no_other_one(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    for number in range(2):
+        factory.write(tmp_path / f"IM{number}", factory.image(factory.volume()[0], Modality="DX"))
+    spoil(tmp_path / "IM1")
+    whole, damaged = contents_of(tmp_path).series
+    assert whole.refusal is None
+    assert damaged.files == (tmp_path / "IM1",)
+    assert damaged.refusal is not None
+
+
+def test_one_slice_with_a_frame_of_its_own_is_told_with_the_rest(tmp_path: Path) -> None:
+    factory.series(tmp_path, FrameOfReferenceUID=[*["1.2.1"] * 4, "1.2.9"])
+    found = contents_of(tmp_path)
+    assert [one.kind for one in found.aside] == ["single-slice"]
+    assert "slices of other frames of reference" in found.series[0].attributes["notes"][0]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_links_that_lead_nowhere_and_files_of_file_managers_are_counted(tmp_path: Path) -> None:
     factory.series(tmp_path)
