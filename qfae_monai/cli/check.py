@@ -39,5 +39,7 @@ def check(
     width = max(NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
     for line in page_of(found, path, width):
         echo(line)
+    if not found.verdicts and not found.pictures:
+        raise ValueError(f"{path}: expected DICOM, NIfTI, NRRD or MetaImage images, got none")
     if found.refused:
         raise typer.Exit(1)

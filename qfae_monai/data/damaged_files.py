@@ -32,8 +32,9 @@ def give_to_series(file: SourceFile, error: ValueError, groups: list[Group], fou
     alike: list[Group] = []
     if not owners and not stated[SERIES]:
         alike = [group for group in groups if _is_alike(file.name, group)]
-    if owners or len(alike) == 1:
-        for group in owners or alike:
+    takers = owners or (alike if len(alike) == 1 else [])
+    if takers := [group for group in takers if not group.is_picture]:  # an image by itself is whole without others
+        for group in takers:
             group.problems.append(error)
             group.damaged.append(file)
     elif isinstance(error, NotDicom) and not named and not alike and not _has_suffix(file.name):

@@ -70,11 +70,9 @@ def examine(
 
     Raises:
         FileNotFoundError: when there is no such path.
-        ValueError: when there is no image in it, an archive is damaged, or an argument has an unknown name.
+        ValueError: when an archive is damaged, or an argument has an unknown name.
     """
     contents = contents_of(path, volume=volume, allow=allow, include=include)
-    if not contents.series and not contents.pictures:
-        raise ValueError(f"{path}: expected DICOM, NIfTI, NRRD or MetaImage images, got none")
     verdicts = [Verdict(one, _notes(one), one.refusal) for one in contents.series]
     if not headers_only:
         verdicts = [one if one.refusal is not None else _read(one, allow) for one in verdicts]

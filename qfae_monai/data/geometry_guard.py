@@ -11,8 +11,8 @@ import numpy as np
 from qfae_monai.data.dicom_frames import Frame
 from qfae_monai.data.even_grid import affine_of, direction_of, position_of, stack_evenly
 from qfae_monai.data.geometry_risks import Guard, Stack, check_allow, names_of
-from qfae_monai.data.repeated_positions import volumes_of
-from qfae_monai.data.volume_choice import Choice, chosen_volume
+from qfae_monai.data.repeated_positions import Volume, volumes_of
+from qfae_monai.data.volume_choice import ALL, FIRST, Choice, chosen_volume
 
 __all__ = ["stack_frames"]
 
@@ -134,24 +134,44 @@ def _volumes(
     found = volumes_of(groups)
     if found is None:
         return [(groups, ("",), 1)]
-    told, rest = found
-    counts = {name: len({one.tells[name] for one in told if name in one.tells}) for one in told for name in one.tells}
-    names = tuple(one.words(number, len(told), counts) for number, one in enumerate(told, 1))
+    depth = max(len(one.frames) for one in found)
+    complete = [place for place, one in enumerate(found) if len(one.frames) == depth]
+    rest = [place for place in range(len(found)) if place not in complete]
+    counts = {name: len({one.tells[name] for one in found if name in one.tells}) for one in found for name in one.tells}
+    names = tuple(one.words(number, len(found), counts) for number, one in enumerate(found, 1))
     if rest:
-        slices = ", ".join(str(len(one.frames)) for one in rest)
-        guard.notes.append(
-            f"interrupted: {len(rest)} incomplete volumes left out, with {slices} of {len(told[0].frames)} slices"
-        )
-    if len(told) > 1 and volume is None:
-        head = f"{guard.title}: {len(groups)} positions x {len(told)} volumes"
+        slices = ", ".join(str(len(found[place].frames)) for place in rest)
+        guard.notes.append(f"interrupted: {len(rest)} incomplete volumes left out, with {slices} of {depth} slices")
+    head = f"{guard.title}: {len(groups)} positions x {len(complete)} volumes" if volume is None else guard.title
+    if volume in (None, FIRST, ALL):
+        those = chosen_volume(volume, [names[place] for place in complete], [{} for _ in complete], head)
+        places = [complete[place] for place in those]
     else:
-        head = guard.title
+        places = _wanted(volume, found, names, complete, guard.title)
     chosen = []
-    for place in chosen_volume(volume, names, [one.tells for one in told], head):
-        own = {id(frame) for frame in told[place].frames}
+    for place in places:
+        own = {id(frame) for frame in found[place].frames}
         split = [[frame for frame in group if id(frame) in own] for group in groups]
-        chosen.append(([group for group in split if group], names, place + 1))
+        if len(complete) == 1:  # it goes by the series' name, as where there is one alone
+            guard.notes.append(names[place])
+        named = (("",), 1) if len(complete) == 1 else (names, place + 1)
+        chosen.append(([group for group in split if group], *named))
     return chosen
+
+
+def _wanted(
+    volume: Choice, found: Sequence[Volume], names: Sequence[str], complete: Sequence[int], title: str
+) -> list[int]:
+    """Places of the volume with a number or value; a complete one, for another one would be read in its place."""
+    wanted = chosen_volume(volume, names, [one.tells for one in found], title)
+    if missing := [place for place in wanted if place not in complete]:
+        place = missing[0]
+        depth = len(found[complete[0]].frames)
+        raise ValueError(
+            f"{title}: expected a complete volume with {volume}, got {len(found[place].frames)} of {depth} slices of "
+            f"{names[place]}; complete: {'; '.join(names[one] for one in complete)}"
+        )
+    return list(wanted)
 
 
 def _one_each(groups: list[list[Frame]], guard: Guard) -> list[Frame]:

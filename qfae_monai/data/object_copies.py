@@ -11,6 +11,12 @@ from qfae_monai.data.series_group import Group, text_of
 
 __all__ = ["without_copies"]
 
+SAME = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelRepresentation",
+    "RescaleSlope", "RescaleIntercept",
+)  # fmt: skip
+PHOTOMETRIC, INVERTED = "PhotometricInterpretation", "MONOCHROME1"  # of colour it may change with the compression
+
 
 def without_copies(group: Group, aside: list[LeftAside]) -> Group:
     """The group with each object once; what has an object's UID and other pixels stays, for the guard to refuse."""
@@ -31,10 +37,11 @@ def without_copies(group: Group, aside: list[LeftAside]) -> Group:
 
 
 def _is_copy(one: DicomFile, other: DicomFile) -> bool:
-    """Whether two files hold the same image in the same place."""
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "RescaleSlope"):
-        if one.values.get(keyword) != other.values.get(keyword):
-            return False
+    """Whether two files hold the same image in the same place, of the same real values."""
+    if any(one.values.get(keyword) != other.values.get(keyword) for keyword in SAME):
+        return False
+    if (one.values.get(PHOTOMETRIC) == INVERTED) != (other.values.get(PHOTOMETRIC) == INVERTED):
+        return False
     try:
         if one.syntax == other.syntax and pixel_bytes(one) == pixel_bytes(other):
             return True

@@ -51,15 +51,15 @@ class Volume:
         return f"volume {number} of {count}" + (f": {', '.join(known)}" if known else "")
 
 
-def volumes_of(groups: list[list[Frame]]) -> tuple[list[Volume], list[Volume]] | None:
+def volumes_of(groups: list[list[Frame]]) -> list[Volume] | None:
     """Volumes of positions that repeat.
 
     Args:
         groups: frames that lie in one plane together.
 
     Returns:
-        The complete ones in their order, and those that an interruption left incomplete; None where no element tells
-        frames at one position apart as whole volumes.
+        All in their order, those among them that have fewer slices than the fullest; None where no element tells frames
+        at one position apart as whole volumes.
     """
     depth = max(map(len, groups))
     if depth == 1:
@@ -69,9 +69,9 @@ def volumes_of(groups: list[list[Frame]]) -> tuple[list[Volume], list[Volume]] |
     for keys in [*candidates, tuple(varying)]:
         fewest = FEWEST if keys[0:1] and keys[0] in ORDER_KEYWORDS else 1
         if keys and (found := _split(groups, keys, fewest)) is not None:
-            return _complete(found, varying)
+            return _told(found, varying)
     ordered = _by_order(groups, depth)
-    return None if ordered is None else _complete(ordered, varying)
+    return None if ordered is None else _told(ordered, varying)
 
 
 def _split(groups: list[list[Frame]], keys: tuple[str, ...], fewest: int) -> list[list[Frame]] | None:
@@ -119,12 +119,9 @@ def _trigger(frame: Frame) -> float:
         return 0.0
 
 
-def _complete(found: list[list[Frame]], varying: Sequence[str]) -> tuple[list[Volume], list[Volume]]:
-    """Told volumes, those with fewer slices than the fullest apart."""
+def _told(found: list[list[Frame]], varying: Sequence[str]) -> list[Volume]:
     names = [key for key in varying if key in NAMES]
-    told = [Volume(tuple(frames), _tells(frames, names)) for frames in found]
-    full = max(len(volume.frames) for volume in told)
-    return [v for v in told if len(v.frames) == full], [v for v in told if len(v.frames) < full]
+    return [Volume(tuple(frames), _tells(frames, names)) for frames in found]
 
 
 def _tells(frames: list[Frame], names: Sequence[str]) -> dict[str, Any]:
@@ -134,7 +131,7 @@ def _tells(frames: list[Frame], names: Sequence[str]) -> dict[str, Any]:
         values = {frame.keys.get(key) for frame in frames}
         if key == "TriggerTime" and None not in values:  # that of a slice differs by some ms from the next one's
             tells[NAMES[key]] = round(median(map(_trigger, frames)))
-        elif len(values) == 1:
+        elif len(values) == 1 and None not in values:
             tells[NAMES[key]] = _value(key, next(iter(values)))
     return tells
 

@@ -56,7 +56,7 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
             found.aside.append(replace(_aside(group.name, group.kind), files=len(group.dicom)))
         else:
             found.groups.append(group)
-    _note_shared_uids(found.groups)
+    _note_shared_uids([group for group in groups if group.kind in ("", SINGLE_SLICE)])
     found.groups.sort(key=lambda group: str(group.name))
     return found
 

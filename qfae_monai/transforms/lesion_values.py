@@ -14,6 +14,8 @@ __all__ = ["lesion_of"]
 FEW_CLASSES = 16  # whole numbers up to here are classes, whatever lies beside what
 SOFT = 0.5  # share of the voxels between least and highest that lie between a lower and a higher neighbour
 BRIGHT, PLATEAU = 0.1, 0.03  # of a soft mask's voxels above a tenth of its range, so many lie within a tenth of its top
+END, RINGING = 0.2, 0.95  # of the range; of the voxels between, so many lie so near to least or highest ...
+AREAS = 0.25  # ... and fewer of them are equal to all about them: what JPEG at usual qualities leaves of two values
 SHOWN = 6  # values that a message names
 
 
@@ -53,11 +55,20 @@ def _are_few_classes(found: NDArray[np.float64]) -> bool:
 
 
 def _is_soft(values: NDArray[Any], between: NDArray[np.bool_]) -> bool:
-    """Whether what is neither least nor highest lies on slopes: areas of a class lie beside others, but not between."""
+    """Whether what is neither least nor highest lies on slopes: areas of a class lie beside others, but not between.
+
+    Or rings about two values, above the lower and below the higher one, without areas of its own.
+    """
     box = tuple(3 if length > 1 else 1 for length in values.shape)
     lower = minimum_filter(values, size=box, mode="nearest") < values
     higher = maximum_filter(values, size=box, mode="nearest") > values
-    return float((lower & higher)[between].mean()) >= SOFT
+    if float((lower & higher)[between].mean()) >= SOFT:
+        return True
+    low, high = float(values.min()), float(values.max())
+    place = (values[between].astype(np.float64) - low) / (high - low)
+    below, above = float((place < END).mean()), float((place > 1 - END).mean())
+    areas = float((~lower & ~higher)[between].mean())
+    return below > 0 and above > 0 and below + above >= RINGING and areas < AREAS
 
 
 def _cut_at_half(values: NDArray[Any], found: NDArray[np.float64], name: str) -> NDArray[np.bool_]:

@@ -75,6 +75,16 @@ def test_folder_without_images(
     assert "expected DICOM, NIfTI, NRRD or MetaImage images, got none" in capsys.readouterr().err
 
 
+def test_a_folder_of_nothing_but_pictures_of_screens_says_how_to_take_them_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    factory.series(tmp_path, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert check(monkeypatch, tmp_path) == 1
+    printed = capsys.readouterr()
+    assert "--include secondary-capture takes it in" in printed.out
+    assert "images, got none" in printed.err
+
+
 def test_a_voxel_far_outside_is_noted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

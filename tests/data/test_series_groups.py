@@ -67,6 +67,18 @@ def test_identical_copies_are_dropped_and_others_are_not(tmp_path: Path) -> None
         read_series(tmp_path)
 
 
+@pytest.mark.parametrize("element", [{"RescaleIntercept": -1024}, {"PhotometricInterpretation": "MONOCHROME1"},
+                                     {"PixelSpacing": [1, 1]}], ids=lambda element: next(iter(element)))  # fmt: skip
+def test_the_same_pixels_with_other_values_or_another_size_are_no_copy(tmp_path: Path, element: dict[str, Any]) -> None:
+    for path in factory.series(tmp_path / "a"):
+        changed = pydicom.dcmread(path)
+        for keyword, value in element.items():
+            setattr(changed, keyword, value)
+        factory.write(tmp_path / "b" / path.name, changed)
+    with pytest.raises(ValueError, match=r"duplicate-position|mixed-size"):
+        read_series(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["1.2.826.0.1.{}", "MR.1.2.{}", "IM{}", "{}.dcm", "{}.scan", "{}.nii"])
 def test_content_tells_dicom_whatever_its_name(tmp_path: Path, name: str) -> None:
     for number, path in enumerate(factory.series(tmp_path / "made")):
@@ -168,6 +180,24 @@ def test_a_damaged_last_file_belongs_to_its_series(tmp_path: Path, spoil: Callab
     assert accepted.refusal is None
     with pytest.raises(ValueError, match=last.name):
         read_series(tmp_path / last.name)
+
+
+@pytest.mark.parametrize("spoil", [cut_in_header, cut_in_pixels, emptied])
+def test_a_damaged_radiograph_costs_no_other_one(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    for number in range(2):
+        factory.write(tmp_path / f"IM{number}", factory.image(factory.volume()[0], Modality="DX"))
+    spoil(tmp_path / "IM1")
+    whole, damaged = contents_of(tmp_path).series
+    assert whole.refusal is None
+    assert damaged.files == (tmp_path / "IM1",)
+    assert damaged.refusal is not None
+
+
+def test_one_slice_with_a_frame_of_its_own_is_told_with_the_rest(tmp_path: Path) -> None:
+    factory.series(tmp_path, FrameOfReferenceUID=[*["1.2.1"] * 4, "1.2.9"])
+    found = contents_of(tmp_path)
+    assert [one.kind for one in found.aside] == ["single-slice"]
+    assert "slices of other frames of reference" in found.series[0].attributes["notes"][0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

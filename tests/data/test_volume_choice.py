@@ -65,6 +65,26 @@ def test_an_interrupted_acquisition_keeps_its_complete_volumes(tmp_path: Path, v
     assert "interrupted: 1 incomplete volumes left out, with 3 of 5 slices" in found[0].attributes["notes"]
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_an_incomplete_volume_is_never_another_ones_stand_in(tmp_path: Path, lost: int) -> None:
+    several(tmp_path, [{"EchoNumbers": n, "EchoTime": 10 * n} for n in (1, 2)])
+    (tmp_path / str(lost) / "002.dcm").unlink()
+    for volume in (lost + 1, f"echo={lost + 1}", f"te={10 * lost + 10}"):
+        with pytest.raises(ValueError, match=f"got 4 of 5 slices of volume {lost + 1} of 2: echo {lost + 1} of 2"):
+            read_series(tmp_path, volume=volume)
+    for choice in (None, "first", 2 - lost, f"echo={2 - lost}"):
+        found = read_series(tmp_path, volume=choice)
+        assert found.array.max() // 1000 == 1 - lost
+        assert f"volume {2 - lost} of 2: echo {2 - lost} of 2, TE {20 - 10 * lost} ms" in found.attributes["notes"]
+
+
+def test_volumes_keep_their_numbers_where_one_is_incomplete(tmp_path: Path) -> None:
+    several(tmp_path, [{"EchoNumbers": n} for n in (1, 2, 3)])
+    (tmp_path / "1" / "002.dcm").unlink()
+    assert [one.volume for one in find_series(tmp_path, volume="all")] == [1, 3]
+    assert read_series(tmp_path, volume=3).array.max() // 1000 == 2
+
+
 def test_a_slice_missing_within_mixes_no_time_points(tmp_path: Path) -> None:
     several(tmp_path, [{}, {}, {}])
     (tmp_path / "1" / "002.dcm").unlink()

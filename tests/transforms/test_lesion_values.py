@@ -21,6 +21,12 @@ def disc(size: int = 96) -> Any:
     return np.hypot(x - size * 0.6, y - size * 0.4) < size * 0.1
 
 
+def square(size: int = 96) -> Any:
+    """As large as `disc`, straight edges off the blocks of a JPEG."""
+    y, x = np.mgrid[:size, :size]
+    return (abs(x - 57) < 9) & (abs(y - 38) < 9)
+
+
 def jpeg(mask: Any, quality: int) -> Any:
     stream = BytesIO()
     Image.fromarray(mask.astype(np.uint8) * 255).save(stream, "JPEG", quality=quality)
@@ -46,6 +52,7 @@ def instances() -> Any:
 SHARP: list[Any] = [
     disc(), disc().astype(np.uint8) * 255, disc().astype(np.uint8) * 236, np.where(disc(), 1, -1).astype(np.int16),
     disc() * np.float32(0.99999997), nested(), nested().astype(np.float32), nested() * 60, instances(),
+    np.where(disc(), 255, 2 * np.roll(square(), 40, axis=0)).astype(np.uint8), nested() * 60 + (nested() == 4) * 10,
     np.zeros((8, 8)), np.full((8, 8), -1), np.ones((8, 8)),
 ]  # fmt: skip
 
@@ -59,6 +66,7 @@ def test_above_zero_is_lesion_in_masks_with_edges(mask: Any) -> None:
 
 SMOOTH: list[Any] = [
     *(jpeg(disc(), quality) for quality in (30, 75, 95)),
+    *(jpeg(square(), quality) for quality in (30, 75, 95)),
     zoom(disc(24).astype(float), 4, order=3),
     zoom(disc(48).astype(float) * 255, 2, order=1).astype(np.uint8),
     zoom(disc(24).astype(np.float32) * 100, 4, order=1),
