@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.values import convert_SQ
 
 __all__ = ["MOSAIC_TAGS", "Mosaic", "is_mosaic", "mosaic_of"]
 
@@ -84,13 +85,23 @@ def _united_imaging(dataset: Dataset) -> Mosaic:
     """Each slice has an item with its own position."""
     tiles = _whole(dataset[TILES_UIH].value) if TILES_UIH in dataset else None
     items = dataset[PLANES_UIH].value if PLANES_UIH in dataset else ()
-    if isinstance(items, bytes) or not len(items):
+    if isinstance(items, bytes):
+        items = _implicit_items(items)
+    if not len(items):
         return Mosaic(tiles)
     places = [_vector(item.get("ImagePositionPatient") or ()) for item in items]
     known = [place for place in places if place is not None]
     if len(known) < len(items) or (tiles is not None and tiles != len(items)):
         return Mosaic(tiles)
     return Mosaic(len(items), None, np.array(known))
+
+
+def _implicit_items(data: bytes) -> Sequence[Dataset]:
+    """Items of a sequence whose type an implicit file leaves out; none where they are damaged."""
+    try:
+        return convert_SQ(data, True, True)
+    except Exception:  # pydicom raises whatever its parsing stumbles over: refused as not stated
+        return ()
 
 
 def _csa_fields(data: bytes) -> dict[str, list[str]]:

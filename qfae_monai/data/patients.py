@@ -17,6 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 MANY = 4  # scans that one patient has at least, before it is asked whether they are of several
+EACH = 8  # scans that patients told by folders have on average, before it is asked whether folders are sites
 MOST = 0.5  # of all scans: more of one patient are a folder's or an archive's rather than a person's
 
 BIDS = re.compile(r"(?:^|/)(sub-[A-Za-z0-9+]+)(?=[_/.]|$)")
@@ -126,15 +127,23 @@ def told_apart(scans: Sequence[Owned]) -> str:
 
 
 def warnings_on(scans: Sequence[Owned]) -> list[str]:
-    """Warnings that patients may be told apart wrongly: most scans of a set belong to one patient."""
+    """Warnings that patients may be told apart wrongly: one has most of a set, or folders hold many scans."""
     told = [scan for scan in scans if scan.told_by in (BY_FOLDER, BY_HEADER, BY_NNUNET)]
     counts = Counter((scan.told_by, scan.patient) for scan in told)
-    return [
+    found = [
         f"one patient, told by {how}, has {count} of {counted(len(scans), 'scan')}: where these are of several people, "
         "give --patient PATTERN"
         for (how, _), count in counts.most_common(1)
         if count >= MANY and count > MOST * len(scans)
     ]
+    by_folder = [count for (how, _), count in counts.items() if how == BY_FOLDER]
+    if not found and by_folder and sum(by_folder) >= EACH * len(by_folder):
+        mean = sum(by_folder) / len(by_folder)
+        found.append(
+            f"{counted(len(by_folder), 'patient')}, told by {BY_FOLDER}, have {mean:.3g} scans each on average: where "
+            "folders are of sites or groups, give --patient PATTERN"
+        )
+    return found
 
 
 def sequence_of(scan: Owned) -> str:

@@ -52,6 +52,11 @@ class Series:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     stack: Stack | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Notes on the volume that was read of several, and on those that an interruption left incomplete."""
+        return tuple(note for note in self.attributes.get("notes", ()) if note.startswith(("volume ", "interrupted: ")))
+
 
 @quiet_headers()
 def read_series(

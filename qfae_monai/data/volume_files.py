@@ -123,7 +123,7 @@ def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")
     notes = [f"lengths are stored in {unit}"] if unit else []
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-        notes.append("no orientation code: axes taken as RAS+")
+        notes.append("no orientation code: axes taken as LAS+")
     elif int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0:
         other = to_mm @ header.get_qform()
         if np.abs(other - affine).max() > 0.01:

@@ -174,7 +174,7 @@ def score_study(
         raise ValueError(f"expected {kinds[model.images]}, as the model was trained on, got {kinds[not model.images]}")
     read = study.files[0] if study.kind == "image" else study.read(allow)
     found = model(_pixels(read, study), progress)
-    risks = [] if isinstance(read, Path) else [written(risk, study) for risk in read.risks]
+    risks = [] if isinstance(read, Path) else [written(note, study) for note in (*read.risks, *read.taken)]
     warnings = model.warnings_on(features_of(read), found.axis)
     scores = scores_of(study, model, found, identity, risks=risks, warnings=warnings)
     scores["background"] = None if isinstance(read, Path) else str(background_of(evenly_taken(read.array)))

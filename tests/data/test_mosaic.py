@@ -97,7 +97,8 @@ def test_what_does_not_say_how_it_is_made_is_refused(tmp_path: Path, named: bool
         read_series(tmp_path)
 
 
-def test_united_imaging(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syntax", [factory.EXPLICIT, factory.IMPLICIT])
+def test_united_imaging(tmp_path: Path, syntax: str) -> None:
     slices, whole = sheet()
     dataset = factory.image(
         whole, ImageType=["ORIGINAL", "PRIMARY", "M", "VFRAME"], ImageOrientationPatient=list(factory.AXIAL),
@@ -111,7 +112,7 @@ def test_united_imaging(tmp_path: Path) -> None:
     block = dataset.private_block(0x65, "Image Private Header", create=True)
     block.add_new(0x50, "DS", str(TILES))
     block.add_new(0x51, "SQ", pydicom.Sequence(items))
-    factory.write(tmp_path / "a", dataset)
+    factory.write(tmp_path / "a", dataset, syntax)
     found = read_series(tmp_path)
     assert np.array_equal(found.array, slices.T)
     assert np.allclose(found.affine, factory.true_affine(factory.AXIAL, (0, 0, 2.5)))

@@ -50,6 +50,13 @@ def test_one_patient_with_most_scans_is_a_warning_that_names_nobody(told_by: str
     assert warnings_on(scans[5:]) == []
 
 
+def test_folders_of_sites_are_a_warning() -> None:
+    names = [f"site{site}/sub{subject}/head" for site in "AB" for subject in range(8)]
+    told, _ = tell_patients([NamedScan(Path(f"{name}.nii.gz"), "volume", name) for name in names])
+    (warning,) = warnings_on(told)
+    assert "2 patients, told by folder, have 8 scans each on average" in warning
+
+
 @pytest.mark.parametrize("naming", ["bids", "flat", "nnunet"])
 def test_a_list_with_one_patient_on_two_sides_is_refused(tmp_path: Path, naming: str) -> None:
     images = [f"{scan.name}.nii.gz" for scan in named(naming)]

@@ -126,3 +126,12 @@ def test_lengths_are_millimetres_whatever_they_are_stored_in(tmp_path: Path, uni
     found = read_series(tmp_path / "mouse.nii.gz")
     np.testing.assert_allclose(found.affine, affine, rtol=1e-5)
     assert bool(found.attributes["notes"]) == (factor != 1)
+
+
+def test_a_nifti_without_orientation_code_is_said_to_lie_as_it_is_read(tmp_path: Path) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_shape((3, 4, 5))
+    nib.save(nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), None, header), tmp_path / "a.nii")
+    found = read_series(tmp_path / "a.nii")
+    axes = "".join(nib.aff2axcodes(found.affine))
+    assert found.attributes["notes"] == (f"no orientation code: axes taken as {axes}+",)

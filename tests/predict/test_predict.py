@@ -101,6 +101,18 @@ def test_nothing_of_the_header_gets_into_the_outputs(run: Any, inputs: Path, tmp
         assert not any(word.encode() in content for word in NEVER)
 
 
+def test_the_volume_that_was_read_of_several_is_written(run: Any, tmp_path: Path) -> None:
+    pixels = (np.arange(24 * 32 * 32, dtype=np.int16) % 997).reshape(24, 32, 32)
+    for echo in (1, 2):
+        numbers = [24 * echo + place for place in range(24)]
+        series(tmp_path / "in" / str(echo), pixels, shuffle=False, EchoNumbers=echo, InstanceNumber=numbers,
+               skip=range(10, 24) if echo == 2 else ())  # fmt: skip
+    assert "1 done" in run(tmp_path / "in", tmp_path / "out").output
+    (scores,) = (json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/scores.json"))
+    assert "interrupted: 1 incomplete volumes left out, with 10 of 24 slices" in scores["risks"]
+    assert any(note.startswith("volume 1 of 2: echo 1 of 2") for note in scores["risks"])
+
+
 def test_what_is_complete_is_kept_and_what_has_changed_is_done_again(run: Any, inputs: Path, tmp_path: Path) -> None:
     source, out = inputs / "a.nii.gz", tmp_path / "out"
     run(source, out)
