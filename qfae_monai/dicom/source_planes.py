@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -22,6 +23,7 @@ from qfae_monai.dicom.lossy import lossy_compression
 
 __all__ = ["Plane", "SourcePlanes", "source_planes"]
 
+UID_TEXT = re.compile(r"[0-9.]{1,64}")  # zeros in front, which the standard forbids, are frequent and harm nobody
 REFUSED = {
     "missing-slice": "a plane that was filled has no source instance to refer to",
     "mixed-series": "a result refers to one series",
@@ -147,6 +149,11 @@ def _check_headers(headers: Sequence[DicomFile]) -> None:
         name = next((file.source.name for file in headers if not file.dataset.get(keyword)), headers[0].source.name)
         if "" in values:
             raise ValueError(f"{name}: expected a {keyword} that DICOM objects can refer to, got none.")
+        if odd := [value for value in values if not UID_TEXT.fullmatch(value)]:
+            raise ValueError(
+                f"{name}: expected a {keyword} of at most 64 digits and dots, as in the standard, got {len(odd[0])} "
+                "letters of another form: DICOM objects must not repeat it."
+            )
         if len(values) > 1 and keyword != "SOPInstanceUID":
             raise ValueError(f"{name}: expected one {keyword} in the series, got {len(values)}.")
     if len(values) < len(headers):

@@ -104,6 +104,8 @@ class TestWithHighdicom:
             ({"skip": [2]}, ["missing-slice"], "a plane that was filled has no source instance"),
             ({"SeriesInstanceUID": [f"1.2.{k}" for k in range(5)]}, ["mixed-series"], "a result refers to one series"),
             ({"FrameOfReferenceUID": ""}, [], "expected a FrameOfReferenceUID"),
+            ({"StudyInstanceUID": "1.2.not-a-uid"}, [], "expected a StudyInstanceUID of at most 64 digits and dots"),
+            ({"StudyInstanceUID": f"1.{'2' * 70}"}, [], "expected a StudyInstanceUID of at most 64 digits and dots"),
             ({"FrameOfReferenceUID": [f"1.2.{k}" for k in range(5)]}, [], "expected one FrameOfReferenceUID .* got 5"),
             ({"SOPInstanceUID": "1.2.3"}, [], "expected a SOPInstanceUID for each of 5 files, got 1"),
             ({"BurnedInAnnotation": "YES"}, [], "expected pixels without burned-in annotation"),
