@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from qfae_monai.model.training import train
 
 BUDGET = 100
 """Images of the shortest training: three epochs of 48 slices."""
+
+
+@pytest.fixture(autouse=True)
+def no_handlers_of_other_tests() -> None:
+    """Remove log handlers whose stream an earlier test closed: they would say so in this test's output."""
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        for handler in list(getattr(logger, "handlers", ())):
+            if getattr(getattr(handler, "stream", None), "closed", False):
+                logger.removeHandler(handler)  # type: ignore[union-attr]  # a placeholder has none
 
 
 @pytest.fixture(scope="session")
