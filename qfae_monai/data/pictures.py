@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
@@ -92,6 +91,4 @@ class LoadPictured(LoadGreyImaged):
         allow_missing_keys: whether masks may be absent; the image never may.
     """
 
-    def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.loader = LoadPicture()
+    LOADER = LoadPicture

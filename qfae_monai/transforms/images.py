@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -136,9 +136,11 @@ class LoadGreyImaged(MapTransform):
         allow_missing_keys: whether masks may be absent; the image never may.
     """
 
+    LOADER: ClassVar[type[LoadGreyImage]] = LoadGreyImage
+
     def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.loader = LoadGreyImage()
+        self.loader = self.LOADER()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)

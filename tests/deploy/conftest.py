@@ -23,7 +23,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import seal_again
 from tests.data.dicom_factory import series
@@ -78,14 +77,6 @@ def finished(url: str) -> dict[str, Any]:
             return task
         time.sleep(0.5)
     raise TimeoutError(f"{url}: {task}")
-
-
-@pytest.fixture(scope="session")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with dataset.json and a handful of phantoms in image/."""
-    folder = tmp_path_factory.mktemp("scans")
-    write_phantom_cohort(folder, train=3, validation=3, test_normal=1, test_abnormal=2, seed=5)
-    return folder
 
 
 @pytest.fixture(scope="session")
