@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from qfae_monai.data.acquisition import acquisition_axis, trained_axis
     from qfae_monai.data.geometry_risks import RISKS
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
+    from qfae_monai.data.input_folder import input_datalist
     from qfae_monai.data.pictures import LoadPicture, LoadPictured
     from qfae_monai.data.series import Series, read_series
     from qfae_monai.data.series_contents import contents_of, find_series
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from qfae_monai.data.shared_items import SharedCacheDataset
     from qfae_monai.data.slice_store import SliceStore
     from qfae_monai.data.slices import SliceDataset
-    from qfae_monai.data.volumes import check_patient_disjoint, input_datalist, volume_datalist
+    from qfae_monai.data.volumes import check_patient_disjoint, volume_datalist
 
 __all__ = [
     "RISKS",
@@ -50,6 +51,7 @@ MODULES = {
     "acquisition": ("acquisition_axis", "trained_axis"),
     "geometry_risks": ("RISKS",),
     "image_folder": ("check_folder_patients", "image_folder_datalist"),
+    "input_folder": ("input_datalist",),
     "pictures": ("LoadPicture", "LoadPictured"),
     "series": ("Series", "read_series"),
     "series_contents": ("contents_of", "find_series"),
@@ -58,7 +60,7 @@ MODULES = {
     "shared_items": ("SharedCacheDataset",),
     "slice_store": ("SliceStore",),
     "slices": ("SliceDataset",),
-    "volumes": ("check_patient_disjoint", "input_datalist", "volume_datalist"),
+    "volumes": ("check_patient_disjoint", "volume_datalist"),
 }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path, PureWindowsPath
@@ -16,17 +15,12 @@ from monai.data import load_decathlon_datalist
 from monai.utils import ensure_tuple
 
 from qfae_monai.data.dicom_kinds import check_include
-from qfae_monai.data.left_aside import LeftAside, lines_of
 from qfae_monai.data.patients import BY_LIST, BY_NAME, NamedScan, tell_patients
-from qfae_monai.data.series_contents import contents_of
-from qfae_monai.data.series_summary import Contents, SeriesSummary
-from qfae_monai.data.volume_choice import ALL, Choice, check_volume
+from qfae_monai.data.volume_choice import ALL, check_volume
 from qfae_monai.file_names import check_file_name
 from qfae_monai.files import checked, read_object, schema, shown
 
-__all__ = ["check_patient_disjoint", "filled_sections", "input_datalist", "stem_of", "told_entries", "volume_datalist"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["check_patient_disjoint", "filled_sections", "some", "stem_of", "told_entries", "volume_datalist"]
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
 IDENTIFIERS = ("case", "patient", "image_label", "volume", "include")
@@ -106,59 +100,6 @@ def _case(entry: dict[str, Any], cases: dict[str, str]) -> Any:
     return entry.get("case", own if entry.get("volume") is None else f"{own}-volume-{entry['volume']}")
 
 
-def input_datalist(
-    folder: str | PathLike, *, volume: Choice = None, include: Collection[str] = (), images: bool = False
-) -> list[dict[str, Any]]:
-    """All volumes and DICOM series below a folder, for inference: `image`, and as `case` the path below the folder.
-
-    Of a series that fills several files `image` lists them, and `case` is the first one's folder and its number. What
-    is left aside of the folder is logged with its reason.
-
-    Args:
-        folder: with its sub-folders.
-        volume: of series that have several, as in `read_series`; `all` makes an entry of each.
-        include: kinds that are no scans, as in `read_series`.
-        images: whether single images are wanted instead: image files, and radiographs in DICOM.
-
-    Raises:
-        FileNotFoundError: when the folder is missing or holds none of what is wanted.
-        ValueError: when a file's name can name no results.
-    """
-    folder = Path(folder)
-    found = contents_of(folder, volume=volume, include=include) if folder.is_dir() else Contents()
-    other = [one.files[0] for one in found.series if one.picture != images] + ([] if images else [*found.pictures])
-    kinds = ("volume", "single image")
-    reason = f"a {kinds[not images]}: the model was trained on {kinds[images]}s"
-    for line in lines_of([*found.aside, *(LeftAside(file, kinds[not images], reason) for file in other)]):
-        logger.warning("%s", line)
-    wanted = [one for one in found.series if one.picture == images]
-    wanted += [SeriesSummary("image", (file,)) for file in found.pictures] if images else []
-    if not wanted:
-        what = "image files or radiographs in DICOM" if images else "volumes or DICOM series"
-        raise FileNotFoundError(f"{folder}: expected a folder with {what}, found none.")
-    entries = [(one, _below(one, folder)) for one in sorted(wanted, key=lambda one: (one.files, one.volume or 0))]
-    names = Counter(case for _, case in entries)
-    if twice := [case for case, count in names.items() if count > 1]:
-        raise ValueError(f"{folder}: expected names that tell its volumes apart, got {_some(twice)} again.")
-    return [_input(one, check_file_name(case, f"{one.files[0]}, case")) for one, case in entries]
-
-
-def _input(one: SeriesSummary, case: str) -> dict[str, Any]:
-    image = [str(file) for file in one.files]
-    entry: dict[str, Any] = {"image": image[0] if len(image) == 1 else image, "case": case}
-    if one.volume is not None:
-        entry["volume"] = one.volume
-    return {**entry, "include": [one.category]} if one.category else entry
-
-
-def _below(one: SeriesSummary, folder: Path) -> str:
-    parts = one.files[0].parent.relative_to(folder).parts
-    last = f"series-{'unnumbered' if one.number is None else one.number}"
-    if len(one.files) == 1:
-        last = one.files[0].stem if one.kind == "image" else stem_of(one.files[0])
-    return "_".join((*parts, last if one.volume is None else f"{last}-volume-{one.volume}"))
-
-
 def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:
     """Refuse a data list in which one patient is in two sections: the evaluation would know its test cases.
 
@@ -177,7 +118,7 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None 
             if owner.setdefault(patient, section) != section:
                 shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
     if shared:
-        raise ValueError(f"{path}: expected each patient in one section, got {_some(list(shared.values()))}.")
+        raise ValueError(f"{path}: expected each patient in one section, got {some(list(shared.values()))}.")
 
 
 def told_entries(path: str | PathLike, sections: Sequence[str]) -> list[tuple[str, dict[str, Any], NamedScan]]:
@@ -295,12 +236,12 @@ def _check_files(entries: list[dict[str, Any]], where: str) -> None:
     missing = [name for name in named if not Path(name).exists()]
     if missing:
         raise FileNotFoundError(
-            f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {_some(missing)}."
+            f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {some(missing)}."
         )
     listed = Counter((_image(entry), entry.get("volume")) for entry in entries)
     twice = [image for (image, _), count in listed.items() if count > 1]
     if twice:
-        raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {_some(twice)}.")
+        raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {some(twice)}.")
 
 
 def _case_names(content: dict[str, Any], path: Path) -> dict[str, str]:
@@ -322,5 +263,6 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix)]
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of some names, as text."""
     return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
