@@ -165,7 +165,7 @@ def _batch_size(preset: str) -> int:
 
     from benchmarks.networks import build
 
-    return int(build(preset, torch.device("cpu"))["batch_size"])
+    return int(build(preset, torch.device("cpu")).part("batch_size"))
 
 
 def measure_memory(formulation: str, preset: str, name: str, arguments: argparse.Namespace) -> dict[str, float]:

@@ -79,18 +79,29 @@ def build(arguments: argparse.Namespace, preset: str, folder: Path) -> Any:
 
 
 def attach(watch: Stopwatch, bundle: Any) -> None:
-    """Have the parts of the chain timed. Transforms by their classes: Compose and Invertd look at what they are."""
+    """Have the parts of the chain timed, each transform under its own stage: one class may stand in several."""
     before, after, inferer, network = (
         bundle.part(key) for key in ("preprocessing", "postprocessing", "inferer", "network")
     )
-    stages = {"read": before.transforms[:1], "preprocess": before.transforms[1:], "resize": [inferer.resize],
-              "restore": after.transforms[:-1], "save": after.transforms[-1:]}  # fmt: skip
-    for stage, parts in stages.items():
-        for kind in {type(part) for part in parts}:
-            kind.__call__ = watch.timed(stage, kind.__call__)
+    before, after = before.flatten().transforms, after.flatten().transforms
+    stages = {"read": before[:1], "preprocess": before[1:], "resize": [inferer.resize], "restore": after[:-1],
+              "save": after[-1:]}  # fmt: skip
+    stage_of = {id(part): stage for stage, parts in stages.items() for part in parts}
+    # classes, not objects, are given a new call: Compose and Invertd look at what a transform is
+    for kind in {type(part) for parts in stages.values() for part in parts}:
+        kind.__call__ = _timed_by_stage(watch, kind.__call__, stage_of)
     network.forward = watch.timed("forward", network.forward)
     inferer.scorer.forward = watch.timed("score", inferer.scorer.forward)
     inferer._stacked = watch.timed("resize back", inferer._stacked)
+
+
+def _timed_by_stage(watch: Stopwatch, call: Callable[..., Any], stage_of: dict[int, str]) -> Callable[..., Any]:
+    def timed(part: Any, *arguments: Any, **options: Any) -> Any:
+        stage = stage_of.get(id(part))
+        function = watch.timed(stage, call) if stage else call
+        return function(part, *arguments, **options)
+
+    return timed
 
 
 def peak_memory_mb(device: Any) -> float:
