@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Literal, cast
 
 import torch
@@ -162,8 +163,9 @@ class PerceptualLoss(_Loss):
             distances = [metric(a.float(), b.float()) for a, b in zip(found_states, wanted_states, strict=True)]
             grids = torch.stack(distances, dim=1).unflatten(-1, trunk.patch_embed.grid_size)
             resized.append(F.interpolate(grids, size=size, mode="bilinear", align_corners=False))
-        maps = torch.stack(resized, dim=2)
-        maps = maps.prod(dim=2) if self.consensus == "product" else maps.flatten(1, 2)
+        # (B, L, H, W); not prod, whose backward pass has the host wait for a GPU
+        product = self.consensus == "product"
+        maps = reduce(torch.mul, resized) if product else torch.stack(resized, dim=2).flatten(1, 2)
         maps = maps if weights is None else maps * weights
         if self.reduction == LossReduction.MEAN.value:
             return maps.mean()

@@ -38,6 +38,7 @@ def test_ranges_are_those_of_the_transforms_on_the_cpu() -> None:
     torch.testing.assert_close(normalize_batch(image)[1], torch.Tensor(normalize({"image": image[1]})["image"]))
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_resumed_run_repeats_uninterrupted_one(num_workers: int, cohort: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"dataset_dir": cohort, "max_epochs": 2, "val_interval": 1, "max_angle": 8.0,

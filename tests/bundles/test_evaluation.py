@@ -130,6 +130,7 @@ def test_patient_in_two_sections_is_refused(model: dict[str, Any], cohort: Path,
     assert "P7 in 'training' and 'test'" in causes(error.value)
 
 
+@pytest.mark.cpu
 def test_two_processes_find_what_one_finds(
     evaluated: Path, model: dict[str, Any], cohort: Path, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def client(name: str, cohort: Path, folder: Path) -> MonaiAlgo:
     return made
 
 
+@pytest.mark.cpu
 def test_two_federated_clients_train_and_evaluate_for_three_rounds(cohort: Path, tmp_path: Path) -> None:
     clients = [client(name, cohort, tmp_path / name) for name in ("a", "b")]
     assert clients[0].trainer is not None

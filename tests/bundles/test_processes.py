@@ -17,6 +17,7 @@ import torch
 from tests.bundles.conftest import TINY, run_bundle, weights
 from tests.bundles.torchrun import finish, start
 
+pytestmark = pytest.mark.cpu
 TRAIN = (*TINY, "distributed")
 PLAIN: dict[str, Any] = {"jitter": 0.0, "changes::qformer_dropout": 0.0}  # what is left is arithmetic
 LAST = "training/resume_checkpoint_epoch=1.pt"

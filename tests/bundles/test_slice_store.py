@@ -12,6 +12,7 @@ from qfae_monai.data.volume_slices import SliceCutter
 from tests.bundles.conftest import TINY, run_bundle, same, weights
 
 
+@pytest.mark.cpu
 def test_training_from_the_store_repeats_training_from_memory(
     trained: Path, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_run_that_becomes_nan_names_step_and_checkpoint(cohort: Path, tmp_path
     assert [path.name for path in (tmp_path / "training").glob("resume*")] == ["resume_checkpoint_epoch=1.pt"]
 
 
+@pytest.mark.cpu
 def test_the_same_seed_data_format_and_threads_give_the_same_bytes(trained: Path, cohort: Path, tmp_path: Path) -> None:
     run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1)
     hashes = [json.loads((folder / "model.json").read_text())["files"] for folder in (trained, tmp_path)]
