@@ -22,7 +22,7 @@ import pydicom
 import pydicom.pixels
 import SimpleITK as sitk
 
-from qfae_monai.data import RISKS, Series, read_series
+from qfae_monai.reading import RISKS, Series, read_series
 
 COLUMNS = ("file", "transfer syntax", "pixels", "values", "by default")
 START, END = "<!-- dicom_odd: start -->", "<!-- dicom_odd: end -->"

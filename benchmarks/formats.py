@@ -24,13 +24,13 @@ import torch
 
 from benchmarks.emulation import EmulatedProducts, float16_on_cpu, part_in
 from qfae_monai.experiments.seed_run import MODEL, train_once
-from qfae_monai.handlers.training_record import read_training
 from qfae_monai.model.bundle import Bundle, parse_settings
 from qfae_monai.model.folder import NETWORK
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import FrozenViT
 from qfae_monai.networks.precision import cpu_has_bfloat16
 from qfae_monai.networks.qformer import CrossAttention, MultiQuerySelfAttention, QueryMLP
+from qfae_monai.training.training_record import read_training
 
 FORMATS = ("float32", "tf32", "bfloat16", "float16")
 PARTS: dict[str, tuple[type, ...]] = {

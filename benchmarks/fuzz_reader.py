@@ -191,7 +191,7 @@ def mutant(files: Sequence[Path], seed: int, number: int, folder: Path) -> Path:
 
 def read(path: Path) -> str:
     """Read with every risk allowed: "read", "refused", or what went wrong."""
-    from qfae_monai.data import RISKS, find_series, read_series  # noqa: PLC0415 (by the workers only)
+    from qfae_monai.reading import RISKS, find_series, read_series  # noqa: PLC0415 (by the workers only)
 
     outcome = "refused"
     for volume in (None, "first"):
@@ -224,7 +224,7 @@ def work(connection: Any, files: Sequence[Path], seed: int, folder: Path) -> Non
     tempfile.tempdir = None
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)  # decoders complain straight to stderr
-    import qfae_monai.data.series  # noqa: F401, PLC0415 (so that the first file does not pay for it)
+    import qfae_monai.reading.series  # noqa: F401, PLC0415 (so that the first file does not pay for it)
 
     connection.send("ready")
     while (number := connection.recv()) is not None:

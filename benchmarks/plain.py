@@ -16,7 +16,7 @@ from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT
 from qfae_monai.networks.encoders import as_three_channels
 from qfae_monai.networks.qformer import CROSS_ATTENTION_HEAD_DIM, CrossAttention, MultiQuerySelfAttention, QFormerBlock

@@ -27,8 +27,9 @@ import SimpleITK as sitk
 sys.path[0] = str(Path(__file__).parents[1])  # this file has the name of the package
 
 from preprocessing.volumes import Volumes  # noqa: E402
-from qfae_monai.data.prepare import Pseudonyms, Source, prepare, task_backend  # noqa: E402
 from qfae_monai.files import read_csv  # noqa: E402
+from qfae_monai.privacy import Pseudonyms  # noqa: E402
+from qfae_monai.recipes import Source, prepare, task_backend  # noqa: E402
 
 KEY = bytes(range(32))
 

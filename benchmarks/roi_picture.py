@@ -14,7 +14,7 @@ import numpy as np
 from monai.data import MetaTensor
 from monai.transforms import Orientation
 
-from qfae_monai.data import Series, read_series
+from qfae_monai.reading import Series, read_series
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt  # behind the choice of backend

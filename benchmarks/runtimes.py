@@ -20,10 +20,10 @@ import torch
 from benchmarks.networks import PRESETS, build
 from benchmarks.step import median_seconds, positive
 from qfae_monai import __version__
-from qfae_monai.export import ExportSource, write_graph
-from qfae_monai.inferers import OnnxDetector
-from qfae_monai.scoring import AnomalyDetector
-from qfae_monai.scoring.graph_record import GraphRecord
+from qfae_monai.anomaly import AnomalyDetector, OnnxDetector
+from qfae_monai.anomaly.graph_record import GraphRecord
+from qfae_monai.model.export_source import ExportSource
+from qfae_monai.model.exported_graph import write_graph
 
 CPU = torch.device("cpu")
 COLUMNS = ("preset", "batch", "threads", "runtime", "images/s", "times PyTorch", "largest difference")

@@ -81,7 +81,7 @@ def evaluation_step(network: nn.Module, distance: nn.Module, image: torch.Tensor
     """Reconstruction, anomaly map and score, in the parts that are quickest."""
     import torch
 
-    from qfae_monai.scoring import AnomalyScorer
+    from qfae_monai.anomaly import AnomalyScorer
 
     scorer = AnomalyScorer(distance)
     network.eval()

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.prepare import Cut, Recipe, Source, draw, share, split_patients
+from qfae_monai.recipes import Cut, Recipe, Source, draw, share, split_patients
 from qfae_monai.transforms.images import check_image_memory
 
 from . import command

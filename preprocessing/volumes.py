@@ -17,20 +17,20 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from qfae_monai.background import Background, background_of
 from qfae_monai.cli.options import INCLUDE, VOLUME
 from qfae_monai.data.acquisition import AXIAL, common_plane, planes_of
-from qfae_monai.data.dicom_kinds import check_include
-from qfae_monai.data.geometry_risks import check_allow
-from qfae_monai.data.prepare import Cut, Recipe, Source, patient_planes, split_patients
-from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
-from qfae_monai.data.prepare.intensity import scale_to_unit
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
-from qfae_monai.data.prepare.reading import read_image_and_mask
-from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.files import sha256_of_files
+from qfae_monai.privacy.pseudonyms import Pseudonyms
+from qfae_monai.reading.background import Background, background_of
+from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.geometry_risks import check_allow
+from qfae_monai.reading.volume_choice import Choice, check_volume
+from qfae_monai.reading.voxel_check import check_voxels
+from qfae_monai.recipes import Cut, Recipe, Source, patient_planes, split_patients
+from qfae_monai.recipes.discovery import datalist_sources, tree_sources
+from qfae_monai.recipes.intensity import scale_to_unit
+from qfae_monai.recipes.reading import read_image_and_mask
 from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
-from qfae_monai.voxel_check import check_voxels
 
 from . import command
 
@@ -42,7 +42,7 @@ class Volumes(Recipe):
     """See the head of this file.
 
     Args:
-        image: pattern of images, see :func:`qfae_monai.data.prepare.discovery.tree_sources`.
+        image: pattern of images, see :func:`qfae_monai.recipes.discovery.tree_sources`.
         label: pattern of masks.
         patient: expression of patients.
         datalist: data list instead of patterns; its sections are the splits.

@@ -15,16 +15,17 @@ Importing the package is cheap: parts load where they are used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qfae_monai import earlier
+from qfae_monai.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from qfae_monai.data import read_series
-    from qfae_monai.losses import PerceptualLoss
+    from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss
     from qfae_monai.model.builders import create_distance, create_qfae, create_scorer
     from qfae_monai.model.training import train
     from qfae_monai.predict.model import load_model
-    from qfae_monai.scoring import AnomalyScorer
+    from qfae_monai.reading import read_series
 
 __version__ = "0.1.0"
 
@@ -39,22 +40,18 @@ __all__ = [
     "train",
 ]
 
-_HOME = {
-    "AnomalyScorer": "scoring",
-    "PerceptualLoss": "losses",
-    "create_distance": "model.builders",
-    "create_qfae": "model.builders",
-    "create_scorer": "model.builders",
-    "load_model": "predict.model",
-    "read_series": "data",
-    "train": "model.training",
-}
+earlier.install()
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "anomaly": ("AnomalyScorer", "PerceptualLoss"),
+        "model.builders": ("create_distance", "create_qfae", "create_scorer"),
+        "model.training": ("train",),
+        "predict.model": ("load_model",),
+        "reading": ("read_series",),
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -17,7 +17,7 @@ import pydicom
 import SimpleITK as sitk
 from PIL import Image, PngImagePlugin
 
-from tests.data.dicom_factory import series
+from tests.reading.dicom_factory import series
 
 DICOM: dict[str, Any] = {
     "PatientName": "Zqpatient^Name", "PatientID": "ZQID-4711", "PatientBirthDate": "19350723",

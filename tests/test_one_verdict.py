@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 
 from preprocessing.volumes import Volumes
 from qfae_monai.cli import app
-from qfae_monai.data import LoadSeriesd, input_datalist, volume_datalist
+from qfae_monai.data import input_datalist, volume_datalist
 from qfae_monai.model.runs import Data
 from qfae_monai.predict.finding import scan_of
 from qfae_monai.predict.studies import find_studies
+from qfae_monai.reading import LoadSeriesd
 from qfae_monai.transforms import CheckVolumed
-from tests.data import dicom_factory as factory
+from tests.reading import dicom_factory as factory
 
 VOXELS = np.random.default_rng(3).integers(1, 900, (6, 5, 4)).astype(np.int16)
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])

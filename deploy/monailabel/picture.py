@@ -19,7 +19,7 @@ from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from qfae_monai.report.pictures import BRIGHTEST, MAP_COLOURS, as_seen, fit, pixel_shape, window
+from qfae_monai.evaluation.pictures import BRIGHTEST, MAP_COLOURS, as_seen, fit, pixel_shape, window
 
 TILE, CAPTION, SLICES = 200, 16, 5
 RED = np.array([255.0, 60.0, 40.0])

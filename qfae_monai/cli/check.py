@@ -31,8 +31,8 @@ def check(
     """
     from qfae_monai.cli.check_page import page_of
     from qfae_monai.data.examination import examine
-    from qfae_monai.data.kept_headers import kept_headers, kept_pixels
-    from qfae_monai.data.quiet_libraries import quiet_libraries
+    from qfae_monai.reading.kept_headers import kept_headers, kept_pixels
+    from qfae_monai.reading.quiet_libraries import quiet_libraries
 
     with kept_headers(), nullcontext() if headers_only else kept_pixels(), quiet_libraries():
         found = examine(path, volume=volume, allow=allow or (), include=include or (), headers_only=headers_only)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from qfae_monai.data.examination import Examination, Verdict
-from qfae_monai.data.left_aside import LeftAside, by_kind, counted
-from qfae_monai.data.series_summary import SeriesSummary
 from qfae_monai.files import printable
+from qfae_monai.reading.left_aside import LeftAside, by_kind, counted
+from qfae_monai.reading.series_summary import SeriesSummary
 
 __all__ = ["page_of"]
 

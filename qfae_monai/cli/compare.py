@@ -21,10 +21,10 @@ def compare(
     """Show the paired differences between two runs, with intervals over patients."""
     import json
 
+    from qfae_monai.evaluation.comparison import compare as compare_runs
+    from qfae_monai.evaluation.comparison import format_comparison
+    from qfae_monai.evaluation.comparison_page import write_comparison
     from qfae_monai.files import write_whole
-    from qfae_monai.report.comparison import compare as compare_runs
-    from qfae_monai.report.comparison import format_comparison
-    from qfae_monai.report.comparison_page import write_comparison
 
     comparison = compare_runs(run_a, run_b, samples=samples, seed=seed)
     echo(format_comparison(comparison), lines=True)

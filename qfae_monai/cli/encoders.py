@@ -44,11 +44,11 @@ def compare(
     trust: bool = TRUST,
 ) -> None:  # fmt: skip
     """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
+    from qfae_monai.evaluation.encoder_page import format_encoders, write_encoders
     from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders
     from qfae_monai.experiments.frozen import ROLES, built_in, parse_network
     from qfae_monai.files import write_whole
     from qfae_monai.files.configurations import check_trusted
-    from qfae_monai.report.encoder_page import format_encoders, write_encoders
 
     given = {"preset": preset} | settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
     overlays = ["train", *map(_overlay, config)]

@@ -25,8 +25,9 @@ def export(
 
     It is run beside PyTorch first; a difference above 0.0001 is an error and nothing is written.
     """
-    from qfae_monai.export import read_source, write_graph
     from qfae_monai.model.bundle import parse_settings
+    from qfae_monai.model.export_source import read_source
+    from qfae_monai.model.exported_graph import write_graph
     from qfae_monai.model.folder import seal_again
     from qfae_monai.predict.model import GRAPH
 

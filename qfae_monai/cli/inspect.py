@@ -18,7 +18,7 @@ def inspect(
 
     Configurations that would run code say so, in how many places and with which text.
     """
-    from qfae_monai.report.inspection import inspect_file, inspect_folder
+    from qfae_monai.evaluation.inspection import inspect_file, inspect_folder
 
     for line in inspect_folder(path) if path.is_dir() else inspect_file(path):
         echo(line)

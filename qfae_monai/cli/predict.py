@@ -18,11 +18,11 @@ from qfae_monai.files import one_writer, printable
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
-    from qfae_monai.data.prepare.pseudonyms import Pseudonyms
     from qfae_monai.predict.cohort import Outcome
     from qfae_monai.predict.dicom_results import DicomResults
     from qfae_monai.predict.model import Model
     from qfae_monai.predict.studies import Study
+    from qfae_monai.privacy.pseudonyms import Pseudonyms
 
 
 SOME_FAILED = 3
@@ -68,14 +68,14 @@ def predict(
     What is complete from an earlier run is kept.
     """
     with quick_imports():
-        from qfae_monai.data.kept_headers import kept_headers
-        from qfae_monai.data.left_aside import lines_of
-        from qfae_monai.data.quiet_libraries import quiet_libraries
+        from qfae_monai.evaluation.prediction_page import write_prediction_page
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import studies_and_rest
-        from qfae_monai.report.prediction_page import write_prediction_page
+        from qfae_monai.reading.kept_headers import kept_headers
+        from qfae_monai.reading.left_aside import lines_of
+        from qfae_monai.reading.quiet_libraries import quiet_libraries
 
     if input_.is_dir() and output.resolve().is_relative_to(input_.resolve()):
         raise ValueError(f"{output}: expected an output outside of the input {input_}, got one within it")
@@ -133,7 +133,7 @@ def _model(path: Path, studies: list[Study], how: dict[str, Any]) -> Model:
 
 def _pseudonyms(output: Path, *, anonymous: bool, key: Path | None) -> Pseudonyms | None:
     """Pseudonyms that name the results; None for their own names. The key lies beside the output, never in it."""
-    from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
+    from qfae_monai.privacy.pseudonyms import Pseudonyms, read_or_create_key
 
     if not anonymous:
         if key is not None:

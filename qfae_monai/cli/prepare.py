@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qfae_monai.installed import recipe, recipes
+from qfae_monai.files.installed import recipe, recipes
 from qfae_monai.screen import echo
 
 ALL_TO_THE_RECIPE = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}

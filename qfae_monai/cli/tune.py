@@ -27,8 +27,8 @@ def tune(
 
     No weights or data are needed: what a step costs does not depend on them.
     """
-    from qfae_monai.engines.tuning import TUNED_FILE, Purpose, images_per_second, remember, signature
     from qfae_monai.model.bundle import Bundle, parse_settings
+    from qfae_monai.training.tuning import TUNED_FILE, Purpose, images_per_second, remember, signature
 
     # without values: their cost is the same
     given = parse_settings(set_ or [])
@@ -67,7 +67,7 @@ def _training(bundle: Bundle) -> Callable[[int], None]:
 def _inference(bundle: Bundle) -> Callable[[int], None]:
     import torch
 
-    from qfae_monai.scoring import AnomalyScorer
+    from qfae_monai.anomaly import AnomalyScorer
 
     network, device = bundle.part("network"), bundle.part("device")
     scorer = AnomalyScorer(bundle.part("score_distance").to(device))

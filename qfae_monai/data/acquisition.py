@@ -16,9 +16,9 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
 from qfae_monai.data.file_features import IMAGE_SUFFIXES
-from qfae_monai.data.left_aside import counted
-from qfae_monai.data.series_contents import contents_of
 from qfae_monai.data.volumes import filled_sections, volume_datalist
+from qfae_monai.reading.left_aside import counted
+from qfae_monai.reading.series_contents import contents_of
 
 __all__ = ["AXIAL", "PLANES", "acquisition_axis", "common_plane", "plane_of", "planes_of", "trained_axis"]
 

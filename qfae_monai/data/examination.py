@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qfae_monai.data.dicom_kinds import INCLUDABLE
-from qfae_monai.data.left_aside import LeftAside
-from qfae_monai.data.series import read_series
-from qfae_monai.data.series_contents import contents_of
-from qfae_monai.data.series_summary import SeriesSummary
-from qfae_monai.data.volume_choice import Choice
-from qfae_monai.voxel_check import check_voxels
+from qfae_monai.reading.dicom_kinds import INCLUDABLE
+from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.series import read_series
+from qfae_monai.reading.series_contents import contents_of
+from qfae_monai.reading.series_summary import SeriesSummary
+from qfae_monai.reading.volume_choice import Choice
+from qfae_monai.reading.voxel_check import check_voxels
 
 __all__ = ["Examination", "Verdict", "examine"]
 
@@ -65,7 +65,7 @@ def examine(
 
     Args:
         path: folder, file or archive.
-        volume, allow, include: as in :func:`qfae_monai.data.read_series`.
+        volume, allow, include: as in :func:`qfae_monai.reading.read_series`.
         headers_only: whether pixels stay as they are; damage within them is not found then.
 
     Raises:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from qfae_monai.data.series_files import SourceFile
-from qfae_monai.data.volume_files import read_volume_header
-from qfae_monai.data.voxel_files import voxel_files
+from qfae_monai.reading.series_files import SourceFile
+from qfae_monai.reading.volume_files import read_volume_header
+from qfae_monai.reading.voxel_files import voxel_files
 from qfae_monai.transforms.images import FORMATS
 
 __all__ = ["IMAGE_SUFFIXES", "FileFeatures", "file_features"]

@@ -20,8 +20,8 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import Compose, Randomizable
 
 import qfae_monai
-from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import sha256_of_files
+from qfae_monai.reading.voxel_files import voxel_files
 
 __all__ = ["fingerprint", "source_fingerprint"]
 

@@ -9,12 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.left_aside import LeftAside, lines_of
-from qfae_monai.data.series_contents import contents_of
-from qfae_monai.data.series_summary import Contents, SeriesSummary
-from qfae_monai.data.volume_choice import Choice
 from qfae_monai.data.volumes import some, stem_of
-from qfae_monai.file_names import check_file_name
+from qfae_monai.files.file_names import check_file_name
+from qfae_monai.reading.left_aside import LeftAside, lines_of
+from qfae_monai.reading.series_contents import contents_of
+from qfae_monai.reading.series_summary import Contents, SeriesSummary
+from qfae_monai.reading.volume_choice import Choice
 
 __all__ = ["input_datalist"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from qfae_monai.data.left_aside import LeftAside, counted
+from qfae_monai.reading.left_aside import LeftAside, counted
 
 __all__ = [
     "BY_HEADER", "BY_LIST", "BY_NAME", "NamedScan", "Owned", "sequence_of", "tell_patients", "told_apart",

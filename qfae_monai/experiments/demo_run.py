@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.data.phantoms import write_phantom_cohort
+from qfae_monai.evaluation.demo_pictures import format_table, save_montage
 from qfae_monai.files import write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.writer import keep_figures
-from qfae_monai.report.demo import format_table, save_montage
 
 SHOWN = 6
 """Slices in the montage: two thirds of them with a lesion."""

@@ -1,32 +1,61 @@
-"""Model folders: planning, training, evaluating and opening them.
-
-The parts load where they are used, because a plan or a manifest does not need torch.
-"""
+"""Model folders: planning, training, evaluating and opening them; a plan or a manifest does not need torch."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "ModelWriter": "writer",
-    "create_autoencoder": "builders",
-    "create_distance": "builders",
-    "create_frozen": "builders",
-    "create_qfae": "builders",
-    "create_scorer": "builders",
-    "create_volume_score": "builders",
-    "model_settings": "presets",
-    "running_signature": "signature",
-    "stated_setting": "signature",
-    "training_setting": "presets",
-    "update_model": "writer",
-}
+from qfae_monai.lazy import lazy_names
 
-__all__ = list(_HOME)
+if TYPE_CHECKING:
+    from qfae_monai.model.builders import (
+        create_autoencoder,
+        create_distance,
+        create_frozen,
+        create_qfae,
+        create_scorer,
+        create_volume_score,
+    )
+    from qfae_monai.model.presets import model_settings, training_setting
+    from qfae_monai.model.signature import running_signature, stated_setting
+    from qfae_monai.model.writer import ModelWriter, update_model
 
+__all__ = [
+    "ModelWriter",
+    "create_autoencoder",
+    "create_distance",
+    "create_frozen",
+    "create_qfae",
+    "create_scorer",
+    "create_volume_score",
+    "model_settings",
+    "running_signature",
+    "stated_setting",
+    "training_setting",
+    "update_model",
+]
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "builders": (
+            "create_autoencoder",
+            "create_distance",
+            "create_frozen",
+            "create_qfae",
+            "create_scorer",
+            "create_volume_score",
+        ),
+        "presets": (
+            "model_settings",
+            "training_setting",
+        ),
+        "signature": (
+            "running_signature",
+            "stated_setting",
+        ),
+        "writer": (
+            "ModelWriter",
+            "update_model",
+        ),
+    },
+)

@@ -9,13 +9,12 @@ from typing import Any, Literal
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.grey import normalized
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, VolumeScore
 from qfae_monai.model.presets import model_settings
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
 from qfae_monai.networks.checkpointing import Checkpointing
+from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.precision import Precision
-from qfae_monai.scoring import AnomalyScorer, VolumeScore
 from qfae_monai.weights import create_vit
 from qfae_monai.weights.vit import CHECKPOINT
 

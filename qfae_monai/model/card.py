@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.anomaly.calibration import CALIBRATION as CALIBRATION_CONTENT
+from qfae_monai.anomaly.calibration import Calibration, Level, read_calibration
 from qfae_monai.files import read_object, write_whole
-from qfae_monai.handlers.training_record import TRAINING
 from qfae_monai.model.fingerprint import ScanFingerprint, Spread
 from qfae_monai.model.folder import FINGERPRINT
-from qfae_monai.scoring.calibration import CALIBRATION as CALIBRATION_CONTENT
-from qfae_monai.scoring.calibration import Calibration, Level, read_calibration
+from qfae_monai.training.training_record import TRAINING
 
 RATE, PIXEL_RATE = 0.05, 0.01
 """Of false positives, for the thresholds that the card states."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import write_whole
 from qfae_monai.model.scan import Scan
 from qfae_monai.model.split import Split
+from qfae_monai.privacy.pseudonyms import Pseudonyms
 
 __all__ = ["write_datalist"]
 

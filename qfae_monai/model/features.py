@@ -12,14 +12,15 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from qfae_monai.background import background_of, evenly_taken
-from qfae_monai.data import LoadPicture, read_series
+from qfae_monai.data import LoadPicture
 from qfae_monai.data.acquisition import plane_of
-from qfae_monai.data.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.model.scan import Features, Scan
+from qfae_monai.reading import read_series
+from qfae_monai.reading.background import background_of, evenly_taken
+from qfae_monai.reading.lesion_values import lesion_of
+from qfae_monai.reading.masks import GRID_TOLERANCE, read_mask
+from qfae_monai.reading.voxel_check import check_voxels
 from qfae_monai.transforms import LoadArray
-from qfae_monai.transforms.lesion_values import lesion_of
-from qfae_monai.voxel_check import check_voxels
 
 __all__ = ["look_at"]
 

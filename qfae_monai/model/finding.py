@@ -13,14 +13,16 @@ from typing import Any
 
 from monai.utils import ensure_tuple
 
-from qfae_monai.data import SeriesSummary, contents_of, image_folder_datalist, volume_datalist
+from qfae_monai.data import image_folder_datalist, volume_datalist
 from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from qfae_monai.data.patients import BY_HEADER, BY_LIST
 from qfae_monai.data.pictures import is_image_file
-from qfae_monai.data.series_files import VOLUME_SUFFIXES, files_below, is_hidden
-from qfae_monai.data.volume_choice import ALL, Choice
 from qfae_monai.files import read_object
+from qfae_monai.files.folders import files_below
 from qfae_monai.model.scan import SECTIONS, LeftAside, Scan
+from qfae_monai.reading import SeriesSummary, contents_of
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES, is_hidden
+from qfae_monai.reading.volume_choice import ALL, Choice
 
 __all__ = ["BIDS", "FOLDER", "LIST", "PREPARED", "find_scans", "things_below"]
 
@@ -46,7 +48,7 @@ def find_scans(
     Args:
         path: folder, data list, prepared folder or BIDS data set.
         image: shell pattern of scans: of a file's name, or of a DICOM series' description or folder; None for all.
-        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each. What an
+        volume: of series that have several, as in `qfae_monai.reading.read_series`; `all` makes a scan of each. What an
             entry of a data list says counts more.
         include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.

@@ -13,9 +13,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from qfae_monai import __version__
-from qfae_monai.data import Series, read_series
 from qfae_monai.data.file_features import IMAGE_SUFFIXES
-from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import checked, read_object, shown, write_whole
 from qfae_monai.files.schema import choice, items, number, optional, record, text, whole
 from qfae_monai.model.differences import differences
@@ -28,6 +26,8 @@ from qfae_monai.model.scan_features import (
     ScanFeatures,
     features_of,
 )
+from qfae_monai.reading import Series, read_series
+from qfae_monai.reading.quiet_libraries import quiet_libraries
 
 __all__ = ["ScanFingerprint", "Spread", "fingerprint_of_files"]
 
@@ -210,7 +210,7 @@ def fingerprint_of_files(
         scans: files, folders of DICOM, lists of its files, entries of a data list, or series that were read.
         most: so many are looked at, evenly taken; the others are counted.
         patients: number of patients.
-        allow: risks that the reader lets pass, as in `qfae_monai.data.read_series`.
+        allow: risks that the reader lets pass, as in `qfae_monai.reading.read_series`.
 
     Raises:
         ValueError: if none of those looked at can be read; one that cannot is counted.

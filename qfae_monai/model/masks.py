@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from qfae_monai.data.dicom_kinds import INCLUDABLE
 from qfae_monai.data.patients import BY_NNUNET, NNUNET
-from qfae_monai.data.volume_choice import FIRST
 from qfae_monai.model.finding import things_below
 from qfae_monai.model.scan import LeftAside, Scan
+from qfae_monai.reading.dicom_kinds import INCLUDABLE
+from qfae_monai.reading.volume_choice import FIRST
 
 __all__ = ["pair_masks"]
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from qfae_monai.files import whole_file
-from qfae_monai.machine_memory import check_memory
+from qfae_monai.files.machine_memory import check_memory
 from qfae_monai.model.folder import MANIFEST, ModelFolder
 
 MOST_FILES = 10_000

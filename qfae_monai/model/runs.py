@@ -10,10 +10,6 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from qfae_monai.data.acquisition import common_plane
-from qfae_monai.data.kept_headers import kept_headers
-from qfae_monai.data.prepare.pseudonyms import read_or_create_key
-from qfae_monai.data.quiet_libraries import quiet_libraries
-from qfae_monai.data.volume_choice import Choice
 from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -24,6 +20,10 @@ from qfae_monai.model.scan import Found, Scan
 from qfae_monai.model.scans import look
 from qfae_monai.model.split import Split, split
 from qfae_monai.model.trust import check_model_trusted
+from qfae_monai.privacy.pseudonyms import read_or_create_key
+from qfae_monai.reading.kept_headers import kept_headers
+from qfae_monai.reading.quiet_libraries import quiet_libraries
+from qfae_monai.reading.volume_choice import Choice
 
 DATALIST = "dataset.json"
 KEY = "qfae.key"
@@ -39,7 +39,7 @@ class Data:
         masks: folder of masks.
         patient: regular expression that tells the patient from a name.
         image: shell pattern of the scans to take where several kinds lie together, such as `*FLAIR*`.
-        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each.
+        volume: of series that have several, as in `qfae_monai.reading.read_series`; `all` makes a scan of each.
         include: kinds that are no scans, and are wanted all the same.
     """
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qfae_monai.data.left_aside import LeftAside, counted
 from qfae_monai.data.patients import warnings_on
+from qfae_monai.reading.left_aside import LeftAside, counted
 
 __all__ = ["SECTIONS", "Features", "Found", "LeftAside", "Scan", "counted"]
 

@@ -12,10 +12,10 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import ArrayLike, NDArray
 
-from qfae_monai.background import evenly_taken
-from qfae_monai.data import Series
-from qfae_monai.data.series_attributes import MODALITIES
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading import Series
+from qfae_monai.reading.background import evenly_taken
+from qfae_monai.reading.series_attributes import MODALITIES
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES
 from qfae_monai.transforms import LoadGreyImage
 from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 

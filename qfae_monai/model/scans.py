@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.dicom_kinds import check_include
 from qfae_monai.data.patients import sequence_of, tell_patients, told_apart
-from qfae_monai.data.volume_choice import Choice, check_volume
 from qfae_monai.files.printable import printable
 from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
 from qfae_monai.model.masks import pair_masks
 from qfae_monai.model.scan import Features, Found, LeftAside, Scan, counted
+from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.volume_choice import Choice, check_volume
 
 __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]
 
@@ -48,8 +48,8 @@ def look(
         patient: regular expression that tells the patient from a file's name or path.
         image: shell pattern of scans where several kinds lie together: of a file's name, or of a DICOM series'
             description or folder.
-        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a scan of each, and all of
-            them are of one patient and visit.
+        volume: of series that have several, as in `qfae_monai.reading.read_series`; `all` makes a scan of each, and all
+            of them are of one patient and visit.
         include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
         progress: called with how many scans were read, of how many.

@@ -9,7 +9,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from qfae_monai.bundle_errors import plain_errors
+from qfae_monai.model.bundle_errors import plain_errors
 
 SIGNED = (
     "model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",

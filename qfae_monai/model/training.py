@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from qfae_monai.data.volume_choice import Choice
 from qfae_monai.files import one_writer, read_object, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -23,6 +22,7 @@ from qfae_monai.model.runs import DATALIST, Data, key_beside
 from qfae_monai.model.scan import Found
 from qfae_monai.model.split import Split, split
 from qfae_monai.model.writer import keep_figures, update_model
+from qfae_monai.reading.volume_choice import Choice
 
 STARTED = "started.json"
 EVALUATION = "evaluation"

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from qfae_monai.earlier import without_rooms
 from qfae_monai.files import shown
 from qfae_monai.files.configurations import MARKS, OWN, read_configuration, words_in
 from qfae_monai.model.folder import INFERENCE, inside
@@ -29,7 +30,7 @@ EARLIER = {
     ("dataset::data", "$data.input_datalist(@dataset_dir)"),
     ("read::transforms::*::_target_", "qfae_monai.transforms.LoadGreyImaged"),
     ("held_out_check::held_out", "@held_out_normals"),
-    ("held_out_normals::_target_", "qfae_monai.scoring.NormalImages"),
+    ("held_out_normals::_target_", "qfae_monai.anomaly.NormalImages"),
     ("held_out_normals::dataset", "$lambda: @validate::dataset"),
     ("held_out_normals::max_images", "@reference_images"),
     ("held_out_normals::seed", "@seed"),
@@ -66,6 +67,7 @@ def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -
 
 def _is_own(key: str, value: object) -> bool:
     places, words = _own_words()
+    value = without_rooms(value)
     if (_place(key), value) in places:
         return True
     parts = re.split("::|#", key)
@@ -81,6 +83,7 @@ def _own_words() -> tuple[frozenset[tuple[str, object]], frozenset[tuple[bool, o
     words: set[tuple[str, object]] = {*WRITTEN.items(), *EARLIER}
     for file in sorted((OWN / "configs").rglob("*.yaml")):
         words.update(words_in(read_configuration(file)))
+    words = {(key, without_rooms(value)) for key, value in words}
     transforms = {(key.endswith("_target_"), value) for key, value in words if key.split("::")[0] in VALUES}
     return frozenset((_place(key), value) for key, value in words), frozenset(transforms)
 

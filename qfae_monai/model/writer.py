@@ -20,9 +20,6 @@ from torch import nn
 
 from qfae_monai.files import read_object, write_whole
 from qfae_monai.files.configurations import OWN, read_configuration
-from qfae_monai.handlers.held_out_check import HeldOutCheck
-from qfae_monai.handlers.ranks import is_writer
-from qfae_monai.handlers.training_record import TrainingRecord, Watch
 from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
 from qfae_monai.model.fingerprint import fingerprint_of_files
@@ -42,6 +39,9 @@ from qfae_monai.model.folder import (
 from qfae_monai.model.signature import SIGNED, resolved, running_configuration, signature
 from qfae_monai.model.trust import PLACES, WRITTEN
 from qfae_monai.pretraining import read_card
+from qfae_monai.training.held_out_check import HeldOutCheck
+from qfae_monai.training.ranks import is_writer
+from qfae_monai.training.training_record import TrainingRecord, Watch
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checksums import SUMS_FILE, sha256_of

@@ -13,16 +13,9 @@ import numpy as np
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
-from qfae_monai.background import background_of, evenly_taken
-from qfae_monai.data import Series
-from qfae_monai.data.left_aside import LeftAside, counted_kinds
 from qfae_monai.data.pictures import picture_of
-from qfae_monai.data.prepare.privacy import reason_of, root_message, without_identifiers
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
-from qfae_monai.data.quiet_libraries import quiet_libraries
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.model.scan_features import features_of
-from qfae_monai.nifti_grid import is_sheared
 from qfae_monai.predict.finding import tensor_of
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.overlay import overlay_png
@@ -37,6 +30,13 @@ from qfae_monai.predict.result import (
     whole_folder,
 )
 from qfae_monai.predict.studies import Study
+from qfae_monai.privacy.identifiers import reason_of, root_message, without_identifiers
+from qfae_monai.privacy.pseudonyms import Pseudonyms
+from qfae_monai.reading import Series
+from qfae_monai.reading.background import background_of, evenly_taken
+from qfae_monai.reading.left_aside import LeftAside, counted_kinds
+from qfae_monai.reading.nifti_grid import is_sheared
+from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.transforms import LoadGreyImage
 
 FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")

@@ -9,14 +9,14 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data import Series
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
-from qfae_monai.dicom import ModelIdentity, write_dicom_results
-from qfae_monai.dicom.model_identity import import_highdicom
-from qfae_monai.dicom.regions import check_region
 from qfae_monai.predict.cohort import Scores
+from qfae_monai.predict.dicom_objects import write_dicom_results
+from qfae_monai.predict.dicom_regions import check_region
 from qfae_monai.predict.model import Prediction
+from qfae_monai.predict.model_identity import ModelIdentity, import_highdicom
 from qfae_monai.predict.studies import Study
+from qfae_monai.privacy.pseudonyms import Pseudonyms
+from qfae_monai.reading import Series
 
 
 class DicomResults:

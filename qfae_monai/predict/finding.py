@@ -11,10 +11,10 @@ import torch
 from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
-from qfae_monai.data import Series, read_series
+from qfae_monai.anomaly import Calibration
 from qfae_monai.data.pictures import is_image_file, is_picture
-from qfae_monai.scoring import Calibration
-from qfae_monai.voxel_check import check_voxels
+from qfae_monai.reading import Series, read_series
+from qfae_monai.reading.voxel_check import check_voxels
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 
-from qfae_monai.data.prepare.privacy import plain_name
+from qfae_monai.privacy.identifiers import plain_name
 
 __all__ = ["folder_name", "short_hash", "told_apart"]
 

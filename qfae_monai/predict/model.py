@@ -15,10 +15,10 @@ from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai import __version__
+from qfae_monai.anomaly import Calibration, OnnxDetector
 from qfae_monai.data.pictures import is_picture, picture_of
 from qfae_monai.files.configurations import path_text
-from qfae_monai.inferers import OnnxDetector
-from qfae_monai.machine_memory import check_memory
+from qfae_monai.files.machine_memory import check_memory
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.fingerprint import ScanFingerprint
 from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, INFERENCE, ModelFolder
@@ -27,7 +27,6 @@ from qfae_monai.model.scan_features import ScanFeatures, features_of
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
-from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
 from qfae_monai.weights.checksums import sha256_of
 

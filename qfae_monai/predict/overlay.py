@@ -10,8 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from qfae_monai.evaluation.pictures import (
+    BRIGHTEST,
+    MAP_COLOURS,
+    OUTLINE,
+    as_seen,
+    choose_slices,
+    fit,
+    pixel_shape,
+    window,
+)
 from qfae_monai.predict.model import Prediction
-from qfae_monai.report.pictures import BRIGHTEST, MAP_COLOURS, OUTLINE, as_seen, choose_slices, fit, pixel_shape, window
 
 TILE = 224  # pixels of a slice's longer side
 SLICES = 6

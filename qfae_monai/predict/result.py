@@ -13,12 +13,12 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.files import read_object, whole_file
-from qfae_monai.nifti_grid import set_grid
 from qfae_monai.predict.finding import judged
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
+from qfae_monai.privacy.pseudonyms import Pseudonyms
+from qfae_monai.reading.nifti_grid import set_grid
 
 SCORES, SUMMARY = "scores.json", "summary.json"
 UNFINISHED = ".unfinished"

@@ -9,17 +9,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data import Series, SeriesSummary, contents_of, read_series
-from qfae_monai.data.dicom_kinds import INCLUDABLE
-from qfae_monai.data.left_aside import LeftAside
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms
-from qfae_monai.data.series_attributes import MODALITIES
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
-from qfae_monai.data.volume_choice import Choice
-from qfae_monai.data.voxel_files import voxel_files
 from qfae_monai.files import sha256_of_files
 from qfae_monai.predict.folder_names import folder_name, short_hash, told_apart
-from qfae_monai.voxel_check import check_voxels
+from qfae_monai.privacy.pseudonyms import Pseudonyms
+from qfae_monai.reading import Series, SeriesSummary, contents_of, read_series
+from qfae_monai.reading.dicom_kinds import INCLUDABLE
+from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.series_attributes import MODALITIES
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading.volume_choice import Choice
+from qfae_monai.reading.voxel_check import check_voxels
+from qfae_monai.reading.voxel_files import voxel_files
 
 RADIOGRAPH = "DICOM image"  # kind of a single image in DICOM
 MAX_NUMBER = 9999  # of a series in a name
@@ -119,8 +119,8 @@ def studies_and_rest(
     Args:
         source: folder, .zip, DICOM file, NIfTI, NRRD or MetaImage file, or an image file.
         series: UID, number, description or file name of those wanted; None for all.
-        volume: of series that have several, as in `qfae_monai.data.read_series`; `all` makes a study of each.
-        allow: risks that may pass, as in `qfae_monai.data.read_series`.
+        volume: of series that have several, as in `qfae_monai.reading.read_series`; `all` makes a study of each.
+        allow: risks that may pass, as in `qfae_monai.reading.read_series`.
         include: kinds that are no scans, and are wanted all the same.
 
     Raises:

@@ -12,8 +12,8 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from qfae_monai.files import csv_text, write_whole
-from qfae_monai.handlers.batch_output import loss_of
-from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.training.batch_output import loss_of
+from qfae_monai.training.ranks import is_writer
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from monai.networks import eval_mode
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from qfae_monai.scoring.rivals import FORWARD_BATCH, NearestNeighbours, NormalImages, patch_features
+from qfae_monai.anomaly.rivals import FORWARD_BATCH, NearestNeighbours, NormalImages, patch_features
 
 
 def spread(features: Tensor) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from qfae_monai.handlers.ranks import is_writer
+from qfae_monai.anomaly.rivals import FORWARD_BATCH, patch_features
 from qfae_monai.pretraining.curves import Row, write_rows
-from qfae_monai.scoring.rivals import FORWARD_BATCH, patch_features
+from qfae_monai.training.ranks import is_writer
 
 logger = logging.getLogger(__name__)
 

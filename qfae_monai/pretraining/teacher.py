@@ -7,8 +7,8 @@ from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
 from monai.engines import IterationEvents, SupervisedTrainer
 
-from qfae_monai.handlers.step_schedule import is_step
 from qfae_monai.pretraining.self_distillation import SelfDistillation
+from qfae_monai.training.step_schedule import is_step
 
 
 class TeacherUpdate:

@@ -11,7 +11,7 @@ from monai.data import get_track_meta
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from qfae_monai.background import background_of
+from qfae_monai.reading.background import background_of
 from qfae_monai.transforms.foreground_percentiles import percentiles
 from qfae_monai.transforms.volume_check import source_name
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def foreground_mask(img: torch.Tensor) -> torch.Tensor:
-    """Voxels that are not background, see :func:`qfae_monai.background.background_of`.
+    """Voxels that are not background, see :func:`qfae_monai.reading.background.background_of`.
 
     Right for images whose background is one constant (skull-stripped, z-normalised, windowed CT), also where resampling
     overshot it; where the background is noise, nearly every voxel is foreground.

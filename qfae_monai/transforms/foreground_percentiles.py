@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.background import Background, background_of
+from qfae_monai.reading.background import Background, background_of
 
 __all__ = ["foreground_percentiles", "percentiles"]
 

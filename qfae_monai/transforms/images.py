@@ -15,9 +15,9 @@ from monai.transforms import LoadImage, MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 from PIL import Image
 
-from qfae_monai.machine_memory import TooLarge, check_memory
-from qfae_monai.transforms.lesion_values import lesion_of
-from qfae_monai.voxel_check import check_voxels
+from qfae_monai.files.machine_memory import TooLarge, check_memory
+from qfae_monai.reading.lesion_values import lesion_of
+from qfae_monai.reading.voxel_check import check_voxels
 
 __all__ = [
     "LoadGreyImage",
@@ -128,7 +128,7 @@ class LoadGreyImaged(MapTransform):
 
     An image of one value alone is refused: nothing was exposed, or the file is a mask's. Masks may be constant.
 
-    A mask becomes 0 and 1, see :func:`qfae_monai.transforms.lesion_values.lesion_of`. Sizes are compared as
+    A mask becomes 0 and 1, see :func:`qfae_monai.reading.lesion_values.lesion_of`. Sizes are compared as
     shown: behind the EXIF orientation.
 
     Args:

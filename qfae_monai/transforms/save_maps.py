@@ -13,9 +13,9 @@ import torch
 from monai.data import NibabelWriter
 from monai.transforms import MapTransform, SaveImage
 
-from qfae_monai.file_names import check_file_name
 from qfae_monai.files import whole_file
-from qfae_monai.nifti_grid import set_grid
+from qfae_monai.files.file_names import check_file_name
+from qfae_monai.reading.nifti_grid import set_grid
 
 __all__ = ["SaveMapsd"]
 

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import ImageMetaKey, convert_to_tensor
 
-from qfae_monai.voxel_check import check_voxels
+from qfae_monai.reading.voxel_check import check_voxels
 
 __all__ = ["CheckVolume", "CheckVolumed", "source_name"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import fuzz_reader
-from tests.data import dicom_factory as factory
+from tests.reading import dicom_factory as factory
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer
 
 from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
 
 ATOL = 1e-5  # of reconstructions and maps

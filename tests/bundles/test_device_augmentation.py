@@ -11,7 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from qfae_monai.grey import MEAN, STD
+from qfae_monai.networks.grey import MEAN, STD
 from qfae_monai.transforms import LoadGreyImage
 from tests.bundles.conftest import RESUMABLE, config, run_bundle, same, weights
 

@@ -102,7 +102,7 @@ def test_inference_says_how_unusual_a_scan_is(
 ) -> None:
     (tmp_path / "scans").mkdir()
     shutil.copy(cohort / "image" / "test-003.nii.gz", tmp_path / "scans" / "unknown.nii.gz")
-    logger = logging.getLogger("qfae_monai.handlers.case_tables")
+    logger = logging.getLogger("qfae_monai.evaluation.case_tables")
     logger.addHandler(caplog.handler)
     run_bundle(model["model_dir"] / "configs" / "inference.yaml", run_id="run", preset=None, slice_range=[9, 13],
                bundle_root=model["model_dir"], dataset_dir=tmp_path / "scans",

@@ -13,9 +13,9 @@ import torch
 from monai.bundle import ckpt_export, onnx_export
 from torch import Tensor
 
-from qfae_monai.export import read_source
+from qfae_monai.model.export_source import read_source
 from qfae_monai.model.folder import INFERENCE, NETWORK
-from tests.export.checkpoints import PAPER_LIKE, TINY, make_model
+from tests.model.export.checkpoints import PAPER_LIKE, TINY, make_model
 
 REFUSALS = r"does not fit QFAE|loading state_dict for QFAE|key_in_ckpt"
 DYNAMIC_BATCH = {

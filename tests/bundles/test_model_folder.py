@@ -14,11 +14,11 @@ import torch
 from monai.bundle import create_workflow, load
 from monai.data import MetaTensor
 
-from qfae_monai.data import read_series
 from qfae_monai.model import create_qfae
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.packing import pack
 from qfae_monai.predict.model import Model
+from qfae_monai.reading import read_series
 from tests.bundles.conftest import TINY, config, run_bundle, weights
 
 

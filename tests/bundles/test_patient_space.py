@@ -40,7 +40,7 @@ def test_map_peaks_at_the_lesions_millimetres(name: str, tmp_path: Path) -> None
     run_bundle(
         "inference", run_id="run", dataset_dir=tmp_path / "scans", output_dir=tmp_path / "out", initialize=[],
         network_def={"_target_": "tests.bundles.clipped_image.ClippedImage", "limit": (0.5 - 0.449) / 0.226},
-        scorer={"_target_": "qfae_monai.scoring.AnomalyScorer",
+        scorer={"_target_": "qfae_monai.anomaly.AnomalyScorer",
                 "distance": {"_target_": "torch.nn.L1Loss", "reduction": "none"}},
         intensity={"_target_": "monai.transforms.Identityd", "keys": "image"},
         handlers=[],

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import FrozenViT
 from qfae_monai.pretraining import CollapseError, read_card
 from qfae_monai.weights import create_vit

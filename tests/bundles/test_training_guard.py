@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.bundle_errors import plain_errors
 from qfae_monai.files import LOCK
-from qfae_monai.handlers.training_record import read_training
+from qfae_monai.model.bundle_errors import plain_errors
+from qfae_monai.training.training_record import read_training
 from tests.bundles.conftest import TINY, run_bundle
 
 

@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from qfae_monai.cli import app
-from qfae_monai.engines import tuning
+from qfae_monai.training import tuning
 from tests.bundles.conftest import TINY, run_bundle
 
 

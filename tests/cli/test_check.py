@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qfae_monai import cli
-from tests.data import dicom_factory as factory
+from tests.reading import dicom_factory as factory
 
 
 def check(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

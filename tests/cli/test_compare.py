@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qfae_monai.cli import app
-from tests.report.run_folder_factory import make_run_folder
+from tests.evaluation.run_folder_factory import make_run_folder
 
 
 def test_table_and_file(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from preprocessing import volumes
 from qfae_monai import cli
-from qfae_monai.data.prepare import run_tasks, task_backend
 from qfae_monai.files import LOCK
 from qfae_monai.predict import studies
+from qfae_monai.recipes import run_tasks, task_backend
+from tests.evaluation.run_folder_factory import make_run_folder
 from tests.files.test_lock import another
 from tests.preprocessing.phantoms import nifti, texture
-from tests.report.run_folder_factory import make_run_folder
 
 ESCAPES = ("\x1b[2J", "\u202e", "\x9b", "\x07")
 

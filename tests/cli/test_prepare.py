@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from qfae_monai import cli
-from qfae_monai.installed import recipes
+from qfae_monai.files.installed import recipes
 
 
 def code_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

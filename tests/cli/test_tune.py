@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qfae_monai.cli import app
-from qfae_monai.engines import tuning
+from qfae_monai.training import tuning
 
 
 def test_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,9 @@ def test_two_of_a_kind_are_one() -> None:
 
 
 LOADER = "read"
-SERIES = {"_target_": "qfae_monai.data.LoadSeriesd", "keys": ["image", "label"], "allow_missing_keys": True}
+SERIES = {"_target_": "qfae_monai.reading.LoadSeriesd", "keys": ["image", "label"], "allow_missing_keys": True}
 READER = {"_target_": "monai.transforms.LoadImaged", "keys": "image", "ensure_channel_first": True,
-          "reader": {"_target_": "qfae_monai.data.SeriesReader"}}  # fmt: skip
+          "reader": {"_target_": "qfae_monai.reading.SeriesReader"}}  # fmt: skip
 OVERLAYS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     ((), {}),
     (("datasets/ct_window",), {}),

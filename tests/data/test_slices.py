@@ -14,7 +14,8 @@ import pytest
 import torch
 from monai.transforms import Compose, LoadImaged, ScaleIntensityd
 
-from qfae_monai.data import LoadSeriesd, SliceDataset
+from qfae_monai.data import SliceDataset
+from qfae_monai.reading import LoadSeriesd
 from qfae_monai.transforms import (
     CheckVolumed,
     RandResizedCropRotateFlipd,

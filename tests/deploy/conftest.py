@@ -25,7 +25,7 @@ import pytest
 
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import seal_again
-from tests.data.dicom_factory import series
+from tests.reading.dicom_factory import series
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "deploy" / "monailabel"

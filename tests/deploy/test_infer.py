@@ -13,7 +13,7 @@ pytest.importorskip("monailabel", reason="needs MONAI Label's environment: make 
 from lib.infer import AnomalyInfer
 from lib.served import Served
 
-from qfae_monai.data import read_series
+from qfae_monai.reading import read_series
 from tests.deploy.conftest import copy_of
 
 

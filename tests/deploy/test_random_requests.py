@@ -23,7 +23,7 @@ from lib.gate import Options
 from local import ROUTES, application
 from monailabel.interfaces.utils.app import app_instance
 
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES
 from tests.deploy.asking import ask, form
 from tests.deploy.conftest import Place
 from tests.deploy.test_names import WRONG

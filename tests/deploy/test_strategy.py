@@ -19,7 +19,7 @@ from lib.own_folder import open_own_folder, pseudonyms_of
 from lib.scoring import ENTRY
 from lib.strategy import MostAnomalous
 
-from tests.data.dicom_factory import series
+from tests.reading.dicom_factory import series
 
 SHA = "a" * 64
 

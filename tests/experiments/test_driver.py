@@ -15,9 +15,9 @@ from ignite.engine import Engine
 from qfae_monai.experiments.driver import format_results, run_experiment, summarise
 from qfae_monai.experiments.released import evaluate_released
 from qfae_monai.experiments.rows import find_row
-from qfae_monai.handlers import EpochSeed
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import NETWORK
+from qfae_monai.training import EpochSeed
 
 SETTINGS: dict[str, Any] = {"max_epochs": 2, "val_interval": 1, "batch_size": 2, "num_workers": 0}
 RELEASED = Path(__file__).parents[1] / "reference" / "data" / "caseA_model.safetensors"

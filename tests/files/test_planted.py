@@ -14,10 +14,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from qfae_monai.anomaly import Calibration
+from qfae_monai.anomaly.graph_record import GraphRecord
 from qfae_monai.data import volume_datalist
-from qfae_monai.data.prepare.records import begin, read_record, write_record
 from qfae_monai.data.slice_store import StoredSlices
-from qfae_monai.engines.tuning import _recall
+from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.inspection import inspect_file
+from qfae_monai.evaluation.prediction_page import write_prediction_page
+from qfae_monai.evaluation.pretraining_report import write_pretraining_page
+from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.evaluation.seeds import across_seeds
+from qfae_monai.evaluation.sprites import Picture
 from qfae_monai.experiments.files import read_json, read_scores
 from qfae_monai.experiments.frozen import parse_network
 from qfae_monai.experiments.rows import read_row
@@ -29,21 +36,14 @@ from qfae_monai.model.scan_features import ScanFeatures
 from qfae_monai.predict.model import load_model
 from qfae_monai.predict.result import read_scores as read_study
 from qfae_monai.pretraining import own_networks
-from qfae_monai.report.evaluation import summarise
-from qfae_monai.report.inspection import inspect_file
-from qfae_monai.report.prediction_page import write_prediction_page
-from qfae_monai.report.pretraining_report import write_pretraining_page
-from qfae_monai.report.run_folder import RunFolder
-from qfae_monai.report.seeds import across_seeds
-from qfae_monai.report.sprites import Picture
-from qfae_monai.scoring import Calibration
-from qfae_monai.scoring.graph_record import GraphRecord
+from qfae_monai.recipes.records import begin, read_record, write_record
+from qfae_monai.training.tuning import _recall
 from qfae_monai.viewer.output_folder import OutputFolder
+from tests.evaluation.run_folder_factory import make_run_folder
+from tests.evaluation.test_pretraining_report import _folder as pretraining_folder
 from tests.experiments.own_weights import write_own
-from tests.export.checkpoints import make_model
 from tests.files.planting import MARK, Entrance, plant
-from tests.report.run_folder_factory import make_run_folder
-from tests.report.test_pretraining_report import _folder as pretraining_folder
+from tests.model.export.checkpoints import make_model
 
 SETTINGS = {
     "image_size": 64, "perceptual_network": "vit_tiny_patch16_224", "score_blocks": [0], "score_patch_sizes": [8, 16],

@@ -17,14 +17,14 @@ from monai.data import MetaTensor
 
 from qfae_monai.data import slice_store
 from qfae_monai.data.phantoms import write_phantom_cohort
-from qfae_monai.data.prepare.pseudonyms import read_or_create_key
 from qfae_monai.data.volume_slices import VolumeSlices
-from qfae_monai.engines.tuning import remember
+from qfae_monai.evaluation.case_columns import LESION_COLUMNS, write_table
+from qfae_monai.evaluation.demo_pictures import save_montage
 from qfae_monai.files import PARTIAL, remove_partials, whole_file, write_whole
-from qfae_monai.handlers import WholeCheckpoints
-from qfae_monai.metrics.tables import LESION_COLUMNS, write_table
 from qfae_monai.predict.result import save_volume, whole_folder
-from qfae_monai.report.demo import save_montage
+from qfae_monai.privacy.pseudonyms import read_or_create_key
+from qfae_monai.training import WholeCheckpoints
+from qfae_monai.training.tuning import remember
 from qfae_monai.transforms import SaveMapsd
 from qfae_monai.weights import save_checkpoint
 from qfae_monai.weights.checksums import record_sum

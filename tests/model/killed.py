@@ -10,9 +10,9 @@ from typing import Any
 
 from ignite.engine import Engine
 
-from qfae_monai.handlers import EpochSeed
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.training import train
+from qfae_monai.training import EpochSeed
 from tests.conftest import BUDGET
 
 LAST_EPOCH = 3

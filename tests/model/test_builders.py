@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def test_two_encoders_are_two_of_a_list() -> None:
     ({"grid": 5}, "image_size 64 is not divisible by grid 5"),
     ({"dimm": 5}, "got 'dimm'"),
 ])  # fmt: skip
-def test_sizes_that_do_not_fit_are_refused(changes: dict[str, int], message: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_qfae("tiny", **changes)
 
@@ -49,7 +50,7 @@ def test_loss_and_score_share_a_network_and_differ_in_their_output() -> None:
 
 
 def test_a_file_of_frozen_values_counts_more_than_all_others(tmp_path: Path) -> None:
-    def first(**arguments: object) -> torch.Tensor:
+    def first(**arguments: Any) -> torch.Tensor:
         return next(create_frozen(TINY["perceptual"], image_size=64, **arguments).parameters())
 
     other = create_frozen(TINY["perceptual"] | {"seed": 5}, image_size=64)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from qfae_monai.anomaly import Calibration, fingerprint
 from qfae_monai.model import update_model
 from qfae_monai.model.card import model_card
 from qfae_monai.model.folder import ModelFolder
-from qfae_monai.scoring import Calibration, fingerprint
 
 TRAINING = {
     "version": 1, "checkpoint": {"file": "model.pt", "sha256": "0" * 64}, "precision": "auto", "format": "float32",

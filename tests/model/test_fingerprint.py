@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qfae_monai.data import read_series
 from qfae_monai.model.fingerprint import ScanFingerprint, Spread, fingerprint_of_files
 from qfae_monai.model.scan_features import NOT_STATED, ScanFeatures, features_of
-from tests.data.dicom_factory import series
+from qfae_monai.reading import read_series
+from tests.reading.dicom_factory import series
 
 SCAN = ScanFeatures("volume", "MR", (0.5, 0.5, 5.0), (256, 256, 24), "axial", 24, (20.0, 900.0))
 TRAINED = ScanFingerprint.of(

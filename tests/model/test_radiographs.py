@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from qfae_monai.cli import app
 from qfae_monai.data import LoadPicture, image_folder_datalist, input_datalist
 from qfae_monai.data.pictures import picture_of
-from qfae_monai.data.prepare.discovery import tree_sources
-from qfae_monai.data.series import read_series
 from qfae_monai.model.scans import look
 from qfae_monai.model.training import train
+from qfae_monai.reading.series import read_series
+from qfae_monai.recipes.discovery import tree_sources
 from qfae_monai.transforms import ScaleBitDepth
-from tests.data import dicom_factory as factory
 from tests.model.made_up import picture
+from tests.reading import dicom_factory as factory
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 

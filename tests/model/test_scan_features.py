@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qfae_monai.background import evenly_taken
-from qfae_monai.data import Series, read_series
 from qfae_monai.model import scan_features
 from qfae_monai.model.scan_features import NOT_STATED, ScanFeatures, features_of, same_modality, volume_features
-from tests.data.dicom_factory import SAGITTAL, series
+from qfae_monai.reading import Series, read_series
+from qfae_monai.reading.background import evenly_taken
+from tests.reading.dicom_factory import SAGITTAL, series
 
 ARRAY = np.random.default_rng(0).random((20, 24, 6)) * 900 + 1
 AXIAL = np.diag([-1.0, -1.0, 4.0, 1.0])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from qfae_monai.model.scans import Found, look
-from tests.data.dicom_factory import series
-from tests.data.dicom_factory import volume as dicom_volume
 from tests.model.made_up import mask, picture, volume
+from tests.reading.dicom_factory import series
+from tests.reading.dicom_factory import volume as dicom_volume
 
 
 def patients(found: Found) -> list[str]:

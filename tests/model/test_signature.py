@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from qfae_monai.anomaly.score_settings import differences
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import INFERENCE
 from qfae_monai.model.signature import SIGNED
-from qfae_monai.scoring.score_settings import differences
 from tests.model.conftest import make_model
 
 OVERLAYS: list[tuple[str, ...]] = [

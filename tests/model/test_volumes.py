@@ -9,16 +9,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qfae_monai.data import LoadSeriesd, check_patient_disjoint, input_datalist, volume_datalist
+from qfae_monai.data import check_patient_disjoint, input_datalist, volume_datalist
 from qfae_monai.data.fingerprint import source_fingerprint
-from qfae_monai.data.prepare.discovery import datalist_sources, tree_sources
 from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.runs import Data, _not_trained_on
 from qfae_monai.model.scans import look
 from qfae_monai.model.split import Split, split
-from tests.data import dicom_factory as factory
+from qfae_monai.reading import LoadSeriesd
+from qfae_monai.recipes.discovery import datalist_sources, tree_sources
 from tests.model.made_up import mask, volume
+from tests.reading import dicom_factory as factory
 
 
 @pytest.fixture

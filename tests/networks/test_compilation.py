@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
 from qfae_monai.networks.qformer import QFormerBlock
 

@@ -10,7 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.losses import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer, precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -21,13 +21,13 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from qfae_monai import cli, machine_memory
+from qfae_monai import cli
 from qfae_monai.cli.predict import SOME_FAILED
-from qfae_monai.files import read_rows
+from qfae_monai.files import machine_memory, read_rows
 from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, seal_again
 from qfae_monai.model.packing import pack
 from qfae_monai.predict import cohort
-from tests.data.dicom_factory import series
+from tests.reading.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
 

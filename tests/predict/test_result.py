@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qfae_monai.nifti_grid import drops_shear, is_sheared
 from qfae_monai.predict.model import Prediction
 from qfae_monai.predict.result import save_volume
+from qfae_monai.reading.nifti_grid import drops_shear, is_sheared
 
 TILT = np.tan(np.radians(18.5))
 OBLIQUE = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qfae_monai.file_names import is_file_name
+from qfae_monai.files.file_names import is_file_name
 from qfae_monai.predict.studies import find_studies
-from tests.data.dicom_factory import series, volume
+from tests.reading.dicom_factory import series, volume
 
 
 def _nifti(path: Path, shape: tuple[int, ...] = (6, 5, 4)) -> Path:

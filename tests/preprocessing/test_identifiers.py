@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from preprocessing.rsna_cxr import RsnaCXR
 from preprocessing.volumes import Volumes, app
-from qfae_monai.data.prepare import Pseudonyms
+from qfae_monai.privacy import Pseudonyms
 from tests.identifiers import IN_HEADERS, IN_NAMES, found_in, write_nifti
 from tests.preprocessing.phantoms import texture
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from preprocessing.liver_ct import LiverCT, app
-from qfae_monai.data.prepare import Source
+from qfae_monai.recipes import Source
 from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import livers
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from preprocessing.resc_oct import RescOCT, app
-from qfae_monai.data.prepare import Source
+from qfae_monai.recipes import Source
 from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import resc
 

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from preprocessing.rsna_cxr import RsnaCXR, app
-from qfae_monai.data.prepare import Source
+from qfae_monai.recipes import Source
 from tests.preprocessing.conftest import pixels
 from tests.preprocessing.phantoms import rsna
 

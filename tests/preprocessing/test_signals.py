@@ -25,7 +25,7 @@ from pathlib import Path
 
 from preprocessing import command
 from preprocessing.volumes import Volumes
-from qfae_monai.data.prepare import worker
+from qfae_monai.recipes import worker
 from qfae_monai.files import whole_file
 
 class Slow(Volumes):

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from qfae_monai.anomaly import NormalImages
 from qfae_monai.pretraining import AssignmentInformation, CollapseCheck, CollapseError, FeatureFigures
-from qfae_monai.scoring import NormalImages
 from tests.pretraining.conftest import small_trunk
 
 

@@ -20,9 +20,8 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from qfae_monai.losses import PerceptualLoss, WeightedSumLoss
+from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, WeightedSumLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
-from qfae_monai.scoring import AnomalyScorer
 from qfae_monai.weights import convert_released, load_released
 
 DATA = Path(__file__).parent / "data"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, zoom
 
-from qfae_monai.background import background_of, evenly_taken
+from qfae_monai.reading.background import background_of, evenly_taken
 from qfae_monai.transforms import ScaleIntensityForegroundPercentiles, foreground_mask
 from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
 

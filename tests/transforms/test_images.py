@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import AsDiscreted, Compose
 from PIL import EpsImagePlugin, Image
 
-from qfae_monai import machine_memory
+from qfae_monai.files import machine_memory
 from qfae_monai.transforms import LoadGreyImage, LoadGreyImaged, NormalLabeld, ScaleBitDepthd
 
 GREY8 = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)

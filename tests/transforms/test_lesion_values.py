@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter, zoom
 
+from qfae_monai.reading.lesion_values import lesion_of
 from qfae_monai.transforms import LoadGreyImaged
-from qfae_monai.transforms.lesion_values import lesion_of
 
 
 def disc(size: int = 96) -> Any:

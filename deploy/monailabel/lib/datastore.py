@@ -14,11 +14,11 @@ from monailabel.config import settings
 from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 
 from lib.names import TAG, confined, is_study_name, suffix_of
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
 from qfae_monai.files import read_object
-from qfae_monai.nifti_grid import drops_shear
 from qfae_monai.predict.result import save_volume
 from qfae_monai.predict.studies import Study, find_studies
+from qfae_monai.reading.nifti_grid import drops_shear
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES
 
 CONVERTED, LABELS = ".nifti", "labels"  # folders within the studies
 CLOCK = 2.0  # seconds that some file systems round times to

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
 
-from qfae_monai.data.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading.series_files import VOLUME_SUFFIXES
 
 __all__ = ["SUFFIXES", "confined", "is_study_name", "label_tag", "plain_text", "session_id", "study_name", "suffix_of"]
 

@@ -13,7 +13,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 
 from lib.datastore import StudyDatastore
 from lib.own_folder import pseudonym, pseudonyms_of
-from qfae_monai.data import read_series
+from qfae_monai.reading import read_series
 
 MARK = "normal"  # of a study's info: {"normal": true}
 Sections = dict[str, list[dict[str, Any]]]

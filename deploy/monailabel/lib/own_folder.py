@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
+from qfae_monai.privacy.pseudonyms import Pseudonyms, read_or_create_key
 
 OWN = ".server"
 PSEUDONYM = re.compile(r"p[0-9a-f]{16}")

@@ -1,0 +1,129 @@
+"""Maps that need no training of ours, to be shown beside the method's: distance to the mean image, nearest neighbours.
+
+Both learn from the same normal slices that the autoencoder was trained on, when they are first used.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence, Sized
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from qfae_monai.anomaly.anomaly_map import AnomalyResult
+from qfae_monai.networks.encoders import as_three_channels, block_index, hidden_states
+
+FORWARD_BATCH = 16
+
+
+class NormalImages:
+    """Normal images to compare with, drawn from a training set and kept; read when they are first asked for.
+
+    Args:
+        dataset: makes a dataset of normal images, `image` (1, H, W), preprocessed as the test images are.
+        max_images: how many to keep; from more they are drawn at random.
+        seed: of that draw.
+
+    Raises:
+        ValueError: for a max_images below 1.
+    """
+
+    def __init__(self, dataset: Callable[[], Dataset[Mapping[str, Any]]], max_images: int = 200, seed: int = 0) -> None:
+        if max_images < 1:
+            raise ValueError(f"max_images must be at least 1, got {max_images}")
+        self.dataset = dataset
+        self.max_images = max_images
+        self.seed = seed
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(M, 1, H, W)."""
+        dataset = self.dataset()
+        drawn = np.random.default_rng(self.seed).permutation(len(cast(Sized, dataset)))[: self.max_images]
+        found = [torch.as_tensor(dataset[int(index)]["image"]).as_subclass(Tensor)[:1] for index in np.sort(drawn)]
+        return torch.stack(found).float()
+
+
+class Rival(ABC):
+    """A training-free anomaly map.
+
+    Args:
+        reference: normal images that it learns from at its first call.
+    """
+
+    def __init__(self, reference: NormalImages) -> None:
+        self.reference = reference
+        self._learned: Tensor | None = None
+
+    def __call__(self, image: Tensor) -> AnomalyResult:
+        """image: (B, 1 or 3, H, W), normalised -> anomaly map and its maximum as the score."""
+        with torch.no_grad():
+            if self._learned is None:
+                self._learned = self.learn(self.reference.images.to(image.device))
+            anomaly_map = self.distance(image, self._learned)
+        return AnomalyResult(anomaly_map, anomaly_map.flatten(1).amax(1))
+
+    @abstractmethod
+    def learn(self, images: Tensor) -> Tensor:
+        """Normal images (M, 1, H, W) -> what is kept of them."""
+
+    @abstractmethod
+    def distance(self, image: Tensor, learned: Tensor) -> Tensor:
+        """Image (B, C, H, W) and what was kept -> map (B, 1, H, W)."""
+
+
+class MeanDistance(Rival):
+    """|image - mean of the normal images|: anatomy that stands still and a lesion's brightness need nothing more."""
+
+    def learn(self, images: Tensor) -> Tensor:
+        return images.mean(dim=0, keepdim=True)
+
+    def distance(self, image: Tensor, learned: Tensor) -> Tensor:
+        return (image[:, :1] - learned).abs()
+
+
+class NearestNeighbours(Rival):
+    """Distance of each patch to the nearest normal patch at the same place, in the frozen encoder's own features.
+
+    As PatchCore (Roth et al. 2022) without its core set, and position-wise, as anatomy allows: tokens of the encoder's
+    blocks, normalised over channels and averaged over blocks, Euclidean distance, resized bilinearly.
+
+    Args:
+        trunk: a timm vision transformer, the encoder's.
+        reference: normal images; memory is their number * patches * width * 4 bytes.
+        blocks: whose states are used; negative numbers count from the end.
+    """
+
+    def __init__(self, trunk: VisionTransformer, reference: NormalImages, *, blocks: Sequence[int] = (-2, -4)) -> None:
+        super().__init__(reference)
+        self.trunk = trunk
+        self.blocks = [block_index(block, len(trunk.blocks)) for block in blocks]
+
+    def learn(self, images: Tensor) -> Tensor:
+        features = [self._features(batch) for batch in images.split(FORWARD_BATCH)]
+        return torch.cat(features).movedim(1, 0).contiguous()
+
+    def distance(self, image: Tensor, learned: Tensor) -> Tensor:
+        features = self._features(image).movedim(1, 0)  # (patches, B, D) against (patches, references, D)
+        nearest = torch.cdist(features, learned).amin(dim=2).T
+        rows, columns = self.trunk.patch_embed.grid_size
+        return F.interpolate(
+            nearest.reshape(-1, 1, rows, columns), size=image.shape[2:], mode="bilinear", align_corners=False
+        )
+
+    def _features(self, image: Tensor) -> Tensor:
+        return patch_features(self.trunk, image, self.blocks)
+
+
+def patch_features(trunk: VisionTransformer, image: Tensor, blocks: Sequence[int]) -> Tensor:
+    """Patch tokens of a trunk's blocks, normalised over channels, mean over blocks: (B, C, H, W) -> (B, patches, D)."""
+    states = hidden_states(trunk, as_three_channels(image), blocks)
+    tokens = torch.stack([state[:, trunk.num_prefix_tokens :] for state in states])
+    return F.layer_norm(tokens.float(), tokens.shape[-1:]).mean(dim=0)

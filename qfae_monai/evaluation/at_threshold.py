@@ -1,0 +1,103 @@
+"""Test-set figures at the calibrated thresholds: rates, Dice, lesions found by size, false alarms per volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from qfae_monai.evaluation.calibrated import at_threshold
+from qfae_monai.evaluation.case_columns import Table
+from qfae_monai.evaluation.intervals import Interval, bootstrap
+from qfae_monai.evaluation.lesions import SIZE_BANDS, SIZE_UNITS, size_band
+from qfae_monai.evaluation.levels import Draws, Level
+from qfae_monai.evaluation.ranking import auroc
+from qfae_monai.evaluation.resampling import weighted_ratio
+from qfae_monai.evaluation.run_folder import RunFolder
+
+THRESHOLD_OF = {"slice": "slice_threshold", "image": "slice_threshold", "volume": "volume_threshold"}
+
+
+def thresholds(run: RunFolder, levels: Sequence[Level], draws: Draws) -> dict[str, Any] | None:
+    """Wanted and achieved rates of every level, and lesion-wise figures; None without a calibration."""
+    calibration = run.run["calibration"]
+    if calibration is None:
+        return None
+    found: dict[str, Any] = {"wanted_fpr": calibration["wanted_fpr"]}
+    for level in levels:
+        threshold = calibration[THRESHOLD_OF[level.name]]
+        if threshold is None:
+            found[level.name] = None
+            continue
+        rates = at_threshold(level.scores, level.labels, threshold)
+        found[level.name] = {
+            "threshold": threshold,
+            "achieved_fpr": rates.false_positive_rate,
+            "low": rates.low,
+            "high": rates.high,
+            "n": rates.normals,
+            "sensitivity": rates.sensitivity,
+        }
+    found["pixel"] = _pixel(run, calibration, draws)
+    found["notes"] = list(calibration["notes"])
+    return found
+
+
+def _pixel(run: RunFolder, calibration: dict[str, Any], draws: Draws) -> dict[str, Any] | None:
+    threshold = calibration["pixel_threshold"]
+    if threshold is None:
+        return None
+    whole = run.pixels.maps.get("anomaly_map")
+    masked = run.volumes.where(~np.isnan(run.volumes["false_positives"]))
+    lesions = masked.where(~np.isnan(masked["lesions_found"]))
+    overlaps = masked.where(~np.isnan(masked["dice"]))
+    return {
+        "threshold": threshold,
+        "wanted_fpr": calibration["wanted_pixel_fpr"],
+        "achieved_fpr": float("nan") if whole is None else whole.false_positive_rate(threshold),
+        "dice": asdict(_mean(overlaps, "dice", draws)),
+        "lesion_sensitivity": asdict(
+            bootstrap(lesions["patient"], weighted_ratio(lesions["lesions_found"], lesions["lesions"]), **draws)
+        ),
+        "false_positives_per_volume": asdict(_mean(masked, "false_positives", draws)),
+    }
+
+
+def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dict[str, Any]]:
+    """Lesions of each size band and the share found at the pixel threshold; of images also the AUROC.
+
+    An image belongs to the band of its lesion pixels together, and is held against all normal images.
+    """
+    kind = cast(Literal["volume", "image"], run.kind)
+    lesions = run.lesions
+    bands = size_band(lesions["mm3"] if kind == "volume" else lesions["voxels"], kind)
+    edges = SIZE_BANDS[kind]
+    rows = []
+    for number, (low, high) in enumerate(pairwise(edges)):
+        inside = lesions.where(bands == number)
+        judged = inside.where(~np.isnan(inside["found"]))
+        row: dict[str, Any] = {
+            "from": low,
+            "to": high if np.isfinite(high) else None,
+            "unit": SIZE_UNITS[kind],
+            "lesions": len(inside),
+            "found": int(judged["found"].sum()) if len(judged) else None,
+            "sensitivity": asdict(_mean(judged, "found", draws)),
+        }
+        if kind == "image":
+            row["slice_auroc"] = _auroc_of_band(levels[0], number)
+        rows.append(row)
+    return rows
+
+
+def _auroc_of_band(level: Level, number: int) -> float:
+    sizes = level.rows["lesion_pixels"]
+    kept = (level.labels == 0) | (~np.isnan(sizes) & (size_band(np.nan_to_num(sizes), "image") == number))
+    return auroc(level.scores[kept], level.labels[kept])
+
+
+def _mean(table: Table, column: str, draws: Draws) -> Interval:
+    return bootstrap(table["patient"], weighted_ratio(table[column], np.ones(len(table))), **draws)

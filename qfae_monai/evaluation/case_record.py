@@ -1,0 +1,149 @@
+"""Record of one evaluated case: rows for the tables, histograms for the pixel metrics; a few kilobytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from monai.data import MetaTensor
+from numpy.typing import NDArray
+
+from qfae_monai.anomaly import Calibration
+from qfae_monai.data.file_features import FileFeatures, file_features
+from qfae_monai.evaluation.engine_output import plain, scored_slices
+from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
+from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
+from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
+
+Row = dict[str, Any]
+MAPS = {"anomaly_map": "anomaly_map", "image": "image", "mean_distance": "mean_distance_map",
+        "neighbours": "neighbours_map"}  # fmt: skip
+"""Name in `pixels.npz` -> key of the evaluator's output."""
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """Rows of `slices.csv`, `volumes.csv` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
+
+    slices: list[Row]
+    volume: Row
+    lesions: list[Row] = field(default_factory=list)
+    maps: dict[str, MapHistogram] = field(default_factory=dict)
+    map_of_case: MapHistogram | None = None
+    neighbours_of_case: MapHistogram | None = None
+
+
+def case_record(
+    found: Mapping[str, Any],
+    *,
+    axis: int,
+    calibration: Calibration | None = None,
+    pixel_threshold: float | None = None,
+) -> CaseRecord:
+    """Reduce one case of an evaluator's output.
+
+    Args:
+        found: batch item and output together: `case`, `image`, `label` where known, what `AnomalyInferer` returned, and
+            what `SliceSummaryd` added; maps are (1, X, Y, Z) or (1, H, W).
+        axis: spatial axis along which a volume is sliced.
+        calibration: for p-values.
+        pixel_threshold: map value above which a voxel is called abnormal.
+    """
+    rows = _slice_rows(found, calibration)
+    volume = _volume_row(found, rows, axis, calibration)
+    if found.get("label") is None:
+        return CaseRecord(rows, volume)
+    mask = plain(found["label"])[0].numpy() > 0
+    anomaly_map = plain(found["anomaly_map"])[0].numpy()
+    regions, count = label_lesions(mask)
+    voxel_mm3 = _voxel_mm3(found)
+    lesions = [
+        {"case": volume["case"], "patient": volume["patient"], **lesion._asdict()}
+        for lesion in lesion_rows(regions, anomaly_map, pixel_threshold, voxel_mm3)
+    ]
+    volume |= {"mask": True, "lesion_voxels": int(mask.sum()), "lesions": count}
+    if pixel_threshold is not None:
+        detection = detect(anomaly_map, regions, pixel_threshold)
+        volume |= {"lesions_found": detection.found, "false_positives": detection.false_positives,
+                   "dice": detection.dice}  # fmt: skip
+    scored = scored_slices({**found, "regions": regions[None]}, "regions", axis).numpy()
+    for row, region in zip(rows, scored, strict=True):
+        row["lesion_pixels"] = int((region > 0).sum())
+    maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
+    coarse = {name: maps[name].coarser(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
+    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
+
+
+def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> list[Row]:
+    scores = _numbers(found["slice_scores"])
+    p_values = np.full(len(scores), np.nan) if calibration is None else calibration.p_values("slice", scores)
+    labels = _numbers(found["slice_labels"])
+    columns = {f"trivial_{name}": _numbers(found[f"trivial_{name}"]) for name in TRIVIAL_FEATURES}
+    if "neighbours_slice_scores" in found:
+        columns["rival_neighbours"] = _numbers(found["neighbours_slice_scores"])
+    last = len(scores) - 1
+    return [
+        {
+            **_names(found),
+            "slice": number,
+            "position": number / last if last else 0.5,
+            "score": float(scores[number]),
+            "p_value": float(p_values[number]),
+            "label": None if math.isnan(labels[number]) else int(labels[number]),
+            **{name: float(values[number]) for name, values in columns.items()},
+        }
+        for number in np.flatnonzero(~np.isnan(scores)).tolist()
+    ]
+
+
+def _volume_row(found: Mapping[str, Any], rows: list[Row], axis: int, calibration: Calibration | None) -> Row:
+    score = float(plain(found["score"]))
+    label = float(plain(found["volume_label"]))
+    row: Row = {
+        **_names(found),
+        "score": score,
+        "p_value": None if calibration is None else float(calibration.p_values("volume", score)),
+        "label": None if math.isnan(label) else int(label),
+        "slices": len(_numbers(found["slice_scores"])),
+        "scored": len(rows),
+        "empty": int(plain(found["empty"])),
+        "outside": int(plain(found["outside"])),
+        "mask": False,
+        "voxel_mm3": _voxel_mm3(found),
+        "slice_axis": axis if _is_volume(found) else None,
+        **_file_features(found)._asdict(),
+    }
+    return row | ({"rival_neighbours": float(plain(found["neighbours_score"]))} if "neighbours_score" in found else {})
+
+
+def _histogram(found: Mapping[str, Any], key: str, regions: NDArray[np.int32], axis: int) -> MapHistogram:
+    return MapHistogram.of(scored_slices(found, key, axis).numpy(), regions)
+
+
+def _names(found: Mapping[str, Any]) -> Row:
+    return {"case": str(found["case"]), "patient": str(found.get("patient", found["case"]))}
+
+
+def _numbers(values: Any) -> NDArray[np.float64]:
+    return plain(values).reshape(-1).double().numpy()
+
+
+def _is_volume(found: Mapping[str, Any]) -> bool:
+    return plain(found["image"]).dim() == 4
+
+
+def _voxel_mm3(found: Mapping[str, Any]) -> float | None:
+    """Volume of a voxel; None for images, whose pixels have no known size."""
+    image = found["image"]
+    if not (_is_volume(found) and isinstance(image, MetaTensor)):
+        return None
+    return float(abs(np.linalg.det(np.asarray(image.affine)[:3, :3])))
+
+
+def _file_features(found: Mapping[str, Any]) -> FileFeatures:
+    image = found["image"]
+    source = image.meta.get("filename_or_obj") if isinstance(image, MetaTensor) else None
+    return FileFeatures(0) if not source else file_features(source)

@@ -1,0 +1,171 @@
+"""Two runs on the same cases: paired differences over the same resamples of patients, as numbers and as a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.evaluation.evaluation import LEVEL, without_nan
+from qfae_monai.evaluation.intervals import paired_difference
+from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
+from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.files import printable
+
+
+def compare(
+    run_a: str | os.PathLike,
+    run_b: str | os.PathLike,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    specificity: float = 0.95,
+) -> dict[str, Any]:
+    """Differences "b - a" of every measure, with intervals and two-sided bootstrap p.
+
+    Both runs must have the same cases, of the same patients, with the same labels. Slices that only one of them scored
+    are left out of the slice figures, and counted.
+
+    Args:
+        run_a, run_b: output folders of evaluations.
+        samples: resamples of the patients.
+        seed: of the resamples.
+        specificity: at which sensitivity is stated.
+
+    Returns:
+        `{"kind", "a": {"name", "folder", "checkpoint"}, "b": {...}, "counts": {"cases", "patients"},
+        "metrics": {level: {measure: {"a", "b", "difference": {"value", "low", "high", "undefined", "p"}}}},
+        "notes": [sentences], "bootstrap": {...}}`, None for NaN.
+
+    Raises:
+        ValueError: if kinds, cases, patients or labels differ; the message says which.
+    """
+    a, b = RunFolder(run_a), RunFolder(run_b)
+    _check_cases(a, b)
+    draws: Draws = {"samples": samples, "seed": seed}
+    notes: list[str] = []
+    metrics: dict[str, Any] = {}
+    for first, second in zip(levels_of(a, specificity), levels_of(b, specificity), strict=True):
+        metrics[first.name] = _differences(*_shared(first, second, notes), draws)
+    if set(a.pixels.cases) == set(b.pixels.cases):
+        metrics["pixel"] = _differences(Pixels.of(a), Pixels.of(b), draws)
+        counted = [
+            sum(int(case.normal.sum() + case.lesion.sum()) for case in run.pixels.cases.values()) for run in (a, b)
+        ]
+        if counted[0] != counted[1]:
+            notes.append(
+                f"The runs scored different slices: pixel figures are of {counted[0]} and {counted[1]} pixels."
+            )
+    else:
+        notes.append("The runs have masks of different cases: there are no pixel figures.")
+    return without_nan(
+        {
+            "kind": a.kind,
+            "a": _identity(a),
+            "b": _identity(b),
+            "counts": {"cases": len(a.volumes), "patients": len(set(a.patient_of.values()))},
+            "metrics": metrics,
+            "notes": notes,
+            "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
+        }
+    )
+
+
+def format_comparison(comparison: Mapping[str, Any]) -> str:
+    """The table for a terminal, with the legend below it."""
+    a, b = comparison["a"], comparison["b"]
+    counts, level = comparison["counts"], comparison["bootstrap"]["level"]
+    lines = [
+        f"a: {printable(a['name'])} ({printable(a['folder'])})",
+        f"b: {printable(b['name'])} ({printable(b['folder'])})",
+        f"{counts['cases']} cases of {counts['patients']} patients",
+        "",
+        f"{'':<36}{'a':>8}{'b':>8}{'b - a':>9}   {f'{level:.0%} interval':<20}{'p':>6}",
+    ]
+    for name, measures in comparison["metrics"].items():
+        for measure, row in measures.items():
+            difference = row["difference"]
+            interval = f"{_number(difference['low'], '+')} to {_number(difference['high'], '+')}"
+            lines.append(
+                f"{f'{name} {measure}'.replace('_', ' '):<36}{_number(row['a']):>8}{_number(row['b']):>8}"
+                f"{_number(difference['value'], '+'):>9}   {interval:<20}{_number(difference['p']):>6}"
+            )
+    return "\n".join([*lines, "", *comparison["notes"],
+                      "Interval and p: the same resamples of patients for both runs; -: undefined."])  # fmt: skip
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.3f}"
+
+
+def _identity(run: RunFolder) -> dict[str, Any]:
+    return {"name": run.run["name"], "folder": str(run.path), "checkpoint": run.run["checkpoint"]}
+
+
+def _check_cases(a: RunFolder, b: RunFolder) -> None:
+    if a.kind != b.kind:
+        raise ValueError(f"expected two runs of one kind, got {a.kind}s in {a.path} and {b.kind}s in {b.path}")
+    for one, other in ((a, b), (b, a)):
+        missing = sorted(set(one.patient_of) - set(other.patient_of))
+        if missing:
+            raise ValueError(
+                f"expected the same cases in both runs: {len(missing)} of {one.path} are missing in {other.path}: "
+                f"{', '.join(missing[:5])}"
+            )
+    known: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("patient", a.patient_of, b.patient_of),
+        ("label", _label_of(a), _label_of(b)),
+    ]
+    for what, first, second in known:
+        differ = [case for case in first if first[case] != second[case]]
+        if differ:
+            raise ValueError(
+                f"expected the same {what} of each case in {a.path} and {b.path}, {len(differ)} differ: "
+                f"{', '.join(differ[:5])}"
+            )
+
+
+def _label_of(run: RunFolder) -> dict[str, float]:
+    """Case -> label, -1 for none."""
+    labels = np.nan_to_num(run.volumes["label"], nan=-1).tolist()
+    return dict(zip(run.volumes["case"].tolist(), labels, strict=True))
+
+
+def _shared(first: Level, second: Level, notes: list[str]) -> tuple[Level, Level]:
+    """The rows that both have, in one order."""
+    key = ("case",) if first.name == "volume" else ("case", "slice")
+    rows = [
+        {item: row for row, item in enumerate(zip(*(level.rows[part].tolist() for part in key), strict=True))}
+        for level in (first, second)
+    ]
+    shared = sorted(set(rows[0]) & set(rows[1]))
+    alone = [len(own) - len(shared) for own in rows]
+    if any(alone):
+        notes.append(f"Scored by one run only and left out: {alone[0]} {first.name}s of a, {alone[1]} of b.")
+    one, other = (
+        level.where(np.array([own[item] for item in shared], dtype=np.intp))
+        for level, own in zip((first, second), rows, strict=True)
+    )
+    differ = np.flatnonzero(one.labels != other.labels)
+    if len(differ):
+        raise ValueError(f"expected the same label of each {first.name} in both runs, {len(differ)} differ, "
+                         f"first {shared[differ[0]]}")  # fmt: skip
+    return one, other
+
+
+def _differences(a: Level | Pixels, b: Level | Pixels, draws: Draws) -> dict[str, Any]:
+    return {
+        name: {
+            "a": value,
+            "b": b.measures[name],
+            "difference": asdict(
+                paired_difference(
+                    a.patients, a.resampled[name], b.resampled[name], value=b.measures[name] - value, **draws
+                )
+            ),
+        }
+        for name, value in a.measures.items()
+    }

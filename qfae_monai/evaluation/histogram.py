@@ -1,0 +1,152 @@
+"""A map's values against its lesions in a few kilobytes: histograms whose bins are the leading bits of a float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qfae_monai.evaluation import counts
+
+FINE_BITS = 20
+"""Sign, exponent and 11 bits of the mantissa: values closer than 1 in 2000 share a bin and count as ties."""
+
+COARSE_BITS = 16
+"""Sign, exponent and 7 bits of the mantissa: values closer than 1 in 128 are ties. For one case among many."""
+
+
+def ordered_bins(values: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.int32]:
+    """Bin numbers in the order of the values: the leading bits of each float32, negative numbers turned around.
+
+    Args:
+        values: any shape, finite.
+        bits: leading bits kept, 10 (sign, exponent and 1 bit) to 31.
+
+    Returns:
+        Same shape, in [0, 2**bits). 0.0 and -0.0 share a bin.
+
+    Raises:
+        ValueError: for NaN or infinite values.
+    """
+    plain = np.asarray(values, dtype=np.float32) + np.float32(0)  # + 0 turns -0.0 into 0.0
+    if not np.isfinite(plain).all():
+        raise ValueError(f"expected finite map values, got {int((~np.isfinite(plain)).sum())} NaN or infinite ones")
+    pattern = plain.view(np.uint32)
+    ordered = np.where(pattern >> 31, ~pattern, pattern | np.uint32(1 << 31))
+    return (ordered >> np.uint32(32 - bits)).astype(np.int32)
+
+
+def upper_values(bins: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.float32]:
+    """Largest float32 of each bin; the inverse of `ordered_bins`.
+
+    >>> bool(upper_values(ordered_bins(0.3)) >= np.float32(0.3))
+    True
+    """
+    ordered = ((np.asarray(bins, dtype=np.uint64) + 1) << np.uint64(32 - bits)) - np.uint64(1)
+    ordered = ordered.astype(np.uint32)
+    return np.where(ordered >> 31, ordered & np.uint32(0x7FFFFFFF), ~ordered).astype(np.uint32).view(np.float32)
+
+
+@dataclass(frozen=True)
+class MapHistogram:
+    """Counts of normal and lesion pixels by map value.
+
+    bins: (K,) int32, ascending, those that are used; see `ordered_bins`.
+    normal, lesion: (K,) int64, pixels in each bin.
+    region: (K,) float64, lesion pixels, each weighing 1 / size of its region.
+    regions: number of regions (connected components of the mask).
+    bits: leading bits kept.
+    """
+
+    bins: NDArray[np.int32]
+    normal: NDArray[np.int64]
+    lesion: NDArray[np.int64]
+    region: NDArray[np.float64]
+    regions: int
+    bits: int = FINE_BITS
+
+    @classmethod
+    def of(cls, values: ArrayLike, lesion_labels: ArrayLike, bits: int = FINE_BITS) -> MapHistogram:
+        """Count one map.
+
+        Args:
+            values: map values, any shape, finite.
+            lesion_labels: same shape; number of the region a pixel belongs to (1, 2, ...), 0 for none. A region's size
+                is the number of its pixels here: what was not scored does not count.
+            bits: leading bits kept.
+
+        Raises:
+            ValueError: for NaN or infinite values, or unequal shapes.
+        """
+        labels = np.asarray(lesion_labels)
+        if np.shape(values) != labels.shape:
+            raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
+        labels = labels.ravel().astype(np.int64)
+        bins, place = np.unique(ordered_bins(values, bits).ravel(), return_inverse=True)
+        inside = labels > 0
+        sizes = np.bincount(labels[inside])
+        return cls(
+            bins,
+            np.bincount(place[~inside], minlength=len(bins)),
+            np.bincount(place[inside], minlength=len(bins)),
+            np.bincount(place[inside], weights=1 / sizes[labels[inside]], minlength=len(bins)).astype(np.float64),
+            int(np.count_nonzero(sizes)),
+            bits,
+        )
+
+    @classmethod
+    def merge(cls, parts: Sequence[MapHistogram], bits: int = FINE_BITS) -> MapHistogram:
+        """Sum of histograms; of none, an empty one.
+
+        Raises:
+            ValueError: if they keep different bits.
+        """
+        bits = parts[0].bits if parts else bits
+        if any(part.bits != bits for part in parts):
+            raise ValueError(f"expected histograms of {bits} bits, got {sorted({part.bits for part in parts})}")
+        empty = cls(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), 0, bits)
+        joined = [
+            np.concatenate([getattr(part, name) for part in (empty, *parts)])
+            for name in ("bins", "normal", "lesion", "region")
+        ]
+        return cls._grouped(joined[0], joined[1:], sum(part.regions for part in parts), bits)
+
+    def coarser(self, bits: int) -> MapHistogram:
+        """The histogram that would have been counted with fewer bits.
+
+        Raises:
+            ValueError: if `bits` is more than there is.
+        """
+        if bits > self.bits:
+            raise ValueError(f"expected at most the {self.bits} bits that were kept, got {bits}")
+        weights = [self.normal, self.lesion, self.region]
+        return self._grouped(self.bins >> (self.bits - bits), weights, self.regions, bits)
+
+    @classmethod
+    def _grouped(cls, bins: NDArray[np.int32], weights: list[NDArray], regions: int, bits: int) -> MapHistogram:
+        """Sum the entries that share a bin; weights: normal, lesion, region."""
+        used, place = np.unique(bins, return_inverse=True)
+        normal, lesion, region = (np.zeros(len(used), part.dtype) for part in weights)
+        for total, part in zip((normal, lesion, region), weights, strict=True):
+            np.add.at(total, place, part)
+        return cls(used, normal, lesion, region, regions, bits)
+
+    def auroc(self) -> float:
+        """Area under the ROC curve over pixels; NaN without both kinds of pixels."""
+        return float(counts.auroc(self.normal, self.lesion))
+
+    def average_precision(self) -> float:
+        """Average precision over pixels; NaN without both kinds of pixels."""
+        return float(counts.average_precision(self.normal, self.lesion))
+
+    def aupro(self, max_fpr: float = 0.3) -> float:
+        """Area under the per-region overlap up to `max_fpr` (see `counts.aupro`); NaN without both kinds of pixels."""
+        return float(counts.aupro(self.normal, self.region, self.regions, max_fpr))
+
+    def false_positive_rate(self, threshold: float) -> float:
+        """Share of normal pixels above a threshold; those in the threshold's own bin count as not above."""
+        total = int(self.normal.sum())
+        above = int(self.normal[self.bins > ordered_bins(threshold, self.bits)].sum())
+        return above / total if total else float("nan")

@@ -1,0 +1,131 @@
+"""Certainty: percentile bootstrap intervals over patients, and paired differences (Efron and Tibshirani 1993).
+
+Slices of a patient are alike, so patients are what is drawn, with replacement and with all of their rows; resampling
+slices would give intervals that are far too narrow. An interval says how the figure would vary with other patients of
+the same population and the same trained model; it does not cover another training (see the spread over seeds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qfae_monai.evaluation.resampling import CHUNK, Array, Statistic
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its percentile bootstrap interval.
+
+    value: of the whole test set; NaN where undefined.
+    low, high: between these lie the central `level` of the resamples; NaN if none is defined or there is one patient.
+    undefined: share of resamples in which the figure is undefined (a class was not drawn); they are left out.
+    """
+
+    value: float
+    low: float
+    high: float
+    undefined: float
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """Interval of a paired difference, and the two-sided bootstrap p of "no difference".
+
+    p: twice the smaller share of resamples on either side of 0, itself counted in (never 0); NaN as the interval.
+    """
+
+    p: float
+
+
+def bootstrap(
+    patients: ArrayLike,
+    statistic: Statistic,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    value: float | None = None,
+) -> Interval:
+    """Percentile bootstrap interval of a figure, patients drawn with replacement.
+
+    Args:
+        patients: (N,), who each row belongs to.
+        statistic: row weights (R, N) -> (R,).
+        samples: resamples.
+        seed: of the draws; equal seeds and patients give equal draws, which is what pairs two runs.
+        level: share of resamples inside.
+        value: the figure itself where it is known more exactly than `statistic` gives it.
+
+    Raises:
+        ValueError: for a level outside of (0, 1) or less than one sample.
+    """
+    drawn = _resampled(patients, [statistic], samples=samples, seed=seed, level=level)[0]
+    rows = np.ones((1, np.size(patients)))
+    return Interval(float(statistic(rows)[0]) if value is None else value, *_limits(drawn, level))
+
+
+def paired_difference(
+    patients: ArrayLike,
+    first: Statistic,
+    second: Statistic,
+    *,
+    samples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    value: float | None = None,
+) -> Difference:
+    """Interval of `second - first` over the same resamples of patients: what two runs share cancels.
+
+    Args:
+        patients: (N,), who each row belongs to; both statistics have the same rows.
+        first, second: row weights (R, N) -> (R,).
+
+    Other args and Raises: as `bootstrap`.
+    """
+    drawn = _resampled(patients, [first, second], samples=samples, seed=seed, level=level)
+    rows = np.ones((1, np.size(patients)))
+    known = float(second(rows)[0] - first(rows)[0]) if value is None else value
+    differences = drawn[1] - drawn[0]
+    low, high, undefined = _limits(differences, level)
+    return Difference(known, low, high, undefined, _two_sided(differences) if np.isfinite(low) else float("nan"))
+
+
+def draw_patients(count: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Number of draws of each patient in each resample, (samples, count); every row sums to `count`."""
+    drawn = rng.integers(count, size=(samples, count)) + count * np.arange(samples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=samples * count).reshape(samples, count)
+
+
+def _resampled(patients: ArrayLike, statistics: Sequence[Statistic], *, samples: int, seed: int, level: float) -> Array:
+    """Each statistic in each resample, (statistics, samples)."""
+    if samples < 1 or not 0 < level < 1:
+        raise ValueError(f"expected at least 1 sample and a level in (0, 1), got {samples} and {level}")
+    names, place = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        return np.full((len(statistics), samples), np.nan)
+    rng = np.random.default_rng(seed)
+    rows = max(1, CHUNK // len(place))
+    parts = []
+    for start in range(0, samples, rows):
+        weights = draw_patients(len(names), min(rows, samples - start), rng)[:, place].astype(np.float64)
+        parts.append(np.stack([statistic(weights) for statistic in statistics]))
+    return np.concatenate(parts, axis=1)
+
+
+def _limits(drawn: Array, level: float) -> tuple[float, float, float]:
+    defined = drawn[np.isfinite(drawn)]
+    undefined = 1 - len(defined) / len(drawn)
+    if not len(defined):
+        return float("nan"), float("nan"), undefined
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high), undefined
+
+
+def _two_sided(differences: Array) -> float:
+    defined = differences[np.isfinite(differences)]
+    side = min((defined <= 0).sum(), (defined >= 0).sum())
+    return float(min(1.0, 2 * (side + 1) / (len(defined) + 1)))

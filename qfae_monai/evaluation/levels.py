@@ -1,0 +1,134 @@
+"""Items that a score ranks: slices, volumes or images, with their labels and patients; and measures of a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qfae_monai.evaluation import ranking
+from qfae_monai.evaluation.case_columns import Table
+from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.evaluation.intervals import Interval, bootstrap
+from qfae_monai.evaluation.resampling import Array, ResampledMaps, ResampledRanking, Statistic
+from qfae_monai.evaluation.run_folder import RunFolder
+
+
+class Draws(TypedDict):
+    """Of a bootstrap. samples: resamples of the patients. seed: of the draws."""
+
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """Labelled items that were scored.
+
+    name: `slice`, `volume` or `image`. rows: their rows of the table. specificity: at which sensitivity is stated.
+    """
+
+    name: str
+    rows: Table
+    specificity: float
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        return self.rows["score"]
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        return self.rows["label"]
+
+    @property
+    def patients(self) -> NDArray:
+        return self.rows["patient"]
+
+    @property
+    def normals(self) -> int:
+        return int((self.labels == 0).sum())
+
+    @property
+    def abnormals(self) -> int:
+        return int((self.labels == 1).sum())
+
+    @cached_property
+    def resampled(self) -> dict[str, Statistic]:
+        """Measure -> what it is in each resample of the rows."""
+        ranked = ResampledRanking(self.scores, self.labels)
+
+        def sensitivity(weights: Array) -> Array:
+            return ranked.sensitivity_at_specificity(weights, self.specificity)
+
+        return dict(zip(self.measures, (ranked.auroc, ranked.average_precision, sensitivity), strict=True))
+
+    @cached_property
+    def measures(self) -> dict[str, float]:
+        """Measure -> its value on the whole test set; NaN where one class is missing."""
+        return {
+            "auroc": ranking.auroc(self.scores, self.labels),
+            "average_precision": ranking.average_precision(self.scores, self.labels),
+            f"sensitivity_at_{100 * self.specificity:g}_specificity": ranking.sensitivity_at_specificity(
+                self.scores, self.labels, self.specificity
+            ),
+        }
+
+    def intervals(self, draws: Draws) -> dict[str, Interval]:
+        """Measure -> its value with the interval over patients."""
+        return {
+            name: bootstrap(self.patients, self.resampled[name], value=value, **draws)
+            for name, value in self.measures.items()
+        }
+
+    def where(self, kept: NDArray[np.bool_]) -> Level:
+        """The same level with fewer rows."""
+        return Level(self.name, self.rows.where(kept), self.specificity)
+
+
+def levels_of(run: RunFolder, specificity: float) -> list[Level]:
+    """Slices and volumes, or images alone; those without a label or a score are left out."""
+    tables = {"image": run.slices} if run.kind == "image" else {"slice": run.slices, "volume": run.volumes}
+    return [
+        Level(name, table.where(~np.isnan(table["label"]) & ~np.isnan(table["score"])), specificity)
+        for name, table in tables.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A map's pixels of all cases with a mask, a row per case."""
+
+    patients: list[str]
+    measures: dict[str, float]
+    resampled: Mapping[str, Statistic]
+
+    @classmethod
+    def of(cls, run: RunFolder) -> Pixels:
+        """Values from the fine histogram of all cases, resamples from the coarse ones of each case."""
+        return cls._from(run, run.pixels.maps.get("anomaly_map"), run.pixels.cases)
+
+    @classmethod
+    def of_neighbours(cls, run: RunFolder) -> Pixels:
+        """As `of`, of the map of nearest neighbours; undefined where it was off."""
+        return cls._from(run, run.pixels.maps.get("neighbours"), run.pixels.neighbour_cases)
+
+    @classmethod
+    def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
+        names = sorted(cases)
+        maps = ResampledMaps([cases[name] for name in names])
+        measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))
+        if whole is not None:
+            measures = {"auroc": whole.auroc(), "average_precision": whole.average_precision(), "aupro": whole.aupro()}
+        resampled = dict(zip(measures, (maps.auroc, maps.average_precision, maps.aupro), strict=True))
+        return cls([run.patient_of[name] for name in names], measures, resampled)
+
+    def intervals(self, draws: Draws) -> dict[str, Interval]:
+        """Measure -> its value with the interval over patients."""
+        return {
+            name: bootstrap(self.patients, self.resampled[name], value=value, **draws)
+            for name, value in self.measures.items()
+        }

@@ -1,0 +1,116 @@
+"""Run folders of several folds become one: every patient is tested once, each by a model that never saw them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, Table, write_table
+from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.evaluation.histogram_file import PixelHistograms
+from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.files import write_whole
+
+TABLES = {"slices": SLICE_COLUMNS, "volumes": VOLUME_COLUMNS, "lesions": LESION_COLUMNS}
+
+
+def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, *, name: str) -> Path:
+    """Write the tables, histograms and `run.json` of one run that tested the cases of all; `summarise` does the rest.
+
+    Scores are pooled as they are: folds whose models differ in scale cost the merged ranking something. A calibration
+    is of one model, so the merged run has none.
+
+    Args:
+        folders: output folders of evaluations, each of other patients.
+        output: folder to make.
+        name: what the merged run is called in reports.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: without folders, for a patient who is in two of them, or runs of different kinds or settings.
+    """
+    runs = [RunFolder(folder) for folder in folders]
+    if not runs:
+        raise ValueError("expected at least one run folder, got none")
+    _check(runs)
+    output = Path(output)
+    for table, columns in TABLES.items():
+        write_table(output / f"{table}.csv", columns, [row for run in runs for row in _rows(getattr(run, table))])
+    _merge_pixels(runs).save(output / "pixels.npz")
+    write_whole(output / "run.json", json.dumps(_describe(runs, name), indent=1) + "\n")
+    return output
+
+
+def _check(runs: Sequence[RunFolder]) -> None:
+    """Slices of one patient in two folds would be tested twice, or trained on and tested."""
+    patients = Counter(patient for run in runs for patient in set(run.patient_of.values()))
+    cases = Counter(case for run in runs for case in run.patient_of)
+    for what, counts in (("patient", patients), ("case", cases)):
+        twice = sorted(name for name, count in counts.items() if count > 1)
+        if twice:
+            raise ValueError(f"expected each {what} in one fold, got {', '.join(twice[:5])} in several of "
+                             f"{', '.join(str(run.path) for run in runs)}")  # fmt: skip
+    for key in ("kind", "configuration"):
+        for run in runs[1:]:
+            if run.run[key] != runs[0].run[key]:
+                raise ValueError(f"expected runs of one {key}, got {runs[0].run[key]} in {runs[0].path} and "
+                                 f"{run.run[key]} in {run.path}")  # fmt: skip
+
+
+def _rows(table: Table) -> list[dict[str, Any]]:
+    """A table as `write_table` takes it."""
+    cells = zip(*(column.tolist() for column in table.columns.values()), strict=True)
+    return [dict(zip(table.columns, row, strict=True)) for row in cells]
+
+
+def _merge_pixels(runs: Sequence[RunFolder]) -> PixelHistograms:
+    """A map is kept where every run that has masks made it."""
+    found = [run.pixels for run in runs if run.pixels.maps]
+    names = [name for name in found[0].maps if all(name in one.maps for one in found)] if found else []
+    return PixelHistograms(
+        {name: MapHistogram.merge([one.maps[name] for one in found]) for name in names},
+        {case: histogram for one in found for case, histogram in one.cases.items()},
+        {case: histogram for one in found for case, histogram in one.neighbour_cases.items()},
+    )
+
+
+def _describe(runs: Sequence[RunFolder], name: str) -> dict[str, Any]:
+    parts: list[Mapping[str, Any]] = [run.run for run in runs]
+    return {
+        **parts[0],
+        "name": name,
+        "checkpoint": {
+            "file": f"{len(parts)} checkpoints, one per fold",
+            "sha256": _joined(part["checkpoint"]["sha256"] for part in parts),
+        },
+        "data": {
+            "datalist": ", ".join(dict.fromkeys(str(part["data"]["datalist"]) for part in parts)),
+            "sha256": _joined(part["data"]["sha256"] for part in parts),
+            "cases": sum(part["data"]["cases"] for part in parts),
+            "patients": sum(part["data"]["patients"] for part in parts),
+        },
+        "seconds": round(sum(part["seconds"] for part in parts), 2),
+        "slices": {key: sum(part["slices"][key] for part in parts) for key in parts[0]["slices"]},
+        "training": _training([part.get("training") for part in parts]),
+        "calibration": None,
+        "published": None,
+    }
+
+
+def _training(records: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """The first fold's record with the warnings of all; None if a fold has none."""
+    known = [record for record in records if record is not None]
+    if len(known) < len(records):
+        return None
+    return {**known[0], "warnings": list(dict.fromkeys(one for record in known for one in record["warnings"]))}
+
+
+def _joined(sums: Any) -> str:
+    return sha256(" ".join(sums).encode()).hexdigest()

@@ -1,0 +1,127 @@
+"""Writing a module as ONNX or TorchScript, whole or not at all, and reading it back to compare."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qfae_monai.anomaly.graph_record import RECORD_KEY
+from qfae_monai.anomaly.onnx_runtime import open_session
+from qfae_monai.model.export_source import ExportSource
+
+OUTPUTS = {"reconstruction": ["reconstruction"], "detector": ["reconstruction", "anomaly_map", "score"]}
+SUFFIXES = (".onnx", ".ts")
+TOLERANCE = 1e-4  # absolute, of normalised reconstruction, anomaly map and score
+LARGEST_FILE = 1_800_000_000  # bytes of weights; an ONNX file ends at 2 GiB, beyond that they lie beside it
+TRACED_BATCH = 2  # a batch of one would be taken for a constant
+BATCHES = (1, 3)  # other sizes than the traced one
+
+
+@dataclass(frozen=True)
+class WrittenGraph:
+    """files: one, or for a large ONNX graph that and its `.data`; differences: from PyTorch's, largest by output."""
+
+    files: tuple[Path, ...]
+    differences: dict[str, float]
+
+
+def write_graph(source: ExportSource, path: str | os.PathLike) -> WrittenGraph:
+    """Write what `read_source` built and run it beside PyTorch; any batch size goes through the graph.
+
+    Args:
+        source: module and record.
+        path: ends in .onnx or .ts (TorchScript); its folder is made. Until outputs agree, what was there stays.
+
+    Raises:
+        ValueError: for another suffix, or if an output differs from PyTorch's by more than TOLERANCE.
+        ModuleNotFoundError: for ONNX without the extra `export`.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path}: expected a file ending in {' or '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        (_write_onnx if path.suffix == ".onnx" else _write_torchscript)(source, partial / path.name)
+        found = largest_differences(source, partial / path.name)
+        if not all(value <= TOLERANCE for value in found.values()):
+            raise ValueError(f"{path}: expected outputs within {TOLERANCE} of PyTorch's, got differences of {found}")
+        written = sorted(partial.iterdir(), reverse=True)  # weights before the graph that names them
+        return WrittenGraph(tuple(file.replace(path.with_name(file.name)) for file in written)[::-1], found)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def largest_differences(source: ExportSource, path: Path) -> dict[str, float]:
+    """Run a written graph beside its module on noise, one image and a batch: largest absolute difference by output."""
+    run = (_onnx_caller if path.suffix == ".onnx" else _torchscript_caller)(path)
+    names, side = OUTPUTS[source.record.graph], source.record.image_size
+    found = torch.zeros(len(names))
+    for batch in BATCHES:
+        image = torch.randn(batch, 1, side, side, generator=torch.Generator().manual_seed(batch))
+        with torch.no_grad():
+            pairs = zip(_as_tuple(run(image)), _as_tuple(source.module(image)), strict=True)
+        found = found.maximum(torch.stack([(exported - expected).abs().max() for exported, expected in pairs]))
+    return dict(zip(names, found.tolist(), strict=True))
+
+
+def _write_onnx(source: ExportSource, path: Path) -> None:
+    try:
+        import onnx  # noqa: F401, PLC0415  (an optional part)
+        import onnxscript  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is not installed: expected the extra `export` (pip install onnx onnxruntime onnxscript)"
+        ) from error
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            source.module,
+            (_example(source),),
+            input_names=["image"],
+            output_names=OUTPUTS[source.record.graph],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamo=True,
+            verbose=False,
+        )
+    program.model.metadata_props[RECORD_KEY] = source.record.to_json()
+    program.save(path, external_data=_weight_bytes(source.module) > LARGEST_FILE)
+
+
+def _write_torchscript(source: ExportSource, path: Path) -> None:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that become constants: only the batch may differ, see BATCHES
+        traced = torch.jit.trace(source.module, _example(source))
+        torch.jit.save(traced, path, _extra_files={f"{RECORD_KEY}.json": source.record.to_json()})
+
+
+def _example(source: ExportSource) -> Tensor:
+    return torch.zeros(TRACED_BATCH, 1, source.record.image_size, source.record.image_size)
+
+
+def _weight_bytes(module: nn.Module) -> int:
+    return sum(weight.nbytes for weight in {id(weight): weight for weight in module.parameters()}.values())
+
+
+def _onnx_caller(path: Path) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    session = open_session(path)
+    return lambda image: tuple(torch.from_numpy(values) for values in session.run(None, {"image": image.numpy()}))
+
+
+def _torchscript_caller(path: Path) -> Callable[[Tensor], Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch prefers its own export format, MONAI bundles this one
+        return torch.jit.load(path)
+
+
+def _as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)

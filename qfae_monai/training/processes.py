@@ -1,0 +1,112 @@
+"""One process alone, or one of many that torchrun, SLURM or Kubernetes started: joining, and a share of the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import torch
+from monai.data import DistributedSampler
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset, RandomSampler, Sampler
+
+from qfae_monai.training.accumulation import whole_batches
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def join_processes(backend: str, environment: Mapping[str, str], *, timeout_s: float = 600.0) -> None:
+    """Join the process group that the environment describes, or say why that failed, within a bounded time.
+
+    Args:
+        backend: "nccl" for GPUs, "gloo" for CPUs.
+        environment: variables of the process, as torchrun sets them.
+        timeout_s: seconds to wait for the other processes, here and (gloo) in each exchange with them. A process that
+            finds nobody to talk to may try twice.
+
+    Raises:
+        ValueError: when a variable is missing or no number, the rank is none of the world's, or the machine has too few
+            GPUs for its processes.
+        TimeoutError: when not all processes came in time.
+    """
+    missing = [name for name in VARIABLES if name not in environment]
+    if missing:
+        raise ValueError(f"expected to be started by torchrun, which sets {', '.join(VARIABLES)}; missing: {missing}")
+    rank, world_size, local_rank = (_number(environment, name) for name in VARIABLES[:3])
+    if not 0 <= rank < world_size:
+        raise ValueError(f"expected a RANK from 0 to {world_size - 1} with WORLD_SIZE {world_size}, got {rank}")
+    if backend == "nccl" and local_rank >= torch.cuda.device_count():
+        raise ValueError(
+            f"expected at most one process a GPU, got LOCAL_RANK {local_rank} on a machine with "
+            f"{torch.cuda.device_count()} GPUs: start fewer (--nproc_per_node)"
+        )
+    try:
+        torch.distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    except (torch.distributed.DistError, RuntimeError) as error:
+        address = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
+        raise TimeoutError(
+            f"rank {rank}: expected {world_size} processes at {address} within {timeout_s:g} s, got fewer "
+            f"({str(error).splitlines()[0]}). Do all nodes run, with the same WORLD_SIZE, and can they reach {address}?"
+        ) from error
+    if backend == "nccl":
+        torch.cuda.set_device(local_rank)
+
+
+def leave_processes() -> None:
+    """Leave the process group, if this process is part of one."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def replicated(network: nn.Module, device: torch.device) -> nn.Module:
+    """A network whose gradients all processes share; a process alone trains the network itself."""
+    if not torch.distributed.is_initialized():
+        return network
+    devices = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+
+
+def training_sampler(dataset: Dataset, batch_size: int, seed: int) -> Sampler:
+    """A new order in each epoch, of whole batches; of several processes each draws its own share.
+
+    Raises:
+        ValueError: if there are not enough images for one batch.
+    """
+    if torch.distributed.is_initialized():
+        return DistributedSampler(dataset, even_divisible=True, shuffle=True, seed=seed)
+    return RandomSampler(dataset, num_samples=whole_batches(len(dataset), batch_size))  # type: ignore[arg-type]
+
+
+def shared_sampler(dataset: Dataset) -> Sampler | None:
+    """This process's share of a data set in its own order; None for a process alone, which takes all."""
+    if not torch.distributed.is_initialized():
+        return None
+    return DistributedSampler(dataset, even_divisible=False, shuffle=False)
+
+
+def check_shares(items: int, *, each: int = 1) -> None:
+    """Refuse a process group in which one would have nothing to do: the others would wait for it without end.
+
+    Args:
+        items: slices or cases in all.
+        each: least number for one process.
+
+    Raises:
+        ValueError: when there are fewer than that for each process.
+    """
+    if not torch.distributed.is_initialized():
+        return
+    processes = torch.distributed.get_world_size()
+    if items < each * processes:
+        raise ValueError(
+            f"expected at least {each * processes} slices or cases for {processes} processes, {each} each, got "
+            f"{items}: start fewer processes, or lower batch_size"
+        )
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environment[name])
+    except ValueError:
+        raise ValueError(f"{name}: expected a number, got {environment[name]!r}") from None

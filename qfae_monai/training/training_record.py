@@ -1,0 +1,142 @@
+"""`training.json` beside a checkpoint: how it was trained, in which number format, and what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from ignite.engine import Engine, Events
+
+from qfae_monai import __version__
+from qfae_monai.anomaly import fingerprint
+from qfae_monai.files import read_object, write_whole
+from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
+from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
+from qfae_monai.training.held_out_check import HeldOutCheck
+from qfae_monai.training.ranks import is_writer, world_size
+from qfae_monai.training.versions import package_versions
+
+VERSION = 1
+TRAINING = record(
+    {
+        "version": whole(VERSION, VERSION),
+        "checkpoint": record({"file": text(), "sha256": text()}),
+        "precision": choice(*PRECISIONS),
+        "format": choice(*FORMATS),
+        "device": text(),
+        "threads": whole(1),
+        "processes": whole(1),
+        "seed": whole(),
+        "epochs": whole(),
+        "iterations": whole(),
+        "training_images": whole(),
+        "seconds": number(0),
+        "held_out": optional(
+            record(
+                {
+                    "images": whole(1),
+                    "distance": optional(number()),
+                    "mean_image_distance": optional(number()),
+                    "map_spread": optional(number()),
+                    "map_spread_over_images": optional(number()),
+                }
+            )
+        ),
+        "warnings": items(text(longest=1000)),
+        "versions": entries(text()),
+    }
+)
+"""Schema of `training.json`."""
+FILE = "training.json"
+
+
+class Watch(Protocol):
+    """Handler that finds faults in a training."""
+
+    warnings: list[str]
+
+
+class TrainingRecord:
+    """Write the file when a training is complete and its checkpoint saved; attach behind what saves it.
+
+    Args:
+        checkpoint: file of the trained network; the record lies beside it.
+        watches: whose warnings are taken over.
+        held_out: the check of held-out normals, one of them.
+        precision: as configured.
+        device: of the run.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike,
+        *,
+        watches: Sequence[Watch],
+        held_out: HeldOutCheck,
+        precision: Precision,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.checkpoint = Path(checkpoint)
+        self.watches, self.held_out = list(watches), held_out
+        self.precision, self.device, self.seed = precision, torch.device(device), seed
+        self._began = time.monotonic()
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def start(self) -> None:
+        """Begin to measure the time."""
+        self._began = time.monotonic()
+
+    def write(self, engine: Engine) -> None:
+        """Write what is known of a complete training; the checkpoint's file is there."""
+        if not is_writer():
+            return
+        content = {
+            "version": VERSION,
+            "checkpoint": {"file": self.checkpoint.name, "sha256": fingerprint(self.checkpoint)},
+            "precision": self.precision,
+            "format": format_name(self.device, self.precision),
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "processes": world_size(),
+            "seed": self.seed,
+            "epochs": engine.state.epoch,
+            "iterations": engine.state.iteration,
+            "training_images": len(cast(Any, engine.state.dataloader).dataset),
+            "seconds": round(time.monotonic() - self._began, 1),
+            "held_out": self.held_out.record(),
+            "warnings": [sentence for watch in self.watches for sentence in watch.warnings],
+            "versions": {"qfae-monai": __version__, **package_versions()},
+        }
+        write_whole(self.checkpoint.with_name(FILE), json.dumps(content, indent=1) + "\n")
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the computing device without the machine's name: a GPU's model, or a CPU's kind and vector width."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def read_training(checkpoint: str | os.PathLike) -> dict[str, Any] | None:
+    """The record beside a checkpoint; None without one, or if it is of another checkpoint.
+
+    Raises:
+        ValueError: if the file is no such record.
+    """
+    path = Path(checkpoint).with_name(FILE)
+    if not path.is_file():
+        return None
+    content = read_object(path, TRAINING, what="the record of a training")
+    return content if content["checkpoint"]["sha256"] == fingerprint(checkpoint) else None

@@ -1,0 +1,134 @@
+"""Histograms of a map: scikit-learn for ranking, a loop over thresholds and regions for AUPRO, by hand for ties."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, ordered_bins
+from qfae_monai.evaluation.histogram_file import PixelHistograms
+from qfae_monai.evaluation.resampling import ResampledMaps
+
+
+def _map(seed: int, sign: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A map (20, 20) whose values need few bits (so that bins lose nothing), and its regions."""
+    rng = np.random.default_rng(seed)
+    labels = ndimage.label(rng.random((20, 20)) > 0.8, structure=np.ones((3, 3)))[0]
+    values = sign * np.round(8 * (rng.random((20, 20)) + 0.4 * (labels > 0))) / 8
+    return values.astype(np.float32), labels
+
+
+def _aupro(maps: list[tuple[np.ndarray, np.ndarray]], max_fpr: float) -> float:
+    """Bergmann et al. 2021, section 5.2, word by word: a loop over thresholds, one over images and one over regions."""
+    points = [(0.0, 0.0)]
+    for threshold in sorted({float(v) for values, _ in maps for v in values.ravel()}, reverse=True):
+        alarms = normals = 0
+        overlaps = []
+        for values, labels in maps:
+            called = values >= threshold
+            alarms += int((called & (labels == 0)).sum())
+            normals += int((labels == 0).sum())
+            overlaps += [float(called[labels == region].mean()) for region in range(1, labels.max() + 1)]
+        points.append((alarms / normals, sum(overlaps) / len(overlaps)))
+    area = 0.0
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if x0 >= max_fpr or x1 == x0:
+            continue
+        end = min(x1, max_fpr)
+        area += (end - x0) * (y0 + y0 + (y1 - y0) * (end - x0) / (x1 - x0)) / 2
+    return area / max_fpr
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_ranking_agrees_with_scikit_learn(seed: int, sign: float) -> None:
+    values, labels = _map(seed, sign)
+    histogram = MapHistogram.of(values, labels)
+    truth, ranks = (labels > 0).ravel(), values.ravel()
+    assert histogram.auroc() == pytest.approx(roc_auc_score(truth, ranks), abs=1e-9)
+    assert histogram.average_precision() == pytest.approx(average_precision_score(truth, ranks), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("max_fpr", [0.05, 0.3, 1.0])
+def test_aupro_agrees_with_brute_force(seed: int, max_fpr: float) -> None:
+    maps = [_map(seed), _map(seed + 100)]
+    merged = MapHistogram.merge([MapHistogram.of(*pair) for pair in maps])
+    assert merged.aupro(max_fpr) == pytest.approx(_aupro(maps, max_fpr), abs=1e-9)
+
+
+def test_aupro_of_a_perfect_map_is_one_and_small_regions_count_as_much() -> None:
+    labels = np.zeros((10, 10), int)
+    labels[0, 0], labels[5:, 5:] = 1, 2
+    assert MapHistogram.of((labels > 0) * 1.0, labels).aupro() == pytest.approx(1, abs=1e-12)
+    assert MapHistogram.of((labels == 1) * 1.0, labels).aupro(1.0) == pytest.approx(0.75)  # from 1/2 straight to 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_resamples_equal_repeated_cases(seed: int) -> None:
+    """Drawing a case twice is the same as having it twice."""
+    cases = [MapHistogram.of(*_map(seed + i), bits=COARSE_BITS) for i in range(3)]
+    many, weights = ResampledMaps(cases), np.array([[1, 1, 1], [2, 0, 1]])
+    for row, drawn in enumerate([[0, 1, 2], [0, 0, 2]]):
+        merged = MapHistogram.merge([cases[i] for i in drawn])
+        found = [many.auroc(weights)[row], many.average_precision(weights)[row], many.aupro(weights)[row]]
+        assert found == pytest.approx([merged.auroc(), merged.average_precision(), merged.aupro()], abs=1e-9)
+
+
+def test_bins_keep_the_order_of_floats() -> None:
+    values = np.array([-1e30, -2.0, -1.0, -1e-30, 0.0, 1e-40, 1e-30, 1.0, 1.01, 2.0, 1e30], np.float32)
+    bins = ordered_bins(values)
+    assert (np.diff(bins) >= 0).all()
+    assert bins.min() >= 0
+    assert bins.max() < 2**20
+    assert ordered_bins(np.float32(-0.0)) == ordered_bins(np.float32(0.0))
+    assert ordered_bins(1.0) == ordered_bins(1.0 + 1e-5) != ordered_bins(1.001)
+
+
+def test_coarser_is_what_fewer_bits_would_have_counted() -> None:
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=(30, 30)), rng.integers(0, 3, (30, 30))
+    coarse, expected = MapHistogram.of(values, labels).coarser(12), MapHistogram.of(values, labels, bits=12)
+    for name in ("bins", "normal", "lesion", "region", "regions", "bits"):
+        np.testing.assert_allclose(getattr(coarse, name), getattr(expected, name))
+    with pytest.raises(ValueError, match="at most the 12 bits"):
+        coarse.coarser(20)
+
+
+def test_one_kind_of_pixel_only_is_undefined() -> None:
+    values = np.random.default_rng(0).random((4, 4))
+    for labels in (np.zeros((4, 4), int), np.ones((4, 4), int)):
+        histogram = MapHistogram.of(values, labels)
+        assert np.isnan([histogram.auroc(), histogram.average_precision(), histogram.aupro()]).all()
+    assert np.isnan(MapHistogram.merge([]).aupro())
+
+
+def test_refuses_nan_and_other_shapes() -> None:
+    with pytest.raises(ValueError, match="1 NaN or infinite"):
+        MapHistogram.of([0.0, np.nan], [0, 1])
+    with pytest.raises(ValueError, match=r"one shape, got \(2,\) and \(3,\)"):
+        MapHistogram.of([0.0, 1.0], [0, 1, 1])
+
+
+def test_false_positive_rate_counts_strictly_above() -> None:
+    histogram = MapHistogram.of([0.0, 1.0, 2.0, 3.0, 9.0], [0, 0, 0, 0, 1])
+    assert histogram.false_positive_rate(2.0) == 0.25
+    assert histogram.false_positive_rate(-1.0) == 1
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_file_gives_back_what_was_saved(tmp_path: Path, count: int) -> None:
+    cases = {f"c{i}": MapHistogram.of(*_map(i), bits=COARSE_BITS) for i in range(count)}
+    maps = {"anomaly_map": MapHistogram.merge([MapHistogram.of(*_map(i)) for i in range(count)])}
+    PixelHistograms(maps, cases).save(tmp_path / "pixels.npz")
+    loaded = PixelHistograms.load(tmp_path / "pixels.npz")
+    assert list(loaded.cases) == sorted(cases)
+    for name, histogram in {**cases, **maps}.items():
+        found = {**loaded.cases, **loaded.maps}[name]
+        for key in ("bins", "normal", "lesion", "region", "regions", "bits"):
+            np.testing.assert_array_equal(getattr(found, key), getattr(histogram, key))

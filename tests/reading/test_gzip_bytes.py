@@ -1,0 +1,68 @@
+"""Gzip into one buffer: members, padding, checksums and what must not be inflated."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qfae_monai.reading import gzip_bytes
+from qfae_monai.reading.gzip_bytes import first_bytes, whole_bytes
+from qfae_monai.reading.series_files import SourceFile
+
+CONTENT = np.random.default_rng(0).integers(0, 4, 3 << 20, dtype=np.uint8).tobytes()  # several pieces
+PACKED = gzip.compress(CONTENT, 1)
+
+WHOLE: list[list[Any]] = [
+    ["plain", CONTENT],
+    ["one member", PACKED],
+    ["several members", b"".join(gzip.compress(CONTENT[at : at + (1 << 20)], 1) for at in range(0, 3 << 20, 1 << 20))],
+    ["an empty member first", gzip.compress(b"") + PACKED],
+    ["zeros between members", gzip.compress(CONTENT[:5]) + bytes(1 << 19) + gzip.compress(CONTENT[5:], 1)],
+    ["zeros behind it", PACKED + bytes(1000)],
+    ["bytes behind those declared", gzip.compress(CONTENT + bytes(1000), 1)],
+]
+
+
+@pytest.mark.parametrize(("name", "data"), WHOLE)
+def test_all_bytes_come_out(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert whole_bytes(SourceFile(tmp_path / name, Path(name)), len(CONTENT)).tobytes() == CONTENT
+    assert first_bytes(SourceFile(tmp_path / name, Path(name)), 544) == CONTENT[:544]
+
+
+def test_fewer_bytes_than_declared_come_out_as_they_are(tmp_path: Path) -> None:
+    for name, data in (("plain", CONTENT), ("packed", PACKED)):
+        (tmp_path / name).write_bytes(data)
+        assert (
+            whole_bytes(SourceFile(tmp_path / name, Path(name)), 1 << 40).tobytes() == CONTENT
+        )  # and no terabyte is taken
+        assert first_bytes(SourceFile(tmp_path / name, Path(name)), 4 << 20) == CONTENT
+
+
+DAMAGED: list[list[Any]] = [
+    [PACKED[:-1], EOFError, "ended before"],
+    [PACKED[: len(PACKED) // 2], EOFError, "ended before"],
+    [PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:], zlib.error, "incorrect data check"],
+    [PACKED[:-1] + bytes([PACKED[-1] ^ 1]), zlib.error, "incorrect length check"],
+    [PACKED + PACKED[:20], EOFError, "ended before"],
+    [PACKED + b"no member", zlib.error, "incorrect header check"],
+]
+
+
+@pytest.mark.parametrize(("data", "error", "message"), DAMAGED)
+def test_damage_shows_though_all_bytes_were_there(tmp_path: Path, data: bytes, error: Any, message: str) -> None:
+    (tmp_path / "a.gz").write_bytes(data)
+    with pytest.raises(error, match=message):
+        whole_bytes(SourceFile(tmp_path / "a.gz", Path("a.gz")), len(CONTENT))
+
+
+def test_what_follows_without_measure_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(1 << 24)))
+    monkeypatch.setattr(gzip_bytes, "MAX_TAIL", 1 << 20)
+    with pytest.raises(ValueError, match="more than 100 bytes follow the 100"):
+        whole_bytes(SourceFile(tmp_path / "a.gz", Path("a.gz")), 100)
