@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from qfae_monai.losses import PerceptualLoss, WeightedSumLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
+from qfae_monai.networks.qformer import CrossAttention
 from qfae_monai.scoring import AnomalyScorer
 from qfae_monai.weights import convert_released, load_released
 
@@ -91,8 +92,10 @@ def test_reconstruction_and_what_leads_to_it(name: str) -> None:
     close(positions[:, ::ENTRIES], expected["positions"], atol=1e-6)
     with torch.no_grad():
         close(network.encode(image)[:, ::ENTRIES], expected["features"])
-        attention = network.attention_weights(image[:1])[:, :, ::196]
-    close(attention, expected["attention"])
+        attention = cast(CrossAttention, network.qformer.get_submodule("blocks.0.cross_attention"))
+        query, key, _ = attention._heads(network.qformer.mixed_queries(), network.encode(image[:1]))
+    weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)  # (1, heads, Q, 1 + T), the null token first
+    close(weights[:, :, ::196], expected["attention"])
 
 
 @EACH_CASE
