@@ -14,7 +14,6 @@ from qfae_monai.data.prepare.pseudonyms import Pseudonyms
 from qfae_monai.dicom import ModelIdentity, write_dicom_results
 from qfae_monai.dicom.model_identity import import_highdicom
 from qfae_monai.dicom.regions import check_region
-from qfae_monai.predict.cohort import Scores
 from qfae_monai.predict.model import Prediction
 from qfae_monai.predict.studies import Study
 
@@ -42,11 +41,7 @@ class DicomResults:
         """Region; whose pseudonyms they are, the study says."""
         return {"region": self.region}
 
-    def applies(self, study: Study) -> bool:
-        """True of a DICOM series."""
-        return study.kind == "DICOM"
-
-    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: Scores) -> None:
+    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: dict[str, Any]) -> None:
         """Into `dicom/` of the study's folder."""
         assert isinstance(read, Series)
         write_dicom_results(
