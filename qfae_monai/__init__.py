@@ -15,8 +15,11 @@ Importing the package is cheap: parts load where they are used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from qfae_monai.earlier import EarlierModules
 
 if TYPE_CHECKING:
     from qfae_monai.data import read_series
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from qfae_monai.model.training import train
     from qfae_monai.predict.model import load_model
     from qfae_monai.scoring import AnomalyScorer
+
+sys.meta_path.append(EarlierModules())
 
 __version__ = "0.1.0"
 

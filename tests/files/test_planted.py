@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from qfae_monai.data import volume_datalist
 from qfae_monai.data.prepare.records import begin, read_record, write_record
 from qfae_monai.data.slice_store import StoredSlices
-from qfae_monai.engines.tuning import _recall
 from qfae_monai.experiments.files import read_json, read_scores
 from qfae_monai.experiments.frozen import parse_network
 from qfae_monai.experiments.rows import read_row
@@ -162,12 +161,6 @@ def sprite(folder: Path) -> Entrance:
     return Entrance(path, lambda: Picture.of(folder, "case"))
 
 
-def tuned(folder: Path) -> Entrance:
-    path = folder / "tuned.json"
-    path.write_text(json.dumps({"inference; cpu": 4}))
-    return Entrance(path, lambda: _recall("inference; cpu", path))
-
-
 def marker(folder: Path) -> Entrance:
     path = folder / "evaluated.json"
     path.write_text(json.dumps({"seed": 1, "images": 2, "image_auroc": 50.0}))
@@ -238,7 +231,6 @@ ENTRANCES: dict[str, Callable[[Path], Entrance]] = {
     **{name: prediction(name) for name in ("summary.json", "a/scores.json")},
     **{f"pretraining {name}": pretraining(name) for name in ("mae.json", "curves.csv", "flagged.csv")},
     "picture of a case": sprite,
-    "tuned.json": tuned,
     "evaluated.json": marker,
     "scores of an experiment": score_table,
     "row of a table": experiment_row,

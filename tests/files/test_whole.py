@@ -19,7 +19,6 @@ from qfae_monai.data import slice_store
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.data.prepare.pseudonyms import read_or_create_key
 from qfae_monai.data.volume_slices import VolumeSlices
-from qfae_monai.engines.tuning import remember
 from qfae_monai.files import PARTIAL, remove_partials, whole_file, write_whole
 from qfae_monai.handlers import WholeCheckpoints
 from qfae_monai.metrics.tables import LESION_COLUMNS, write_table
@@ -77,7 +76,6 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "montage": lambda folder: save_montage(folder / "a.png", [[VOLUME[0]] * 4], ["a"]),
     "slices": store_slices,
     "sums": lambda folder: record_sum(folder / "source"),
-    "tuned": lambda folder: remember("a" * 99, 1, folder / "tuned.json"),
     "key": lambda folder: read_or_create_key(folder / "a.key", folder / "out"),
 }
 
