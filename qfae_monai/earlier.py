@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 EARLIER_MODULES: dict[str, tuple[str, ...]] = {"qfae_monai.engines.tuning": ()}
 """Modules that are no more, and the modules that now hold what they held."""
 
 
-class EarlierModules(MetaPathFinder, Loader):
-    """Import of a module that is no more: an empty one, whose names are looked up where they are now."""
+class EarlierModules:
+    """Import of a module that is no more: an empty one, whose names are looked up where they are now.
+
+    A finder and a loader by their methods: the base classes in `importlib.abc` take longer to import than this package.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """For the names in `EARLIER_MODULES` alone; as packages, so that modules within them can be listed, too."""
-        return ModuleSpec(fullname, self, is_package=True) if fullname in EARLIER_MODULES else None
+        return ModuleSpec(fullname, cast("Loader", self), is_package=True) if fullname in EARLIER_MODULES else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the empty module its look-up."""
