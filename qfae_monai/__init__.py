@@ -15,9 +15,10 @@ Importing the package is cheap: parts load where they are used.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from qfae_monai import earlier
+from qfae_monai.earlier import EarlierModules
 from qfae_monai.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from qfae_monai.model.training import train
     from qfae_monai.predict.model import load_model
     from qfae_monai.reading import read_series
+
+sys.meta_path.append(EarlierModules())
 
 __version__ = "0.1.0"
 
@@ -39,8 +42,6 @@ __all__ = [
     "read_series",
     "train",
 ]
-
-earlier.install()
 
 __getattr__ = lazy_names(
     __name__,

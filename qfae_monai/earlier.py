@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
-from functools import partial
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-__all__ = ["install", "without_rooms"]
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+
+__all__ = ["EARLIER", "EarlierModules", "without_rooms"]
 
 EARLIER: dict[str, tuple[str, ...]] = {
     "qfae_monai.engines": ("qfae_monai.training",),
-    "qfae_monai.engines.tuning": ("qfae_monai.training.tuning",),
+    "qfae_monai.engines.tuning": (),
     "qfae_monai.grey": ("qfae_monai.networks.grey",),
     "qfae_monai.handlers": ("qfae_monai.training", "qfae_monai.evaluation"),
     "qfae_monai.inferers": ("qfae_monai.anomaly",),
@@ -27,7 +27,7 @@ EARLIER: dict[str, tuple[str, ...]] = {
     "qfae_monai.report.pretraining_report": ("qfae_monai.evaluation.pretraining_report",),
     "qfae_monai.scoring": ("qfae_monai.anomaly",),
 }
-"""Modules by their earlier names, and where what was in them is now."""
+"""Modules by their earlier names, and where what was in them is now; nowhere for what is no more."""
 
 _ROOMS = sorted(
     {name.removeprefix("qfae_monai.") for names in EARLIER.items() for name in (names[0], *names[1])}
@@ -55,33 +55,29 @@ def without_rooms(value: object) -> object:
     return _ALIAS.sub("*", value) if value.startswith("$") else value
 
 
-class EarlierModules(MetaPathFinder, Loader):
-    """Finder of modules by their earlier names: empty ones, whose attributes are looked up where they are now."""
+class EarlierModules:
+    """Import of modules by their earlier names: empty ones, whose names are looked up where they are now.
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        """A package's spec for an earlier name, None for all others."""
-        return ModuleSpec(fullname, self, is_package=True) if fullname in EARLIER else None
+    A finder and a loader by their methods: the base classes in `importlib.abc` take longer to import than this package.
+    """
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module, still empty."""
-        module = ModuleType(spec.name)
-        module.__getattr__ = partial(_found, spec.name)  # type: ignore[method-assign]
-        return module
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """For earlier names alone; as packages, so that modules within them can be found, too."""
+        return ModuleSpec(fullname, cast("Loader", self), is_package=True) if fullname in EARLIER else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is run."""
+        """Give the empty module its look-up."""
 
+        def look_up(name: str) -> Any:
+            if not name.startswith("__"):
+                for home in map(import_module, EARLIER[module.__name__]):
+                    if hasattr(home, name):
+                        return getattr(home, name)
+            raise AttributeError(f"{module.__name__} is of an earlier version of this package: {name!r} is no more")
 
-def _found(earlier: str, name: str) -> Any:
-    for module in EARLIER[earlier]:
-        try:
-            return getattr(import_module(module), name)
-        except AttributeError:
-            continue
-    raise AttributeError(f"module {earlier!r} has no attribute {name!r}")
-
-
-def install() -> None:
-    """Have modules found by their earlier names, once."""
-    if not any(isinstance(finder, EarlierModules) for finder in sys.meta_path):
-        sys.meta_path.append(EarlierModules())
+        module.__dict__.update(__getattr__=look_up, __file__=__file__)  # MONAI imports no package without a file

@@ -17,12 +17,10 @@ class AnomalyResult(NamedTuple):
 
     anomaly_map: (B, 1, H, W), higher is more abnormal.
     score: (B,), one number per image.
-    layer_maps: (B, L, H, W), the maps before reduction over layers, where asked for.
     """
 
     anomaly_map: Tensor
     score: Tensor
-    layer_maps: Tensor | None = None
 
 
 class AnomalyScorer(nn.Module):
@@ -64,12 +62,12 @@ class AnomalyScorer(nn.Module):
         self.map_over_layers = map_over_layers
 
     @torch.no_grad()
-    def forward(self, image: Tensor, reconstruction: Tensor, *, return_layer_maps: bool = False) -> AnomalyResult:
+    def forward(self, image: Tensor, reconstruction: Tensor) -> AnomalyResult:
         """image, reconstruction: (B, 1 or 3, H, W), normalised -> AnomalyResult."""
         layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))
         score = _reduce(_reduce(layers.flatten(2), self.score_over_pixels, dim=-1), self.score_over_layers, dim=-1)
         anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]
-        return AnomalyResult(anomaly_map, score, layers if return_layer_maps else None)
+        return AnomalyResult(anomaly_map, score)
 
 
 def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:

@@ -21,7 +21,6 @@ from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
 from qfae_monai.cli.pretrain import pretrain
 from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.train import train
-from qfae_monai.cli.tune import tune
 from qfae_monai.cli.view import view
 from qfae_monai.screen import echo, echo_error, guard_messages
 
@@ -31,7 +30,7 @@ app.add_typer(encoders.app, name="encoders")
 app.add_typer(experiments.app, name="experiments")
 app.add_typer(model.app, name="model")
 app.add_typer(weights.app, name="weights")
-for command in (train, predict, view, evaluate, calibrate, check, demo, compare, export, inspect, pretrain, tune):
+for command in (train, predict, view, evaluate, calibrate, check, demo, compare, export, inspect, pretrain):
     app.command()(command)
 app.command(context_settings=ALL_TO_THE_RECIPE, add_help_option=False)(prepare)
 

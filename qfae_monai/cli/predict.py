@@ -99,11 +99,11 @@ def predict(
     region = settings.pop("region", None)
     runtime = ONNX if device == ONNX else "torch"
     scorer = _model(model, studies, {"settings": settings, "runtime": runtime, "trusted": trust})
-    extras = _extras(studies, pseudonyms, dicom=dicom, region=region)
+    objects = _dicom_results(studies, pseudonyms, dicom=dicom, region=region)
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
-        _predict_all(studies, scorer, output, outcomes, allow=allow or [], extras=extras)
+        _predict_all(studies, scorer, output, outcomes, allow=allow or [], dicom=objects)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
@@ -143,19 +143,19 @@ def _pseudonyms(output: Path, *, anonymous: bool, key: Path | None) -> Pseudonym
     return Pseudonyms(read_or_create_key(key or beside.with_name(f"{beside.name}.key"), output))
 
 
-def _extras(
+def _dicom_results(
     studies: list[Study], pseudonyms: Pseudonyms | None, *, dicom: bool, region: str | None
-) -> list[DicomResults]:
-    """Outputs that were asked for beside those that each study has."""
+) -> DicomResults | None:
+    """What writes the DICOM objects, where they were asked for."""
     if not dicom:
         if region:
             raise ValueError("--set region says how DICOM objects are written: expected --dicom beside it")
-        return []
+        return None
     if not any(study.kind == "DICOM" for study in studies):
         raise ValueError("--dicom writes beside a DICOM series: expected one in the input, got none")
     from qfae_monai.predict.dicom_results import DicomResults
 
-    return [DicomResults(pseudonyms, region)]
+    return DicomResults(pseudonyms, region)
 
 
 def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: list[Outcome], **how: Any) -> None:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def fingerprint(thing: Any) -> str:
         thing: a number, text, container, array, tensor, function or any object whose attributes are such.
 
     Raises:
-        ValueError: when a part is random, or cannot be told from another: a handle, a lambda that uses a global.
+        ValueError: when a part is random, or cannot be told from another: a handle, a lambda.
 
     Example:
         >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 2.0})
@@ -191,33 +191,13 @@ def _class(kind: type, where: str) -> str:
 
 
 def _function(function: FunctionType, where: str, above: tuple[int, ...]) -> str:
-    """A function's code, defaults and closure, and the source that its globals come from."""
-    source = _source(function.__module__) if Path(function.__code__.co_filename).is_file() else ""
-    if not source:  # written into a configuration: nothing tells when a global that it uses becomes another
-        names = [name for name in _names(function.__code__) if name in function.__globals__]
-        bound = [name for name in names if not isinstance(function.__globals__[name], ModuleType)]
-        if bound:
-            raise ValueError(f"{where}: expected a function of its arguments alone, got a lambda that uses {bound}.")
+    """A function's name, defaults and closure, and the source of its module; what has no name or file is refused."""
+    source = _source(function.__module__)
+    if "<lambda>" in function.__qualname__ or not source:
+        raise ValueError(f"{where}: expected a function with a name from a file, got {function.__qualname__}.")
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     state = _describe((function.__defaults__, function.__kwdefaults__, cells), where, above)
-    return f"function {function.__qualname__} {source} {_code(function.__code__)} {state}"
-
-
-def _names(code: CodeType) -> list[str]:
-    inner = [name for one in code.co_consts if isinstance(one, CodeType) for name in _names(one)]
-    return [*code.co_names, *inner]
-
-
-def _code(code: CodeType) -> str:
-    constants = [_constant(one) for one in code.co_consts]
-    return f"code {code.co_code.hex()} {constants} {code.co_names}"
-
-
-def _constant(constant: Any) -> str:
-    if isinstance(constant, CodeType):
-        return _code(constant)
-    # a set's order changes from one process to the next
-    return str(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
+    return f"function {function.__module__}.{function.__qualname__} {source} {state}"
 
 
 @cache

@@ -34,6 +34,12 @@ EARLIER = {
     ("held_out_normals::dataset", "$lambda: @validate::dataset"),
     ("held_out_normals::max_images", "@reference_images"),
     ("held_out_normals::seed", "@seed"),
+    ("imports::*", "$import qfae_monai.engines.tuning as tuning"),
+    (
+        "accumulation_steps",
+        "$tuning.tuned_accumulation(@network_def, @loss_def, @device, @batch_size) if @tuned else 1",
+    ),
+    ("forward_batch", "$tuning.tuned_forward_batch(@network_def, @score_distance, @device) if @tuned else 16"),
 }
 """Places and values that models of earlier versions of this package hold, and that still run."""
 

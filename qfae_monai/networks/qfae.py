@@ -73,11 +73,6 @@ class QFAE(WholeState):
         """Image tokens of all encoders: (B, T, dim)."""
         return torch.cat([encoder(image) for encoder in self.encoders], dim=1)
 
-    def attention_weights(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention weights per query: (B, heads, Q, 1 + T), column 0 is the null token."""
-        with autocast(image.device, self.precision):
-            return self.qformer.attention_weights(self.encode(image), mask)
-
     @property
     def num_tokens(self) -> int:
         """T, the number of image tokens of all encoders: the width of a cross-attention mask."""

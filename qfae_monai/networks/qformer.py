@@ -79,15 +79,6 @@ class CrossAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=_with_null(mask))
         return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
 
-    def attention_weights(self, queries: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention weights per query: (B, heads, Q, 1 + T), sum 1 over the last axis; column 0 is the null token."""
-        query, key, _ = self._heads(queries, tokens)
-        scores = query @ key.transpose(-1, -2) * CROSS_ATTENTION_HEAD_DIM**-0.5
-        visible = _with_null(mask)
-        if visible is not None:
-            scores = scores.masked_fill(~visible, -torch.inf)
-        return scores.softmax(dim=-1)
-
     def _heads(self, queries: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query (B, heads, Q, 64), key and value (B, heads, 1 + T, 64)."""
         batch = tokens.shape[0]
@@ -210,12 +201,6 @@ class QFormer(nn.Module):
             kept = torch.rand(gathered.shape[:2], device=gathered.device) >= self.query_dropout
             gathered = gathered * kept[..., None]
         return gathered
-
-    @in_float32
-    def attention_weights(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention of the first block over the image tokens: (B, heads, Q, 1 + T), column 0 is the null token."""
-        cross_attention = cast(CrossAttention, self.blocks[0].cross_attention)
-        return cross_attention.attention_weights(self.mixed_queries(), tokens, mask)
 
     def mixed_queries(self) -> Tensor:
         """Self-attention of the queries: (1, Q, dim). It does not see the image: once per step, kept at inference."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from monai.data import MetaTensor
@@ -39,27 +39,14 @@ from qfae_monai.reading.nifti_grid import is_sheared
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.transforms import LoadGreyImage
 
+if TYPE_CHECKING:
+    from qfae_monai.predict.dicom_results import DicomResults
+
 FILES = ("image.nii.gz", "anomaly_map.nii.gz", "overlay.png")
 NAMED_BY_USER = ("NIfTI", "NRRD", "MetaImage", "image")  # files of others keep their number alone
 
 Progress = Callable[[int, int], None]
 Scores = dict[str, Any]
-
-
-class Extra(Protocol):
-    """Further outputs of a study. name: of the file or folder that it writes into the study's folder."""
-
-    name: str
-
-    @property
-    def made_with(self) -> dict[str, Any]:
-        """Settings that the output depends on, besides the study and the model."""
-
-    def applies(self, study: Study) -> bool:
-        """Whether this study has them."""
-
-    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: Scores) -> None:
-        """Write them into the unfinished folder."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ def predict_study(
     output: Path,
     *,
     allow: Collection[str] = (),
-    extras: Sequence[Extra] = (),
+    dicom: DicomResults | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Outcome:
     """Score one study and write its folder, unless a complete one of the same input and model is there.
@@ -102,12 +89,12 @@ def predict_study(
         model: what scores it.
         output: folder that holds a folder for each study.
         allow: risks that may pass.
-        extras: further outputs.
+        dicom: what writes the DICOM objects of a DICOM series; None where none are wanted.
         progress: as in `Model.__call__`.
     """
     try:
         with quiet_libraries():
-            return _predict(study, model, output, allow=allow, extras=extras, progress=progress)
+            return _predict(study, model, output, allow=allow, dicom=dicom, progress=progress)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # whatever is wrong with one study, memory or a codec, does not stop the others
@@ -120,7 +107,7 @@ def _predict(
     output: Path,
     *,
     allow: Collection[str],
-    extras: Sequence[Extra],
+    dicom: DicomResults | None,
     progress: Progress,
 ) -> Outcome:
     target = output / study.name
@@ -129,10 +116,10 @@ def _predict(
     if earlier is None and study.refusal is not None:
         raise ValueError(study.refusal)  # its bytes, which may be without end, are of no use
     identity = study.identity()
-    wanted = [extra for extra in extras if extra.applies(study)]
+    wanted = dicom if study.kind == "DICOM" else None
     made_with = {
         "allow": sorted(allow),
-        "extras": {extra.name: extra.made_with for extra in wanted},
+        "extras": {} if wanted is None else {wanted.name: wanted.made_with},
         "fingerprint_sha256": None if model.fingerprint is None else model.fingerprint.sha256,
     }
     if earlier is not None and _same(earlier, model, identity, target, made_with):
@@ -142,8 +129,8 @@ def _predict(
     read, found, scores = score_study(study, model, identity, allow=allow, progress=progress)
     scores |= made_with
     with whole_folder(target) as folder:
-        scores["not_written"] = _write_extras(
-            wanted, study, lambda extra: extra.write(folder, study, read, found, scores), folder=folder
+        scores["not_written"] = (
+            {} if wanted is None else _write_dicom(wanted, folder, study, read, found=found, scores=scores)
         )
         _write(folder, read, model, found, scores)
     return _outcome("done", scores)
@@ -246,21 +233,19 @@ def _plain_image(path: Path) -> NDArray:
     return np.asarray(LoadGreyImage()(path)[0])
 
 
-def _write_extras(
-    wanted: Sequence[Extra], study: Study, write: Callable[[Extra], None], *, folder: Path
+def _write_dicom(
+    dicom: DicomResults, folder: Path, study: Study, read: Series | Path, *, found: Prediction, scores: Scores
 ) -> dict[str, str]:
-    """Write further outputs; what a source cannot carry costs that output alone: its name -> the reason."""
-    reasons = {}
-    for extra in wanted:
-        try:
-            write(extra)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # highdicom raises whatever a header leads it to
-            path = folder / extra.name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            reasons[extra.name] = reason_of(error, study.files, names=_names_stand(study))
-    return reasons
+    """Write DICOM objects; what a source cannot carry costs these alone: their folder's name -> the reason."""
+    try:
+        dicom.write(folder, study, read, found, scores)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # highdicom raises whatever a header leads it to
+        if (folder / dicom.name).exists():
+            shutil.rmtree(folder / dicom.name)
+        return {dicom.name: reason_of(error, study.files, names=_names_stand(study))}
+    return {}
 
 
 def _same(earlier: Scores, model: Model, identity: str, folder: Path, made_with: dict[str, Any]) -> bool:

@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.predict.cohort import Scores
 from qfae_monai.predict.dicom_objects import write_dicom_results
 from qfae_monai.predict.dicom_regions import check_region
 from qfae_monai.predict.model import Prediction
@@ -42,11 +41,7 @@ class DicomResults:
         """Region; whose pseudonyms they are, the study says."""
         return {"region": self.region}
 
-    def applies(self, study: Study) -> bool:
-        """True of a DICOM series."""
-        return study.kind == "DICOM"
-
-    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: Scores) -> None:
+    def write(self, folder: Path, study: Study, read: Series | Path, found: Prediction, scores: dict[str, Any]) -> None:
         """Into `dicom/` of the study's folder."""
         assert isinstance(read, Series)
         write_dicom_results(

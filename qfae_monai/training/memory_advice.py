@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from qfae_monai.training.tuning import is_out_of_memory
-
 GIB = 2**30
 ADVICE = {
     "accumulation_steps": "raise accumulation_steps (2, 4, ...), which hands a batch over in as many parts",
@@ -69,3 +67,8 @@ class OutOfMemoryAdvice:
 def _at_its_end(name: str, value: Any) -> bool:
     end = AT_ITS_END.get(name)
     return value in end if isinstance(end, tuple) else value == end
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for CUDA's error and for that of torch's CPU allocator."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -13,7 +13,6 @@ from qfae_monai.transforms.bilateral_filter import (
 )
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthd
 from qfae_monai.transforms.coarse_noise import CoarseNoise
-from qfae_monai.transforms.ct_window import CTWindow, CTWindowd
 from qfae_monai.transforms.equalize import EqualizeNonzero
 from qfae_monai.transforms.foreground import (
     ScaleIntensityForegroundPercentiles,
@@ -28,11 +27,7 @@ from qfae_monai.transforms.jitter import (
 )
 from qfae_monai.transforms.normal_label import NormalLabeld
 from qfae_monai.transforms.quantize import QuantizeSlice
-from qfae_monai.transforms.region_canvas import (
-    RegionCanvas,
-    RegionCanvasd,
-    bounding_box,
-)
+from qfae_monai.transforms.region_canvas import RegionCanvas, bounding_box
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
 from qfae_monai.transforms.save_maps import SaveMapsd
 from qfae_monai.transforms.slice_choice import SliceChoice
@@ -44,8 +39,6 @@ __all__ = [
     "TRIVIAL_FEATURES",
     "BilateralFilter",
     "BrightnessContrast",
-    "CTWindow",
-    "CTWindowd",
     "CheckVolume",
     "CheckVolumed",
     "CoarseNoise",
@@ -62,7 +55,6 @@ __all__ = [
     "RandResizedCropRotateFlip",
     "RandResizedCropRotateFlipd",
     "RegionCanvas",
-    "RegionCanvasd",
     "ResizedCropRotateFlip",
     "SaveMapsd",
     "ScaleBitDepth",

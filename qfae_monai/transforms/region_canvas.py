@@ -1,21 +1,19 @@
-"""Region of interest on a square canvas, as the paper prepares LiverCT, and its way back onto the image's grid."""
+"""Region of interest on a square canvas, as the paper prepares LiverCT."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.data import MetaTensor, get_track_meta
-from monai.transforms import InvertibleTransform, MapTransform
-from monai.utils import TraceKeys, convert_to_dst_type, convert_to_numpy, convert_to_tensor, ensure_tuple_rep
+from monai.data import MetaTensor, get_track_meta, to_affine_nd
+from monai.transforms import Transform
+from monai.utils import convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
 from qfae_monai.transforms.volume_check import source_name
 
-__all__ = ["RegionCanvas", "RegionCanvasd", "bounding_box"]
+__all__ = ["RegionCanvas", "bounding_box"]
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -37,7 +35,7 @@ def bounding_box(img: torch.Tensor) -> Box:
     return int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
 
 
-class RegionCanvas(InvertibleTransform):
+class RegionCanvas(Transform):
     """Crop to the bounding box of the non-zero pixels, and paste it on the middle of a black square canvas.
 
     The region keeps its native size where it fits; otherwise it is scaled by min(size / height, size / width), both
@@ -91,7 +89,9 @@ class RegionCanvas(InvertibleTransform):
         crop = convert_to_numpy(image)[:, top : top + height, left : left + width]
         canvas = _paste(_resize(crop, target[2:], self.mode, image), target, (self.size, self.size))
         out: torch.Tensor = convert_to_dst_type(canvas, image, dtype=image.dtype)[0]
-        return self._traced(out, image, box, target)
+        if isinstance(out, MetaTensor):
+            out.affine = out.affine @ to_affine_nd(len(out.affine) - 1, _canvas_to_image(box, target))
+        return out
 
     def _place(self, height: int, width: int) -> Box:
         """Box on the canvas for a region of this size, shrunk where it is too large: top, left, height, width."""
@@ -99,55 +99,6 @@ class RegionCanvas(InvertibleTransform):
             scale = min(self.size / height, self.size / width)
             height, width = max(int(height * scale), 1), max(int(width * scale), 1)
         return (self.size - height) // 2, (self.size - width) // 2, height, width
-
-    def _traced(self, out: torch.Tensor, image: torch.Tensor, box: Box, target: Box) -> torch.Tensor:
-        """``out`` with the affine of the canvas and with what the way back needs."""
-        if not isinstance(out, MetaTensor) or not isinstance(image, MetaTensor):
-            return out
-        extra = {"region": list(box), "target": list(target), "mode": self.mode, "image_affine": image.affine.clone()}
-        meta = self.track_transform_meta(
-            image,
-            affine=_canvas_to_image(box, target),
-            extra_info=extra,
-            orig_size=tuple(image.shape[1:]),
-            transform_info=self.get_transform_info(),
-        )
-        return out.copy_meta_from(meta)
-
-    def inverse(self, img: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            img: (C, S, S), the canvas or a map on it, with the operations traced by ``__call__`` (``Invertd`` hands
-                those of the image to a map). Half-precision floats become float32.
-
-        Returns:
-            (C, H, W), in its place on the original image, with the original affine; 0 outside of the region.
-
-        Raises:
-            ValueError: when nothing was traced, or the map has another size than the canvas.
-        """
-        info = self.pop_transform(img)
-        if tuple(img.shape[1:]) != (self.size, self.size):
-            raise ValueError(
-                f"{source_name(img)}: expected a map of {self.size} x {self.size} pixels, got {tuple(img.shape)}."
-            )
-        extra, shape = info[TraceKeys.EXTRA_INFO], [int(side) for side in info[TraceKeys.ORIG_SIZE]]
-        (top, left, height, width), box = _box(extra["target"]), _box(extra["region"])
-        dtype = torch.float32 if img.dtype in (torch.float16, torch.bfloat16) else img.dtype
-        values = convert_to_numpy(img.detach().to(dtype))[:, top : top + height, left : left + width]
-        grid = _paste(_resize(values, box[2:], extra["mode"], img), box, (shape[0], shape[1]))
-        out: torch.Tensor = convert_to_dst_type(grid, img, dtype=dtype)[0]
-        if isinstance(out, MetaTensor):
-            image_to_canvas = np.linalg.inv(_canvas_to_image(box, (top, left, height, width)))
-            out.copy_meta_from(self.track_transform_meta(out, affine=image_to_canvas))  # spacing in meta too
-            out.affine = convert_to_tensor(extra["image_affine"], track_meta=False)  # to the last bit
-        return out
-
-
-def _box(values: Sequence[Any]) -> Box:
-    """From metadata, where a loader may have made tensors of integers."""
-    top, left, height, width = (int(value) for value in values)
-    return top, left, height, width
 
 
 def _paste(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
@@ -184,51 +135,3 @@ def _canvas_to_image(region: Box, target: Box) -> np.ndarray:
         matrix[axis, axis] = scale
         matrix[axis, 2] = region[axis] + (0.5 - target[axis]) * scale - 0.5
     return matrix
-
-
-class RegionCanvasd(MapTransform, InvertibleTransform):
-    """Dictionary twin of :class:`RegionCanvas`: the image's bounding box for all keys, so that masks follow it.
-
-    Behind it MONAI's ``Invertd`` brings an anomaly map back (``nearest_interp=False`` for maps of floats).
-
-    Args:
-        keys: the image's key, then keys of masks of the image's size.
-        size: side S of the canvas in pixels.
-        mode: "bilinear" or "nearest", one for all keys or one each; None is bilinear for the image alone.
-        allow_missing_keys: whether masks may be absent; the image never may.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection = ("image", "label"),
-        size: int = 224,
-        mode: str | Sequence[str] | None = None,
-        allow_missing_keys: bool = True,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        if mode is None:
-            mode = ["bilinear"] + ["nearest"] * (len(self.keys) - 1)
-        self.canvases = [RegionCanvas(size, key_mode) for key_mode in ensure_tuple_rep(mode, len(self.keys))]
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        d = dict(data)
-        first = self.keys[0]
-        if first not in d:
-            raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}.")
-        image = d[first]
-        region = bounding_box(image) if image.ndim == 3 else None  # the array form refuses other shapes
-        for key, canvas in self.key_iterator(d, self.canvases):
-            if d[key].shape[1:] != image.shape[1:]:
-                raise ValueError(
-                    f"mask {source_name(d[key])} and image {source_name(image)}: expected one size, "
-                    f"got {tuple(d[key].shape[1:])} and {tuple(image.shape[1:])} (rows, columns)."
-                )
-            d[key] = canvas(d[key], region)
-        return d
-
-    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Each key's canvas back on the grid of its image."""
-        d = dict(data)
-        for key, canvas in self.key_iterator(d, self.canvases):
-            d[key] = canvas.inverse(d[key])
-        return d

@@ -37,7 +37,6 @@ from qfae_monai.predict.model import load_model
 from qfae_monai.predict.result import read_scores as read_study
 from qfae_monai.pretraining import own_networks
 from qfae_monai.recipes.records import begin, read_record, write_record
-from qfae_monai.training.tuning import _recall
 from qfae_monai.viewer.output_folder import OutputFolder
 from tests.evaluation.run_folder_factory import make_run_folder
 from tests.evaluation.test_pretraining_report import _folder as pretraining_folder
@@ -162,12 +161,6 @@ def sprite(folder: Path) -> Entrance:
     return Entrance(path, lambda: Picture.of(folder, "case"))
 
 
-def tuned(folder: Path) -> Entrance:
-    path = folder / "tuned.json"
-    path.write_text(json.dumps({"inference; cpu": 4}))
-    return Entrance(path, lambda: _recall("inference; cpu", path))
-
-
 def marker(folder: Path) -> Entrance:
     path = folder / "evaluated.json"
     path.write_text(json.dumps({"seed": 1, "images": 2, "image_auroc": 50.0}))
@@ -238,7 +231,6 @@ ENTRANCES: dict[str, Callable[[Path], Entrance]] = {
     **{name: prediction(name) for name in ("summary.json", "a/scores.json")},
     **{f"pretraining {name}": pretraining(name) for name in ("mae.json", "curves.csv", "flagged.csv")},
     "picture of a case": sprite,
-    "tuned.json": tuned,
     "evaluated.json": marker,
     "scores of an experiment": score_table,
     "row of a table": experiment_row,

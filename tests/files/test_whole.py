@@ -24,7 +24,6 @@ from qfae_monai.files import PARTIAL, remove_partials, whole_file, write_whole
 from qfae_monai.predict.result import save_volume, whole_folder
 from qfae_monai.privacy.pseudonyms import read_or_create_key
 from qfae_monai.training import WholeCheckpoints
-from qfae_monai.training.tuning import remember
 from qfae_monai.transforms import SaveMapsd
 from qfae_monai.weights import save_checkpoint
 from qfae_monai.weights.checksums import record_sum
@@ -77,7 +76,6 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "montage": lambda folder: save_montage(folder / "a.png", [[VOLUME[0]] * 4], ["a"]),
     "slices": store_slices,
     "sums": lambda folder: record_sum(folder / "source"),
-    "tuned": lambda folder: remember("a" * 99, 1, folder / "tuned.json"),
     "key": lambda folder: read_or_create_key(folder / "a.key", folder / "out"),
 }
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from qfae_monai.files.configurations import read_configuration
+from qfae_monai.model.folder import seal_again
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.predict.model import Model
 from tests.model.conftest import make_model
@@ -39,6 +40,26 @@ def test_models_of_earlier_versions_need_no_trust(tmp_path: Path) -> None:
     )
     assert "input_datalist(@dataset_dir)" in file.read_text()
     check_model_trusted(model.path, trusted=False)
+
+
+def test_models_that_could_be_tuned_run_without_trust(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", device="cpu")
+    words = {
+        "inference": ("forward_batch", "$tuning.tuned_forward_batch(@network_def, @score_distance, @device)", 16),
+        "training": (
+            "accumulation_steps",
+            "$tuning.tuned_accumulation(@network_def, @loss_def, @device, @batch_size)",
+            1,
+        ),
+    }
+    for name, (key, word, otherwise) in words.items():
+        file = model.path / "configs" / f"{name}.yaml"
+        content = read_configuration(file)
+        content["imports"].append("$import qfae_monai.engines.tuning as tuning")
+        file.write_text(yaml.safe_dump({**content, key: f"{word} if @tuned else {otherwise}", "tuned": False}))
+        check_model_trusted(model.path, f"configs/{name}.yaml", trusted=False)
+    seal_again(model.path)
+    assert Model(model.path).bundle.part("forward_batch") == 16
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -41,7 +41,6 @@ def test_reconstruction(encoders: int, num_tokens: int, channels: int) -> None:
     with torch.no_grad():
         assert network(image).shape == (2, 3, 32, 32)
         assert network.encode(image).shape == (2, num_tokens, 16)
-        assert network.attention_weights(image).shape == (2, 2, 16, 1 + num_tokens)
     assert network.num_tokens == num_tokens
     assert network.image_size == (32, 32)
 
@@ -54,7 +53,6 @@ def test_mask_hides_one_of_two_encoders() -> None:
     with torch.no_grad():
         torch.testing.assert_close(network.reconstruct(image, mask), first_alone(image))
         assert not torch.allclose(network(image), first_alone(image))
-        assert (network.attention_weights(image, mask)[..., 18:] == 0).all()
 
 
 def test_everything_but_the_trunks_trains() -> None:

@@ -1,9 +1,9 @@
-"""Further outputs of a study cost the study nothing where its source cannot carry them."""
+"""DICOM objects cost a study nothing where its source cannot carry them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import pytest
 
@@ -14,16 +14,12 @@ STUDY = Study("MR-1", "DICOM", Path("in"), (Path("in/Doe-Jane.dcm"),))
 
 
 class Refusing:
-    """An output that begins a folder, and fails."""
+    """DICOM objects that begin their folder, and fail."""
 
     name = "dicom"
-    made_with: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-
-    def applies(self, study: Study) -> bool:
-        return True
 
     def write(self, folder: Path, *rest: Any) -> None:
         (folder / "dicom").mkdir()
@@ -32,8 +28,8 @@ class Refusing:
 
 
 def written(folder: Path, error: Exception) -> dict[str, str]:
-    extra: Any = Refusing(error)
-    return cohort._write_extras([extra], STUDY, lambda one: one.write(folder), folder=folder)  # type: ignore[call-arg]
+    dicom, nothing = (cast(Any, one) for one in (Refusing(error), None))
+    return cohort._write_dicom(dicom, folder, STUDY, nothing, found=nothing, scores={})
 
 
 @pytest.mark.parametrize("error", [ValueError("in/Doe-Jane.dcm: expected a FrameOfReferenceUID"), AttributeError("x")])
