@@ -11,7 +11,7 @@ from qfae_monai.handlers.training_record import TRAINING
 from qfae_monai.model.fingerprint import ScanFingerprint, Spread
 from qfae_monai.model.folder import FINGERPRINT
 from qfae_monai.scoring.calibration import CALIBRATION as CALIBRATION_CONTENT
-from qfae_monai.scoring.calibration import Calibration, Level, read_calibration
+from qfae_monai.scoring.calibration import Calibration, LevelName, read_calibration
 
 RATE, PIXEL_RATE = 0.05, 0.01
 """Of false positives, for the thresholds that the card states."""
@@ -121,7 +121,7 @@ def _thresholds(folder: Path) -> list[str]:
         f"- From {found.patients} patients, {len(found.volume_scores)} volumes, {len(found.slice_scores)} slices, all "
         "normal and none of them trained on."
     ]
-    levels: tuple[Level, ...] = ("volume", "slice")
+    levels: tuple[LevelName, ...] = ("volume", "slice")
     for level in levels:
         threshold, shortage = found.threshold(level, RATE), found.shortage(level, RATE)
         if threshold is None:

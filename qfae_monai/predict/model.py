@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai import __version__
 from qfae_monai.data.pictures import is_picture, picture_of
+from qfae_monai.files import sha256_of
 from qfae_monai.files.configurations import path_text
 from qfae_monai.inferers import OnnxDetector
 from qfae_monai.machine_memory import check_memory
@@ -29,7 +30,6 @@ from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
 from qfae_monai.scoring import Calibration
 from qfae_monai.weights import find_weights, load_checkpoint
-from qfae_monai.weights.checksums import sha256_of
 
 COVERED = 0.5  # of a scan's slices with foreground have to be scored for a p-value
 GRAPH = "models/detector.onnx"

@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from qfae_monai.files import checked, parse_object, printable, read_rows, shown
+from qfae_monai.files import checked, parse_object, printable, read_rows, sha256_of, shown
 from qfae_monai.files.configurations import SUFFIXES as CONFIGURATIONS
 from qfae_monai.files.configurations import code_in, read_configuration
 from qfae_monai.pretraining.card import CARD, CARD_KEY
@@ -16,7 +16,6 @@ from qfae_monai.scoring.calibration import CALIBRATION
 from qfae_monai.scoring.graph_record import GRAPH_RECORD, RECORD_KEY
 from qfae_monai.weights import read_checkpoint
 from qfae_monai.weights.checkpoints import read_metadata
-from qfae_monai.weights.checksums import sha256_of
 
 __all__ = ["inspect_file", "inspect_folder"]
 

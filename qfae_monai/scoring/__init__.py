@@ -1,7 +1,7 @@
 """Anomaly maps and scores, thresholds from normal scans, and training-free maps to compare with."""
 
 from qfae_monai.scoring.anomaly_map import AnomalyResult, AnomalyScorer
-from qfae_monai.scoring.calibration import Calibration, fingerprint, load_calibration
+from qfae_monai.scoring.calibration import Calibration, load_calibration
 from qfae_monai.scoring.detector import AnomalyDetector
 from qfae_monai.scoring.rivals import MeanDistance, NearestNeighbours, NormalImages, Rival
 from qfae_monai.scoring.volume_score import VolumeScore
@@ -16,6 +16,5 @@ __all__ = [
     "NormalImages",
     "Rival",
     "VolumeScore",
-    "fingerprint",
     "load_calibration",
 ]

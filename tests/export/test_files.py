@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from qfae_monai.export import ExportSource, files, write_graph
+from qfae_monai.files import sha256_of
 from qfae_monai.inferers import OnnxDetector
-from qfae_monai.scoring import fingerprint
 from qfae_monai.scoring.graph_record import GraphRecord
 from tests.export.conftest import Exported
 
@@ -42,7 +42,7 @@ def test_onnx_equals_pytorch(exported: Exported, batch: int) -> None:
     detector = OnnxDetector(
         exported.graph.files[0],
         image_size=64,
-        expected_checkpoint_sha256=fingerprint(exported.checkpoint),
+        expected_checkpoint_sha256=sha256_of(exported.checkpoint),
         settings=exported.source.record.settings,
     )
     image = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(batch))
@@ -57,7 +57,7 @@ def test_torchscript_equals_pytorch(exported: Exported, tmp_path: Path, batch: i
     path = write_graph(exported.source, tmp_path / "detector.ts").files[0]
     extra = {"qfae.json": ""}
     traced = torch.jit.load(path, _extra_files=extra)
-    assert json.loads(extra["qfae.json"])["checkpoint_sha256"] == fingerprint(exported.checkpoint)
+    assert json.loads(extra["qfae.json"])["checkpoint_sha256"] == sha256_of(exported.checkpoint)
     image = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(batch))
     for found, wanted in zip(traced(image), exported.source.module(image), strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)

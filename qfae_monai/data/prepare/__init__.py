@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qfae_monai.data.prepare.planes import Planes, patient_planes, stored_planes
 from qfae_monai.data.prepare.pseudonyms import Pseudonyms, read_or_create_key
-from qfae_monai.data.prepare.run import Outcome, prepare
+from qfae_monai.data.prepare.run import Prepared, prepare
 from qfae_monai.data.prepare.source import SPLITS, Cut, Recipe, Source
 from qfae_monai.data.prepare.splits import draw, share, split_patients
 from qfae_monai.data.prepare.tasks import run_tasks, task_backend
@@ -12,8 +12,8 @@ from qfae_monai.data.prepare.tasks import run_tasks, task_backend
 __all__ = [
     "SPLITS",
     "Cut",
-    "Outcome",
     "Planes",
+    "Prepared",
     "Pseudonyms",
     "Recipe",
     "Source",
