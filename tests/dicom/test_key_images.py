@@ -10,7 +10,8 @@ import pydicom
 import pytest
 
 from qfae_monai.dicom.key_images import highest, patient_orientation
-from qfae_monai.dicom.key_picture import OUTLINE, STRIP, key_picture
+from qfae_monai.dicom.key_picture import STRIP, key_picture
+from qfae_monai.outline import OUTLINE
 from tests.data import dicom_factory as factory
 from tests.dicom.conftest import MR, pixels
 
