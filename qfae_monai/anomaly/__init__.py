@@ -1,7 +1,7 @@
 """Anomaly maps and scores: perceptual distance, thresholds from normal scans, rivals, and inference over volumes."""
 
 from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer
-from qfae_monai.anomaly.calibration import Calibration, fingerprint, load_calibration
+from qfae_monai.anomaly.calibration import Calibration, load_calibration
 from qfae_monai.anomaly.detector import AnomalyDetector
 from qfae_monai.anomaly.inferer import AnomalyInferer
 from qfae_monai.anomaly.onnx_runtime import OnnxDetector
@@ -24,6 +24,5 @@ __all__ = [
     "Rival",
     "VolumeScore",
     "WeightedSumLoss",
-    "fingerprint",
     "load_calibration",
 ]

@@ -13,7 +13,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai.anomaly.score_settings import SCORE_SETTINGS, as_in_a_file, differences, listed
-from qfae_monai.files import checked, read_object, shown, write_whole
+from qfae_monai.files import checked, read_object, sha256_of, shown, write_whole
 from qfae_monai.files.schema import MOST, items, number, record, text, whole
 
-Level = Literal["slice", "volume"]
+LevelName = Literal["slice", "volume"]
 VERSION = 2
 CALIBRATION = record(
     {
@@ -64,7 +63,7 @@ class Calibration:
     checkpoint: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def threshold(self, level: Level, false_positive_rate: float) -> float | None:
+    def threshold(self, level: LevelName, false_positive_rate: float) -> float | None:
         """Score that a normal scan exceeds with at most this probability; None if there are too few normals.
 
         Raises:
@@ -85,7 +84,7 @@ class Calibration:
         above = self.pixel_counts.sum() - np.cumsum(self.pixel_counts)
         return float(self.pixel_values[int(np.argmax(above <= false_positive_rate * self.pixel_counts.sum()))])
 
-    def p_values(self, level: Level, scores: ArrayLike) -> NDArray[np.float64]:
+    def p_values(self, level: LevelName, scores: ArrayLike) -> NDArray[np.float64]:
         """Conformal p-value of each score: (1 + normals that score as high) / (1 + normals).
 
         NaN stays NaN, and without a normal of this level every p-value is NaN.
@@ -96,7 +95,7 @@ class Calibration:
         as_high = len(normals) - np.searchsorted(normals, wanted, side="left")
         return np.where(np.isnan(wanted) | (len(normals) == 0), np.nan, (1 + as_high) / (1 + len(normals)))
 
-    def shortage(self, level: Level, false_positive_rate: float) -> str | None:
+    def shortage(self, level: LevelName, false_positive_rate: float) -> str | None:
         """A sentence where there are too few normals for the wanted rate, else None."""
         count, needed = len(self._scores(level)), math.ceil(1 / false_positive_rate - 1e-9) - 1
         if count >= needed:
@@ -124,7 +123,7 @@ class Calibration:
         }
         write_whole(Path(path), json.dumps(checked(content, CALIBRATION, path)) + "\n")
 
-    def _scores(self, level: Level) -> NDArray[np.float64]:
+    def _scores(self, level: LevelName) -> NDArray[np.float64]:
         return self.slice_scores if level == "slice" else self.volume_scores
 
 
@@ -148,7 +147,7 @@ def load_calibration(
         if required:
             raise FileNotFoundError(f"{path}: expected the calibration that `qfae calibrate` writes, got no such file")
         return None
-    found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=fingerprint(checkpoint))
+    found = read_calibration(path, checkpoint=checkpoint, checkpoint_sha256=sha256_of(checkpoint))
     changes = differences(found.settings, settings)
     if changes:
         raise ValueError(f"{path}: expected thresholds of the same scores, got other settings ({listed(changes)})")
@@ -189,22 +188,6 @@ def read_calibration(
     return Calibration(
         **numbers, pixel_counts=counts, patients=patients, checkpoint=checkpoint_sha256, settings=settings
     )
-
-
-def fingerprint(checkpoint: str | os.PathLike) -> str:
-    """SHA-256 of a checkpoint file.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-    """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} not found: expected a file")
-    digest = sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _check_order(content: Mapping[str, Any], path: Path) -> None:

@@ -46,7 +46,7 @@ class OnnxDetector:
         self.path = Path(path)
         self.image_size = image_size
         self.session = open_session(self.path)
-        self.record = read_record(self.session, self.path)
+        self.record = read_graph_record(self.session, self.path)
         self._check(expected_checkpoint_sha256, settings)
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,7 +98,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
                          f"{type(error).__name__}: {error}") from error  # fmt: skip
 
 
-def read_record(session: onnxruntime.InferenceSession, path: Path) -> GraphRecord:
+def read_graph_record(session: onnxruntime.InferenceSession, path: Path) -> GraphRecord:
     """Read a graph file's own record; ValueError without one, because then its weights could be any."""
     found = session.get_modelmeta().custom_metadata_map.get(RECORD_KEY)
     if found is None:

@@ -11,11 +11,11 @@ from typing import Any, cast
 import numpy as np
 from ignite.engine import Engine, Events
 
-from qfae_monai.anomaly import Calibration, fingerprint
+from qfae_monai.anomaly import Calibration
 from qfae_monai.anomaly.score_settings import SCORE_SETTINGS, as_in_a_file
 from qfae_monai.evaluation.engine_output import plain, scored_slices
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, upper_values
-from qfae_monai.files import checked
+from qfae_monai.files import checked, sha256_of
 from qfae_monai.training.ranks import gather, is_writer
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Calibrator:
         patients = set().union(*(part[2] for part in parts))
         Calibration(
             slices, volumes, upper_values(pixels.bins, COARSE_BITS).astype(np.float64), pixels.normal,
-            len(patients), fingerprint(self.checkpoint), self.settings,
+            len(patients), sha256_of(self.checkpoint), self.settings,
         ).save(self.path)  # fmt: skip
         left_out = sum(part[4] for part in parts)
         logger.info("calibrated on %d normal slices, %d normal volumes, %d patients; %d slices not known to be normal "

@@ -10,13 +10,12 @@ from safetensors import SafetensorError, safe_open
 
 from qfae_monai.anomaly.calibration import CALIBRATION
 from qfae_monai.anomaly.graph_record import GRAPH_RECORD, RECORD_KEY
-from qfae_monai.files import checked, parse_object, printable, read_rows, shown
+from qfae_monai.files import checked, parse_object, printable, read_rows, sha256_of, shown
 from qfae_monai.files.configurations import SUFFIXES as CONFIGURATIONS
 from qfae_monai.files.configurations import code_in, read_configuration
 from qfae_monai.pretraining.card import CARD, CARD_KEY
 from qfae_monai.weights import read_checkpoint
 from qfae_monai.weights.checkpoints import read_metadata
-from qfae_monai.weights.checksums import sha256_of
 
 __all__ = ["inspect_file", "inspect_folder"]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
+from monai.metrics import compute_dice
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
@@ -114,7 +116,7 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
     components, count = label_lesions(called)
     touching = np.unique(components[lesion & called])
     return Detection(
-        dice=float(2 * (called & lesion).sum() / (called.sum() + lesion.sum())) if lesion.any() else float("nan"),
+        dice=float(compute_dice(torch.as_tensor(called)[None, None], torch.as_tensor(lesion)[None, None])),
         found=len(np.unique(labels[lesion & called])),
         false_positives=count - len(touching),
     )

@@ -15,11 +15,11 @@ from PIL import Image
 
 from qfae_monai.files import write_whole
 from qfae_monai.files.file_names import is_file_name
+from qfae_monai.outline import draw_outline
 
 __all__ = [
     "BRIGHTEST",
     "MAP_COLOURS",
-    "OUTLINE",
     "as_seen",
     "choose_slices",
     "fit",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 MAP_COLOURS = "inferno"
-OUTLINE = (86, 200, 255)  # of a lesion, RGB: light blue, which no colour-blind reader takes for grey
 QUALITY = 80  # of the JPEG
 TINY = 1e-30  # stands for the width of a window of one value
 BRIGHTEST = 99.8  # percentile of the input that is shown white
@@ -208,10 +207,8 @@ def fit(pixels: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
 
 def _outlined(grey: NDArray, mask: NDArray, tile: int, shape: tuple[float, float]) -> NDArray:
     """The input with the lesion outlined, (tile, tile, 3) in [0, 1]; darkened, not to be taken for the input itself."""
-    lesion = (fit(mask.astype(np.float32), tile, shape) > 0.25).astype(np.uint8)
-    outlines = cv2.findContours(lesion, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    canvas = np.rint(_rgb(grey) * 160).astype(np.uint8)
-    return cv2.drawContours(canvas, outlines, -1, OUTLINE, 1) / 255
+    lesion = fit(mask.astype(np.float32), tile, shape) > 0.25
+    return draw_outline(np.rint(_rgb(grey) * 160).astype(np.uint8), lesion) / 255
 
 
 def _rgb(grey: NDArray) -> NDArray:

@@ -15,9 +15,9 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.anomaly import Calibration, fingerprint
+from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.engine_output import plain
-from qfae_monai.files import write_whole
+from qfae_monai.files import sha256_of, write_whole
 from qfae_monai.networks.precision import Precision, format_name
 from qfae_monai.training.ranks import gather, is_writer, world_size
 from qfae_monai.training.training_record import device_name, read_training
@@ -103,7 +103,7 @@ class RunRecord:
             "name": self.name,
             "configuration": self.settings,
             "seed": self.seed,
-            "checkpoint": {"file": self.checkpoint.name, "sha256": fingerprint(self.checkpoint)},
+            "checkpoint": {"file": self.checkpoint.name, "sha256": sha256_of(self.checkpoint)},
             "data": {
                 "datalist": self.datalist.name,
                 "sha256": _hash(self.datalist),
@@ -150,7 +150,7 @@ class RunRecord:
 def _hash(path: Path) -> str:
     """SHA-256 of a file; of a folder, of the names and sizes of all files below it."""
     if path.is_file():
-        return fingerprint(path)
+        return sha256_of(path)
     digest = sha256()
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
         digest.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n".encode())

@@ -10,7 +10,7 @@ from qfae_monai.experiments.files import digest, read_json, write_json
 from qfae_monai.model.bundle import configuration_file
 
 
-def fingerprint(overlays: Sequence[str | Path], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def claimed_inputs(overlays: Sequence[str | Path], data: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs that decide a result besides its seed: data, settings, and the bytes of the configurations."""
     return {
         "data": str(data.resolve()),

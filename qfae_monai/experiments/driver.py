@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.evaluation.seeds import across_seeds
-from qfae_monai.experiments.claims import claim, fingerprint
+from qfae_monai.experiments.claims import claim, claimed_inputs
 from qfae_monai.experiments.files import write_csv, write_json
 from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, find_row
 from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
@@ -55,8 +55,8 @@ def run_experiment(
     folder, trainer = output / row.name, find_row(row.trained_by or row.name)
     training, scoring = trainer.overlays(layout), row.overlays(layout)
     settings = {"preset": preset} | settings
-    claim(output / trainer.name / "training_settings.json", fingerprint(training, data, settings))
-    claim(folder / "evaluation_settings.json", fingerprint([*scoring, "evaluate"], data, settings))
+    claim(output / trainer.name / "training_settings.json", claimed_inputs(training, data, settings))
+    claim(folder / "evaluation_settings.json", claimed_inputs([*scoring, "evaluate"], data, settings))
     found = []
     for seed in seeds:
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"

@@ -10,7 +10,7 @@ from typing import Any
 from qfae_monai.evaluation.encoder_table import Evaluated, encoder_table
 from qfae_monai.evaluation.evaluation import summarise
 from qfae_monai.evaluation.merging import merge_runs
-from qfae_monai.experiments.claims import claim, fingerprint
+from qfae_monai.experiments.claims import claim, claimed_inputs
 from qfae_monai.experiments.files import digest, read_json, write_csv, write_json
 from qfae_monai.experiments.frozen import FrozenNetwork
 from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, score_images, train_once
@@ -151,7 +151,7 @@ def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tupl
         overlays.append(f"experiments/robust-{one.robust}")
         configuration_file(overlays[-1])
     listed = fold / DATALIST
-    started = fingerprint(overlays, fold, budget.settings)
+    started = claimed_inputs(overlays, fold, budget.settings)
     started |= {"networks": content, DATALIST: digest(listed) if listed.is_file() else None}
     claim(place / "settings.json", started)
     write_json(place / "overlay.json", content)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
+from qfae_monai.evaluation.ranking import auroc
 from qfae_monai.experiments.files import read_json, read_scores, write_json
 from qfae_monai.files import checked
 from qfae_monai.files.configurations import OWN, path_text
@@ -85,7 +85,7 @@ def percent_auroc(labels: NDArray, scores: NDArray) -> float:
     """
     if len(set(labels.tolist())) < 2:
         raise ValueError(f"AUROC needs normal and abnormal images, found {len(labels)} images of one class")
-    return 100 * float(roc_auc_score(labels, scores))
+    return 100 * auroc(scores, labels)
 
 
 def _at(folder: Path, model: Path) -> dict[str, Any]:

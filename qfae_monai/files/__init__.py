@@ -7,7 +7,7 @@ from qfae_monai.files.printable import printable, shown
 from qfae_monai.files.reading import parse_object, read_json, read_object, read_rows, reading_as
 from qfae_monai.files.schema import checked
 from qfae_monai.files.tables import csv_text
-from qfae_monai.files.whole import PARTIAL, remove_partials, sha256_of_files, whole_file, write_whole
+from qfae_monai.files.whole import PARTIAL, remove_partials, sha256_of, sha256_of_files, whole_file, write_whole
 
 __all__ = [
     "LOCK",
@@ -23,6 +23,7 @@ __all__ = [
     "read_rows",
     "reading_as",
     "remove_partials",
+    "sha256_of",
     "sha256_of_files",
     "shown",
     "take",

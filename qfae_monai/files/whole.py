@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 
-__all__ = ["PARTIAL", "remove_partials", "sha256_of_files", "whole_file", "write_whole"]
+__all__ = ["PARTIAL", "remove_partials", "sha256_of", "sha256_of_files", "whole_file", "write_whole"]
 
 PARTIAL = ".partial-"  # begins the name of a file that is being written
 KEPT_SUFFIXES = 2  # .nii.gz: writers choose their format by them
@@ -59,13 +59,16 @@ def remove_partials(folder: Path) -> None:
             partial.unlink()
 
 
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, 64 lower-case hexadecimal digits."""
+    digest = sha256()
+    with Path(path).open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def sha256_of_files(files: Sequence[Path]) -> str:
     """SHA-256 of one file; of several, SHA-256 of their SHA-256 digests in the order given."""
-    digests = []
-    for file in files:
-        digest = sha256()
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-        digests.append(digest.digest())
-    return digests[0].hex() if len(digests) == 1 else sha256(b"".join(digests)).hexdigest()
+    found = [sha256_of(file) for file in files]
+    return found[0] if len(found) == 1 else sha256(b"".join(map(bytes.fromhex, found))).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.anomaly.calibration import CALIBRATION as CALIBRATION_CONTENT
-from qfae_monai.anomaly.calibration import Calibration, Level, read_calibration
+from qfae_monai.anomaly.calibration import Calibration, LevelName, read_calibration
 from qfae_monai.files import read_object, write_whole
 from qfae_monai.model.fingerprint import ScanFingerprint, Spread
 from qfae_monai.model.folder import FINGERPRINT
@@ -121,7 +121,7 @@ def _thresholds(folder: Path) -> list[str]:
         f"- From {found.patients} patients, {len(found.volume_scores)} volumes, {len(found.slice_scores)} slices, all "
         "normal and none of them trained on."
     ]
-    levels: tuple[Level, ...] = ("volume", "slice")
+    levels: tuple[LevelName, ...] = ("volume", "slice")
     for level in levels:
         threshold, shortage = found.threshold(level, RATE), found.shortage(level, RATE)
         if threshold is None:

@@ -12,9 +12,8 @@ from typing import Any
 
 from qfae_monai import __version__
 from qfae_monai.anomaly.score_settings import differences, listed
-from qfae_monai.files import read_object, write_whole
+from qfae_monai.files import read_object, sha256_of, write_whole
 from qfae_monai.files.schema import choice, entries, items, optional, plain_value, record, text, whole
-from qfae_monai.weights.checksums import sha256_of
 
 VERSION = 1
 MANIFEST = "model.json"

@@ -8,12 +8,11 @@ from typing import Any
 
 from qfae_monai.anomaly.calibration import Calibration, read_calibration
 from qfae_monai.anomaly.score_settings import differences, listed
-from qfae_monai.files import read_object
+from qfae_monai.files import read_object, sha256_of
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, ModelFolder
 from qfae_monai.model.writer import update_model, write_model
 from qfae_monai.weights import convert_released, read_checkpoint
-from qfae_monai.weights.checksums import sha256_of
 from qfae_monai.weights.matching import load_matching
 
 RELEASED_LAYOUT = "junction."

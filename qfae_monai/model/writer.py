@@ -18,7 +18,7 @@ from monai.bundle import ConfigParser
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.files import read_object, write_whole
+from qfae_monai.files import read_object, sha256_of, write_whole
 from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
@@ -44,7 +44,7 @@ from qfae_monai.training.ranks import is_writer
 from qfae_monai.training.training_record import TrainingRecord, Watch
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
-from qfae_monai.weights.checksums import SUMS_FILE, sha256_of
+from qfae_monai.weights.checksums import SUMS_FILE
 
 LITERAL = ("model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",
            "precision")  # fmt: skip

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from qfae_monai.outline import draw_outline
+
 __all__ = ["BANNER", "key_picture"]
 
 BANNER = "RESEARCH USE - NOT FOR DIAGNOSIS"
@@ -14,7 +16,6 @@ LONGER_SIDE = 768  # pixels of the slice
 LEAST_WIDTH = 512  # pixels, so that the banner can be read
 STRIP = 40  # pixels above and below the slice, for the text: it covers no anatomy
 OPACITY = 0.6  # of the colour where the map is highest
-OUTLINE = (86, 200, 255)  # of the mask, RGB: light blue, which no colour-blind reader takes for grey
 TEXT = (255, 255, 255)
 
 
@@ -43,8 +44,7 @@ def key_picture(
     canvas = np.ascontiguousarray(picture.round().clip(0, 255).astype(np.uint8))
     if mask is not None:
         large = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, contours, -1, OUTLINE, 1)
+        draw_outline(canvas, large)
     return _framed(canvas, caption), pixel
 
 

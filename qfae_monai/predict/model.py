@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from qfae_monai import __version__
 from qfae_monai.anomaly import Calibration, OnnxDetector
 from qfae_monai.data.pictures import is_picture, picture_of
+from qfae_monai.files import sha256_of
 from qfae_monai.files.configurations import path_text
 from qfae_monai.files.machine_memory import check_memory
 from qfae_monai.model.bundle import Bundle
@@ -28,7 +29,6 @@ from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
 from qfae_monai.weights import find_weights, load_checkpoint
-from qfae_monai.weights.checksums import sha256_of
 
 COVERED = 0.5  # of a scan's slices with foreground have to be scored for a p-value
 GRAPH = "models/detector.onnx"

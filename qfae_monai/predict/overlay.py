@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import cv2
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,13 @@ from PIL import Image, ImageDraw
 from qfae_monai.evaluation.pictures import (
     BRIGHTEST,
     MAP_COLOURS,
-    OUTLINE,
     as_seen,
     choose_slices,
     fit,
     pixel_shape,
     window,
 )
+from qfae_monai.outline import draw_outline
 from qfae_monai.predict.model import Prediction
 
 TILE = 224  # pixels of a slice's longer side
@@ -48,7 +47,7 @@ def overlay_png(found: Prediction, threshold: float | None) -> bytes:
         grey = fit(window(image[index], low, high), TILE, shape)
         under = _coloured(grey, fit(window(heat[index], 0.0, limit), TILE, shape))
         if threshold is not None:
-            _outline(under, fit((heat[index] > threshold).astype(np.float32), TILE, shape) > 0.5)
+            draw_outline(under, fit((heat[index] > threshold).astype(np.float32), TILE, shape) > 0.5)
         for row, pixels in enumerate((np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, -1), under)):
             canvas.paste(Image.fromarray(pixels), (place * TILE, CAPTION + row * TILE))
         score = found.slice_scores[index]
@@ -65,8 +64,3 @@ def _coloured(grey: NDArray, heat: NDArray) -> NDArray[np.uint8]:
     opacity = (STRONGEST * heat)[..., None]
     colours = matplotlib.colormaps[MAP_COLOURS](heat)[..., :3]
     return np.rint(255 * ((1 - opacity) * grey[..., None] + opacity * colours)).astype(np.uint8)
-
-
-def _outline(pixels: NDArray[np.uint8], mask: NDArray) -> None:
-    outlines = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    cv2.drawContours(pixels, outlines, -1, OUTLINE, 1)

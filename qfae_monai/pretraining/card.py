@@ -12,7 +12,7 @@ from typing import Any, cast
 from timm.models.vision_transformer import Attention, VisionTransformer
 
 from qfae_monai import __version__
-from qfae_monai.files import parse_object, read_object
+from qfae_monai.files import parse_object, read_object, sha256_of
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.networks import grey
 from qfae_monai.pretraining.survey import Survey
@@ -20,7 +20,6 @@ from qfae_monai.training.versions import package_versions
 from qfae_monai.weights import find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checkpoints import read_metadata
-from qfae_monai.weights.checksums import sha256_of
 
 CARD_KEY = "model_card"
 """Under which the card stands in the weights file's own metadata, too."""

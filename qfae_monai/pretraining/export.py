@@ -12,13 +12,12 @@ from typing import Any
 from ignite.engine import Engine, Events
 from timm.models.vision_transformer import VisionTransformer
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import sha256_of, write_whole
 from qfae_monai.pretraining.card import CARD_KEY, model_card
 from qfae_monai.pretraining.curves import Curves
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.training.ranks import is_writer, world_size
 from qfae_monai.weights import save_checkpoint
-from qfae_monai.weights.checksums import sha256_of
 
 logger = logging.getLogger(__name__)
 

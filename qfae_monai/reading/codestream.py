@@ -1,4 +1,8 @@
-"""Size of a compressed frame by its own header, read before a decoder in C is trusted with the frame."""
+"""Size of a compressed frame by its own header, read before a decoder in C is trusted with the frame.
+
+pydicom 3 reads the precision of a JPEG 2000 header but not its size, and JPEG headers in private only; pydicom 2.4
+reads neither.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from qfae_monai.reading.dicom_kinds import INCLUDABLE
 from qfae_monai.reading.dicom_pixels import stored_values
 from qfae_monai.reading.geometry_risks import check_allow
 from qfae_monai.reading.series import Series, one_volume, opened_group, read_group
-from qfae_monai.reading.series_files import Source
+from qfae_monai.reading.series_files import SourcePaths
 from qfae_monai.reading.volume_choice import Choice
 
 __all__ = ["GRID_TOLERANCE", "read_mask", "turns_onto"]
@@ -28,7 +28,7 @@ TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_mask(
-    source: Source,
+    source: SourcePaths,
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
     *,

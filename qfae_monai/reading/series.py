@@ -18,7 +18,7 @@ from qfae_monai.reading.outlying_voxels import outlying_voxels, voxels_below_bac
 from qfae_monai.reading.quiet_libraries import quiet_headers
 from qfae_monai.reading.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.reading.series_choice import chosen_group
-from qfae_monai.reading.series_files import Source, SourceFile, open_source
+from qfae_monai.reading.series_files import SourceFile, SourcePaths, open_source
 from qfae_monai.reading.series_group import Group, named_errors
 from qfae_monai.reading.series_groups import group_files
 from qfae_monai.reading.stacked_planes import stacked_planes
@@ -60,7 +60,7 @@ class Series:
 
 @quiet_headers()
 def read_series(
-    source: Source,
+    source: SourcePaths,
     *,
     series: str | int | None = None,
     volume: Choice = None,
@@ -93,7 +93,7 @@ def read_series(
 
 @contextmanager
 def opened_group(
-    source: Source, *, series: str | int | None, allow: Collection[str], include: Collection[str]
+    source: SourcePaths, *, series: str | int | None, allow: Collection[str], include: Collection[str]
 ) -> Iterator[Group]:
     """The files of one series, readable within the context; what fails there names them.
 

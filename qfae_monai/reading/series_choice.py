@@ -6,7 +6,7 @@ from os import PathLike
 
 from qfae_monai.reading.dicom_kinds import SINGLE_SLICE
 from qfae_monai.reading.series_attributes import whole_number
-from qfae_monai.reading.series_files import Source
+from qfae_monai.reading.series_files import SourcePaths
 from qfae_monai.reading.series_group import Group, Grouped
 from qfae_monai.reading.series_summary import SeriesSummary
 
@@ -15,7 +15,7 @@ __all__ = ["chosen_group", "described"]
 SHOWN = 5  # kinds of what was left aside that an error names
 
 
-def chosen_group(found: Grouped, series: str | int | None, source: Source) -> Group:
+def chosen_group(found: Grouped, series: str | int | None, source: SourcePaths) -> Group:
     """The group of a series, the only one where none is named.
 
     Raises:
@@ -41,13 +41,13 @@ def chosen_group(found: Grouped, series: str | int | None, source: Source) -> Gr
     raise ValueError(f"{_title(source)}: expected {wanted}, got {count}: {listed}{more} [mixed-series].")
 
 
-def _nothing(found: Grouped, source: Source) -> str:
+def _nothing(found: Grouped, source: SourcePaths) -> str:
     reasons = list(dict.fromkeys(f"{one.kind} ({one.reason})" for one in found.aside))
     aside = f"; left aside: {'; '.join(reasons[:SHOWN])}" if reasons else ""
     return f"{_title(source)}: expected DICOM, NIfTI, NRRD or MetaImage images, got none{aside}."
 
 
-def _title(source: Source) -> str:
+def _title(source: SourcePaths) -> str:
     if isinstance(source, str | PathLike):
         return str(source)
     files = list(source)

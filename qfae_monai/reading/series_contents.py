@@ -14,7 +14,7 @@ from qfae_monai.reading.left_aside import LeftAside
 from qfae_monai.reading.quiet_libraries import quiet_headers
 from qfae_monai.reading.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.reading.series_choice import described
-from qfae_monai.reading.series_files import Source, open_source
+from qfae_monai.reading.series_files import SourcePaths, open_source
 from qfae_monai.reading.series_group import Group, named_errors
 from qfae_monai.reading.series_groups import group_files
 from qfae_monai.reading.series_summary import Contents, SeriesSummary
@@ -27,7 +27,7 @@ __all__ = ["contents_of", "find_series"]
 
 
 def find_series(
-    source: Source, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
+    source: SourcePaths, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> list[SeriesSummary]:
     """Series of a folder, archive or file, from headers alone; :func:`contents_of` also tells what was left aside.
 
@@ -39,7 +39,7 @@ def find_series(
 
 @quiet_headers()
 def contents_of(
-    source: Source, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
+    source: SourcePaths, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> Contents:
     """List the content of a folder, archive or file, from headers alone: pixels are not decoded.
 

@@ -21,14 +21,14 @@ __all__ = [
     "MAX_RATIO",
     "VOLUME_SUFFIXES",
     "Opened",
-    "Source",
     "SourceFile",
+    "SourcePaths",
     "is_hidden",
     "open_source",
     "walk",
 ]
 
-Source = str | PathLike | Sequence[str | PathLike]
+SourcePaths = str | PathLike | Sequence[str | PathLike]
 """What a user points at: a folder, a file, an archive, or a list of files."""
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -99,7 +99,7 @@ class Opened:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[Opened]:
+def open_source(source: SourcePaths) -> Iterator[Opened]:
     """Files of a source, which stay readable within the context.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qfae_monai.recipes.planes import Planes, patient_planes, stored_planes
-from qfae_monai.recipes.run import Outcome, prepare
+from qfae_monai.recipes.run import Prepared, prepare
 from qfae_monai.recipes.source import SPLITS, Cut, Recipe, Source
 from qfae_monai.recipes.splits import draw, share, split_patients
 from qfae_monai.recipes.tasks import run_tasks, task_backend
@@ -11,8 +11,8 @@ from qfae_monai.recipes.tasks import run_tasks, task_backend
 __all__ = [
     "SPLITS",
     "Cut",
-    "Outcome",
     "Planes",
+    "Prepared",
     "Recipe",
     "Source",
     "draw",

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.outline import draw_outline
 from qfae_monai.recipes.histograms import Histogram, add_up
 from qfae_monai.recipes.images import decode
 from qfae_monai.recipes.source import SPLITS
@@ -20,7 +21,7 @@ __all__ = ["qc_page"]
 
 TILES = 14  # of a montage
 TILE = 128  # pixels of a tile's longer side
-OUTLINE = (60, 60, 255)  # of a lesion: red, in cv2's order
+RED = (60, 60, 255)  # of a lesion's outline, in cv2's order
 PLOT_WIDTH, PLOT_HEIGHT = 420, 180
 COLOURS = {"train": "#1b6ca8", "valid": "#d98200", "test": "#a8324a"}
 CLASSES = ("normal", "abnormal")
@@ -87,9 +88,8 @@ def _tile(image: bytes, mask: bytes | None, form: str) -> NDArray[Any]:
     if mask is None:
         return tile
     lesion = decode(mask, "npy" if form == "npy" else "png8")
-    small = (cv2.resize(lesion, size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
-    outlines = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-    return cv2.drawContours(cv2.cvtColor(tile, cv2.COLOR_GRAY2BGR), outlines, -1, OUTLINE, 1)
+    small = cv2.resize(lesion, size, interpolation=cv2.INTER_AREA)
+    return draw_outline(cv2.cvtColor(tile, cv2.COLOR_GRAY2BGR), small, RED)
 
 
 def _plot(records: Sequence[dict[str, Any]], when: str) -> dict[str, Any]:

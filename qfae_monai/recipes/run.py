@@ -20,11 +20,11 @@ from qfae_monai.recipes.source import SPLITS, Recipe, Source
 from qfae_monai.recipes.tasks import run_tasks
 from qfae_monai.recipes.worker import SOFTWARE, Surveyor, Worker
 
-__all__ = ["Outcome", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Prepared:
     """Result of a run.
 
     Args:
@@ -53,7 +53,7 @@ def prepare(
     format: str = "png8",
     refuse_burned_in: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> Prepared:
     """Turn a data set into slices; run it again after an interruption, and it goes on.
 
     Runs inside of :func:`qfae_monai.recipes.tasks.task_backend`. Writes BMAD's folders, ``manifest.csv``,
@@ -112,7 +112,7 @@ def prepare(
     write_whole(output / "refused.csv", table_text([_refused_row(r) for r in refused], REFUSED_COLUMNS))
     write_whole(output / "dataset.json", datalist_text(rows, recipe.title, f"seed {seed}, {format}, {SOFTWARE}"))
     write_whole(output / "qc.html", qc_page(output, rows, records, settings, told))
-    return Outcome(
+    return Prepared(
         counts={
             (split, label): count
             for split in SPLITS

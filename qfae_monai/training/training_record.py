@@ -14,8 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.anomaly import fingerprint
-from qfae_monai.files import read_object, write_whole
+from qfae_monai.files import read_object, sha256_of, write_whole
 from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
@@ -104,7 +103,7 @@ class TrainingRecord:
             return
         content = {
             "version": VERSION,
-            "checkpoint": {"file": self.checkpoint.name, "sha256": fingerprint(self.checkpoint)},
+            "checkpoint": {"file": self.checkpoint.name, "sha256": sha256_of(self.checkpoint)},
             "precision": self.precision,
             "format": format_name(self.device, self.precision),
             "device": device_name(self.device),
@@ -139,4 +138,4 @@ def read_training(checkpoint: str | os.PathLike) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     content = read_object(path, TRAINING, what="the record of a training")
-    return content if content["checkpoint"]["sha256"] == fingerprint(checkpoint) else None
+    return content if content["checkpoint"]["sha256"] == sha256_of(checkpoint) else None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qfae_monai.weights.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
     from qfae_monai.weights.checksums import ChangedFileError, check_folder
     from qfae_monai.weights.fetch import fetch_weights
-    from qfae_monai.weights.released import convert_released, load_released
+    from qfae_monai.weights.released import convert_released
     from qfae_monai.weights.sources import WeightsNotFoundError, find_weights
     from qfae_monai.weights.vit import create_vit
 
@@ -29,7 +29,6 @@ __all__ = [
     "find_entry",
     "find_weights",
     "load_checkpoint",
-    "load_released",
     "read_checkpoint",
     "save_checkpoint",
 ]
@@ -46,7 +45,6 @@ _HOME = {
     "find_entry": "catalogue",
     "find_weights": "sources",
     "load_checkpoint": "checkpoints",
-    "load_released": "released",
     "read_checkpoint": "checkpoints",
     "save_checkpoint": "checkpoints",
 }

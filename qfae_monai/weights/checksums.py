@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import sha256_of, write_whole
 
 SUMS_FILE = "SHA256SUMS"
-CHUNK = 1 << 20  # bytes
 LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 logger = logging.getLogger(__name__)
@@ -35,15 +33,6 @@ class FolderCheck:
     def passed(self) -> bool:
         """True if every listed file is there and as recorded; unlisted files say nothing either way."""
         return not self.changed and not self.missing
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, 64 lower-case hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from qfae_monai.files import sha256_of
 from qfae_monai.weights import hub
 from qfae_monai.weights.catalogue import find_entry
-from qfae_monai.weights.checksums import SUMS_FILE, ChangedFileError, read_sums, record_sum, sha256_of
+from qfae_monai.weights.checksums import SUMS_FILE, ChangedFileError, read_sums, record_sum
 
 
 class Fetched(NamedTuple):

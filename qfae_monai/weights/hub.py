@@ -6,8 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
+from qfae_monai.files import sha256_of
 from qfae_monai.weights.catalogue import WeightsEntry
-from qfae_monai.weights.checksums import ChangedFileError, sha256_of
+from qfae_monai.weights.checksums import ChangedFileError
 
 
 def cached_file(entry: WeightsEntry) -> Path | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import Tensor, nn
-
-from qfae_monai.weights.matching import Trunk, load_matching
+from torch import Tensor
 
 POSITIONS = "decoder.decoder_pos_embed"  # fixed sin-cos positions: computed by our decoder, so not stored
 
@@ -52,21 +50,6 @@ def convert_released(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     _check_positions(state_dict)
     return {_rename(name): weight for name, weight in state_dict.items() if name != POSITIONS}
-
-
-def load_released(network: nn.Module, state_dict: Mapping[str, Tensor], *, strict_trunk: bool = True) -> None:
-    """Fill a network from a released checkpoint; on failure it is as before.
-
-    Args:
-        network: a `QFAE` of the checkpoint's sizes.
-        state_dict: in the released layout.
-        strict_trunk: False accepts a checkpoint without its frozen trunks, if the network's own have values.
-
-    Raises:
-        ValueError: if a name is unknown or a shape differs; the message names it, what was expected and what came.
-    """
-    trunk: Trunk = "required" if strict_trunk else "optional"
-    load_matching(network, convert_released(state_dict), source="the released checkpoint", trunk=trunk)
 
 
 def _rename(name: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from qfae_monai.anomaly import Calibration, fingerprint, load_calibration
+from qfae_monai.anomaly import Calibration, load_calibration
+from qfae_monai.files import sha256_of
 
 
 def calibration(volumes: Any, **changes: Any) -> Calibration:
@@ -75,9 +76,7 @@ def test_rate_holds_on_fresh_normals() -> None:
 def test_saved_and_loaded(tmp_path: Path) -> None:
     checkpoint, path = tmp_path / "model.pt", tmp_path / "calibration.json"
     checkpoint.write_bytes(b"weights")
-    made = calibration(
-        [2, 1, 3], checkpoint=fingerprint(checkpoint), settings={"image_size": 64, "score_blocks": (1, 2)}
-    )
+    made = calibration([2, 1, 3], checkpoint=sha256_of(checkpoint), settings={"image_size": 64, "score_blocks": (1, 2)})
     made.save(path)
     found = load_calibration(path, checkpoint=checkpoint, settings={"image_size": 64, "score_blocks": [1, 2]})
     assert found is not None
@@ -89,7 +88,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 def test_thresholds_of_another_checkpoint_are_refused(tmp_path: Path) -> None:
     checkpoint, path = tmp_path / "model.pt", tmp_path / "calibration.json"
     checkpoint.write_bytes(b"weights")
-    calibration([1, 2], checkpoint=fingerprint(checkpoint)).save(path)
+    calibration([1, 2], checkpoint=sha256_of(checkpoint)).save(path)
     with pytest.raises(ValueError, match="image_size: 64 then, 224 now"):
         load_calibration(path, checkpoint=checkpoint, settings={"image_size": 224})
     checkpoint.write_bytes(b"trained on")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qfae_monai.anomaly import Calibration, fingerprint
+from qfae_monai.anomaly import Calibration
+from qfae_monai.files import sha256_of
 from qfae_monai.model import update_model
 from qfae_monai.model.card import model_card
 from qfae_monai.model.folder import ModelFolder
@@ -37,7 +38,7 @@ def test_training_and_its_faults_are_said(copied: Path) -> None:
 
 def test_thresholds_and_figures_become_part_of_the_card_and_of_the_model(copied: Path) -> None:
     scores = np.arange(1.0, 21.0)
-    Calibration(scores, scores, scores, np.ones(20, int), 20, fingerprint(copied / "models" / "model.pt"),
+    Calibration(scores, scores, scores, np.ones(20, int), 20, sha256_of(copied / "models" / "model.pt"),
                 ModelFolder.open(copied).content["signature"]).save(copied / "calibration.json")  # fmt: skip
     (copied / "evaluation").mkdir()
     figures = {

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from qfae_monai import load_model
+from qfae_monai.files import sha256_of
 from qfae_monai.model.folder import CALIBRATION, NETWORK, ModelFolder
 from qfae_monai.model.importing import FORMER_NAMES, OF_DATA, import_checkpoint
 from qfae_monai.weights import save_checkpoint
-from qfae_monai.weights.checksums import sha256_of
 
 OVERLAYS = ["train", "datasets/phantoms"]
 TINY = {"preset": "tiny"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qfae_monai.files import sha256_of
 from qfae_monai.files.configurations import read_configuration
 from qfae_monai.model import create_frozen, create_qfae
 from qfae_monai.model.bundle import Bundle
@@ -18,7 +19,7 @@ from qfae_monai.predict.model import Model
 from qfae_monai.pretraining.card import CARD_KEY, model_card
 from qfae_monai.pretraining.survey import Survey
 from qfae_monai.weights import load_checkpoint, save_checkpoint
-from qfae_monai.weights.checksums import ChangedFileError, sha256_of
+from qfae_monai.weights.checksums import ChangedFileError
 from tests.model.conftest import make_model
 
 MAE = {"name": "vit_base_patch16_224.mae", "patch_size": 8, "depth": 1, "num_heads": 4, "embed_dim": 64}

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, WeightedSumLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
 from qfae_monai.networks.qformer import CrossAttention
-from qfae_monai.weights import convert_released, load_released
+from qfae_monai.weights import convert_released
+from qfae_monai.weights.matching import load_matching
 
 DATA = Path(__file__).parent / "data"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "cases.json").read_text())
@@ -53,7 +54,7 @@ def build(name: str) -> QFAE:
         QFormer(**case["qformer"]),
         PatchDecoder(**case["decoder"]),
     )
-    load_released(network, load_file(DATA / f"case{name}_model.safetensors"))
+    load_matching(network, convert_released(load_file(DATA / f"case{name}_model.safetensors")), source="case")
     return network.eval()
 
 

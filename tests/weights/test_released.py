@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
-from qfae_monai.weights import convert_released, create_vit, load_released
-from qfae_monai.weights.matching import shape_differences
+from qfae_monai.weights import convert_released, create_vit
+from qfae_monai.weights.matching import load_matching, shape_differences
 
 DATA = Path(__file__).parent / "data"
 RANGE = re.compile(r"\{0-(\d+)\}")
@@ -106,7 +106,7 @@ def test_network_is_filled(encoder: dict, num_registers: int) -> None:
     image = torch.rand(1, 3, 32, 32)
     expected = source.eval()(image)
     assert not torch.equal(target.eval()(image), expected)
-    load_released(target, as_released(source.state_dict()))
+    load_matching(target, convert_released(as_released(source.state_dict())), source="the checkpoint")
     assert torch.equal(target(image), expected)
 
 
@@ -130,7 +130,7 @@ def test_other_sizes_change_nothing() -> None:
         r"released checkpoint does not fit QFAE: .*self_attention\.projection\.bias: expected \(24\), found \(25\)"
     )
     with pytest.raises(ValueError, match=message):
-        load_released(network, state)
+        load_matching(network, convert_released(state), source="the released checkpoint")
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
 
 
@@ -138,6 +138,6 @@ def test_checkpoint_without_its_trunk() -> None:
     source, target = tiny_qfae(), tiny_qfae()
     stripped = {name: weight for name, weight in as_released(source.state_dict()).items() if ".model." not in name}
     with pytest.raises(ValueError, match=r"encoders\.0\.trunk\.\S+: expected .* found none"):
-        load_released(target, stripped)
-    load_released(target, stripped, strict_trunk=False)
+        load_matching(target, convert_released(stripped), source="the checkpoint")
+    load_matching(target, convert_released(stripped), source="the checkpoint", trunk="optional")
     assert torch.equal(target.qformer.queries, source.qformer.queries)

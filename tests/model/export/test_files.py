@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qfae_monai.anomaly import OnnxDetector, fingerprint
+from qfae_monai.anomaly import OnnxDetector
 from qfae_monai.anomaly.graph_record import GraphRecord
+from qfae_monai.files import sha256_of
 from qfae_monai.model import exported_graph as files
 from qfae_monai.model.export_source import ExportSource
 from qfae_monai.model.exported_graph import write_graph
@@ -43,7 +44,7 @@ def test_onnx_equals_pytorch(exported: Exported, batch: int) -> None:
     detector = OnnxDetector(
         exported.graph.files[0],
         image_size=64,
-        expected_checkpoint_sha256=fingerprint(exported.checkpoint),
+        expected_checkpoint_sha256=sha256_of(exported.checkpoint),
         settings=exported.source.record.settings,
     )
     image = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(batch))
@@ -58,7 +59,7 @@ def test_torchscript_equals_pytorch(exported: Exported, tmp_path: Path, batch: i
     path = write_graph(exported.source, tmp_path / "detector.ts").files[0]
     extra = {"qfae.json": ""}
     traced = torch.jit.load(path, _extra_files=extra)
-    assert json.loads(extra["qfae.json"])["checkpoint_sha256"] == fingerprint(exported.checkpoint)
+    assert json.loads(extra["qfae.json"])["checkpoint_sha256"] == sha256_of(exported.checkpoint)
     image = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(batch))
     for found, wanted in zip(traced(image), exported.source.module(image), strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)

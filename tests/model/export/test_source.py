@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.anomaly import fingerprint
+from qfae_monai.files import sha256_of
 from qfae_monai.model.export_source import read_source
 from qfae_monai.model.folder import MANIFEST, NETWORK, PERCEPTUAL, seal_again
 from qfae_monai.model.packing import pack
@@ -31,7 +31,7 @@ def changed(model: Path, tmp_path: Path) -> Path:
 
 def test_record_names_checkpoint_and_settings(model: Path) -> None:
     record = read_source(model).record
-    assert record.checkpoint_sha256 == fingerprint(model / NETWORK)
+    assert record.checkpoint_sha256 == sha256_of(model / NETWORK)
     assert (record.graph, record.image_size) == ("detector", 64)
     assert record.settings["model::score_over_pixels"] == "max"
     assert "slice_axis" not in record.settings  # a matter of use, not of the graph

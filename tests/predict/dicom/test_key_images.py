@@ -9,8 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 
+from qfae_monai.outline import OUTLINE
 from qfae_monai.predict.key_images import highest, patient_orientation
-from qfae_monai.predict.key_picture import OUTLINE, STRIP, key_picture
+from qfae_monai.predict.key_picture import STRIP, key_picture
 from tests.predict.dicom.conftest import MR, pixels
 from tests.reading import dicom_factory as factory
 
