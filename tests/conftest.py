@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -15,12 +16,15 @@ from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import NETWORK
 from qfae_monai.model.importing import import_checkpoint
 from qfae_monai.model.training import train
+from tests.forked import PRELOADED
 
 # Tests run on the CPU, where the same seed gives the same bytes and two processes need no two GPUs; QFAE_TEST_GPU=1 has
 # them run on a GPU, but for those marked `cpu`.
 ON_GPU = bool(os.environ.get("QFAE_TEST_GPU"))
 if not ON_GPU:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+multiprocessing.set_forkserver_preload(PRELOADED)
 
 BUDGET = 100
 """Images of the shortest training: three epochs of 48 slices."""
