@@ -44,6 +44,7 @@ def images(count: int) -> SharedCacheDataset:
     return SharedCacheDataset(entries, Compose([Make(volume=False)]), progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_workers_of_every_start_method_give_what_this_process_gives(method: str) -> None:
     both = [make(MORE_THAN_FORKSERVER_TAKES) for make in (volumes, images)]

@@ -229,6 +229,7 @@ def write_half_and_die(image: str, store: Path) -> None:
     dataset([{"image": image}], store)
 
 
+@pytest.mark.slow
 def test_killed_writer_leaves_nothing_that_is_read(data: list[dict[str, Any]], tmp_path: Path) -> None:
     work = partial(write_half_and_die, data[1]["image"], tmp_path / "store")
     assert exit_code(work, tmp_path / "printed.log") == -signal.SIGKILL
@@ -304,6 +305,7 @@ def test_change_in_place_stays_with_the_sample(data: list[dict[str, Any]], tmp_p
         assert slices[0]["image"].untyped_storage().nbytes() == 6 * 5 * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "forkserver"])
 def test_workers_give_the_same(data: list[dict[str, Any]], tmp_path: Path, start: str) -> None:
     slices = dataset(data[:1], tmp_path / "store")

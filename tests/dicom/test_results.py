@@ -18,6 +18,7 @@ from tests.data import dicom_factory as factory
 from tests.dicom.conftest import CT, MODEL, MR, assert_valid, pixels, result_of
 
 
+@pytest.mark.slow
 def test_import_needs_neither_torch_nor_highdicom() -> None:
     code = "import sys, qfae_monai.dicom; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

@@ -47,6 +47,7 @@ def join() -> None:
     join_processes("gloo", os.environ, timeout_s=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_missing_process_is_an_error_in_bounded_time(rank: str, tmp_path: Path) -> None:
     environment = {**TORCHRUN, "RANK": rank, "MASTER_PORT": f"2948{rank}"}
