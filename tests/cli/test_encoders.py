@@ -53,7 +53,6 @@ def compared(folds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return output
 
 
-@pytest.mark.slow
 def test_one_table_holds_all_patients_of_all_folds(compared: Path) -> None:
     table = json.loads((compared / "encoders.json").read_text())
     assert [row["name"] for row in table["rows"]] == NAMES

@@ -47,10 +47,10 @@ def images(count: int) -> SharedCacheDataset:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_workers_of_every_start_method_give_what_this_process_gives(method: str) -> None:
-    both = [make(MORE_THAN_FORKSERVER_TAKES) for make in (volumes, images)]
+    both: list[Any] = [make(MORE_THAN_FORKSERVER_TAKES) for make in (volumes, images)]
     expected = [item["image"][0, 1, 1].item() for data in both for item in data]
     assert expected == [*range(MORE_THAN_FORKSERVER_TAKES)] * 2
-    data = ConcatDataset(both)
+    data: ConcatDataset[Any] = ConcatDataset(both)
     loader = DataLoader(data, batch_size=50, num_workers=1, multiprocessing_context=method)
     assert [value for batch in loader for value in batch["image"][:, 0, 1, 1].tolist()] == expected
 
