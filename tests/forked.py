@@ -22,7 +22,10 @@ Work = Callable[[], object]
 TIMEOUT_S = 540  # of all processes; nothing here takes a tenth of it on an idle machine
 PRELOADED = ["tests.bundles.conftest", "qfae_monai.handlers", "qfae_monai.model.training"]
 """Modules that the server imports before it forks; also workers of data loaders start from it."""
-_SERVER = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+if sys.platform == "win32":
+    _SERVER = multiprocessing.get_context("spawn")
+else:
+    _SERVER = multiprocessing.get_context("forkserver")
 
 
 def in_process(work: Work, log: Path, environment: Mapping[str, str] | None = None) -> BaseProcess:
