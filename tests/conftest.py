@@ -33,7 +33,7 @@ BUDGET = 100
 
 
 SLOW_FOLDERS = ("tests/bundles/", "tests/deploy/", "tests/docs/", "tests/wheel/")
-SLOW_FIXTURES = {"model_folder", "trained_folder", "compared", "straight"}
+SLOW_FIXTURES = {"model_folder", "trained_folder", "compared", "exported", "straight"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
