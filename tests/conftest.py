@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from qfae_monai.cli import app
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -90,6 +92,19 @@ def model_folder(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         Bundle(["train", "datasets/phantoms", "evaluate", "calibrate"], settings).run("calibrating", quiet=True)
 
     return made_once(tmp_path_factory, "model", make) / "model"
+
+
+@pytest.fixture(scope="session")
+def model_with_graph(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model behind `qfae export`, which takes ten seconds."""
+    pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+
+    def make(folder: Path) -> None:
+        shutil.copytree(model_folder, folder / "model")
+        ended = CliRunner().invoke(app, ["export", "-m", str(folder / "model")], catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+
+    return made_once(tmp_path_factory, "graph", make) / "model"
 
 
 @pytest.fixture(scope="session")
