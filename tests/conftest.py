@@ -34,12 +34,12 @@ BUDGET = 100
 """Images of the shortest training: three epochs of 48 slices."""
 
 
-SLOW_FOLDERS = ("tests/bundles/", "tests/deploy/", "tests/docs/", "tests/wheel/")
+SLOW_FOLDERS = ("tests/bundles/", "tests/deploy/", "tests/docs/", "tests/report/", "tests/wheel/")
 SLOW_FIXTURES = {"model_folder", "trained_folder", "compared", "exported", "straight"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what needs a trained model or runs a bundle; what starts an interpreter says so itself."""
+    """Mark as slow what needs a trained model, runs a bundle or draws reports; what starts an interpreter says so itself."""
     for item in items:
         if item.nodeid.startswith(SLOW_FOLDERS) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
