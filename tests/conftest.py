@@ -39,7 +39,7 @@ SLOW_FIXTURES = {"model_folder", "trained_folder", "compared", "exported", "stra
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what needs a trained model, runs a bundle or draws reports; what starts an interpreter says so itself."""
+    """Mark as slow what needs a trained model, runs a bundle or draws reports; what starts a process says so itself."""
     for item in items:
         if item.nodeid.startswith(SLOW_FOLDERS) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
