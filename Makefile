@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LABEL := .venv-label/bin
 
-.PHONY: demo check-demo test lint docs release label-server test-label studies-given clean
+.PHONY: demo check-demo test tests test-fast lint docs release label-server test-label studies-given clean
 
 demo: .venv/demo
 	$(BIN)/qfae demo --output demo
@@ -11,9 +11,19 @@ demo: .venv/demo
 check-demo: demo/summary.json
 	$(BIN)/python tests/check_demo.py demo/summary.json
 
-# One process per core, four at most, each with one thread; the tests of a file stay together and share its fixtures
-test: .venv/dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not tutorial" --numprocesses auto --maxprocesses 4 --dist loadfile
+# One process per core, four at most, each with one thread; the tests of a file stay together and share its fixtures.
+# Files in the order of their names: the longest are those of tests/bundles, and no core is left waiting for one at the end.
+# mypy takes a minute of one core where it has no cache: it runs beside the tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: .venv/dev
+	$(MAKE) --jobs=2 lint tests
+
+tests: .venv/dev
+	$(PYTEST) -m "not tutorial"
+
+test-fast: .venv/dev
+	$(PYTEST) -q -m "not slow and not tutorial and not realdata and not browser"
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import pytest
 HEAVY = {"monai", "numpy", "timm", "torch"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["qfae_monai", "qfae_monai.cli"])
 def test_import_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-from onnx import TensorProto, helper
+import pytest
 
 from qfae_monai.anomaly.graph_record import RECORD_KEY, GraphRecord
+
+onnx = pytest.importorskip("onnx", reason="the extra export is not installed")
+pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+helper, TensorProto = onnx.helper, onnx.TensorProto
 
 RECORD = GraphRecord(
     graph="detector", image_size=16, checkpoint_sha256="ab" * 32, version="0", settings={"model::metric": "l2"}

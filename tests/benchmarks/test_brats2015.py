@@ -35,6 +35,7 @@ def test_table_has_a_column_for_each_run(tmp_path: Path) -> None:
         assert len(cases) == len(set(cases)) == 6
 
 
+@pytest.mark.slow
 def test_folds_test_every_patient_once(tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     for number in range(6):

@@ -21,6 +21,8 @@ def seeds(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_mutants_are_read_or_refused(seeds: Path) -> None:
     report = fuzz_reader.fuzz(seeds, count=300, seed=1)
     assert report.failures == []

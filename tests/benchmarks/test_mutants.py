@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.mutants import attack, preparation, write_mutant, write_seeds
 
 
@@ -16,6 +18,7 @@ def test_a_mutant_is_the_same_on_every_run(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_no_mutant_ends_a_preparation(tmp_path: Path) -> None:
     counts, failures = attack(preparation, tmp_path, count=3)
     assert not failures

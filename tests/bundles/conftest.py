@@ -10,6 +10,7 @@ import torch
 from monai.bundle import run
 
 from qfae_monai.data.phantoms import write_phantom_cohort
+from tests.conftest import made_once
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "qfae"
 CONFIGS = BUNDLE / "configs"
@@ -53,14 +54,15 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with dataset.json and a handful of phantoms."""
-    folder = tmp_path_factory.mktemp("cohort")
-    write_phantom_cohort(folder, train=4, validation=2, test_normal=2, test_abnormal=2, seed=3)
-    return folder
+    counts = {"train": 4, "validation": 2, "test_normal": 2, "test_abnormal": 2}
+    return made_once(tmp_path_factory, "cohort", lambda folder: write_phantom_cohort(folder, **counts, seed=3))
 
 
 @pytest.fixture(scope="session")
 def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model folder after two epochs, with a resumable checkpoint of each; read it, write nothing into it."""
-    folder = tmp_path_factory.mktemp("trained") / "model"
-    run_bundle(*TINY, dataset_dir=cohort, model_dir=folder, max_epochs=2, val_interval=1, **RESUMABLE)
-    return folder
+
+    def make(folder: Path) -> None:
+        run_bundle(*TINY, dataset_dir=cohort, model_dir=folder / "model", max_epochs=2, val_interval=1, **RESUMABLE)
+
+    return made_once(tmp_path_factory, "bundle-model", make) / "model"

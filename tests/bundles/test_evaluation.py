@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy.stats import binomtest
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.files import LOCK
 from tests.bundles.conftest import TINY, run_bundle
-from tests.bundles.torchrun import finish, start
+from tests.forked import in_two_processes
 
 QUICK: dict[str, Any] = {"slice_range": [9, 13], "bootstrap_samples": 20, "save_maps": False, "reference_images": 20}
 
@@ -134,8 +135,10 @@ def test_patient_in_two_sections_is_refused(model: dict[str, Any], cohort: Path,
 def test_two_processes_find_what_one_finds(
     evaluated: Path, model: dict[str, Any], cohort: Path, tmp_path: Path
 ) -> None:
-    finish(start(*TINY, "evaluate", "distributed", run_id="evaluating", dataset_dir=cohort, output_dir=tmp_path,
-                 **model, **QUICK))  # fmt: skip
+    settings = {"dataset_dir": cohort, "output_dir": tmp_path, **model, **QUICK}
+    in_two_processes(
+        partial(run_bundle, *TINY, "evaluate", "distributed", run_id="evaluating", **settings), tmp_path / "logs"
+    )
     for name in ("volumes.csv", "lesions.csv", "metrics.csv"):
         assert (tmp_path / name).read_text() == (evaluated / name).read_text(), name
     one, two = ([list(row.values()) for row in rows(folder / "slices.csv")] for folder in (evaluated, tmp_path))

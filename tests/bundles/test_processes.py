@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 
 from tests.bundles.conftest import TINY, run_bundle, weights
 from tests.bundles.torchrun import finish, start
+from tests.forked import in_two_processes
 
 pytestmark = pytest.mark.cpu
 TRAIN = (*TINY, "distributed")
@@ -74,7 +75,7 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
     shared = {"_target_": "monai.data.DistributedSampler", "dataset": "@train::dataset", "even_divisible": True,
               "shuffle": False}  # fmt: skip
     in_turn = {"batch_size": 4, "train::sampler": shared}
-    finish(start(*TRAIN, **training(cohort, two, **settings, **in_turn)))
+    in_two_processes(partial(run_bundle, *TRAIN, **training(cohort, two, **settings, **in_turn)), tmp_path)
     states = [torch.load(folder / LAST, weights_only=True) for folder in (one, two)]
     assert states[0]["trainer"]["iteration"] == states[1]["trainer"]["iteration"] == 9
     assert states[0]["lr_scheduler"]["_last_lr"] == states[1]["lr_scheduler"]["_last_lr"]
@@ -82,12 +83,7 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
 
 
 def test_two_nodes_train_as_one_host_does(straight: Path, cohort: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    node = ("--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{port}",
-            "--rdzv_id=qfae", "--local_addr=127.0.0.1")  # fmt: skip
-    finish(*(start(*TRAIN, **training(cohort, tmp_path), launcher=node) for _ in range(2)))
+    in_two_processes(partial(run_bundle, *TRAIN, **training(cohort, tmp_path)), tmp_path / "logs", nodes=2)
     assert_same_weights(straight, tmp_path)
 
 
@@ -98,7 +94,7 @@ def test_a_dead_process_ends_the_job_which_can_be_resumed(straight: Path, cohort
     assert not (tmp_path / "model.json").exists()  # an unfinished run does not look finished
     (checkpoint,) = tmp_path.rglob("*.pt")
     assert checkpoint.name == "resume_checkpoint_epoch=1.pt"
-    finish(start(*TRAIN, **training(cohort, tmp_path, resume=checkpoint)))
+    in_two_processes(partial(run_bundle, *TRAIN, **training(cohort, tmp_path, resume=checkpoint)), tmp_path / "printed")
     assert_same_weights(straight, tmp_path)
 
 
@@ -125,7 +121,8 @@ def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp
                                 "validate::handlers": ["@load", "@case_tables", "@run_record", saver]}  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=one)
-    finish(start(*TINY, "evaluate", "distributed", run_id="evaluating", **settings, output_dir=two))
+    names = (*TINY, "evaluate", "distributed")
+    in_two_processes(partial(run_bundle, *names, run_id="evaluating", **settings, output_dir=two), tmp_path)
     for name in ("slices.csv", "volumes.csv", "lesions.csv"):
         assert table(one / name) == table(two / name)
     assert numbers(one / "metrics.csv") == pytest.approx(numbers(two / "metrics.csv"))
@@ -139,7 +136,7 @@ def test_a_cohort_is_scored_by_two_processes_as_by_one(trained: Path, cohort: Pa
     settings: dict[str, Any] = {"dataset_dir": cohort / "image", "bundle_root": trained, "preset": None}
     names, one, two = (trained / "configs" / "inference.yaml",), tmp_path / "one", tmp_path / "two"
     run_bundle(*names, run_id="run", **settings, output_dir=one)
-    finish(start(*names, "distributed", run_id="run", **settings, output_dir=two))
+    in_two_processes(partial(run_bundle, *names, "distributed", run_id="run", **settings, output_dir=two), tmp_path)
     assert table(one / "slices.csv") == table(two / "slices.csv")
     assert table(one / "volumes.csv") == table(two / "volumes.csv")
     assert_same_maps(one, two)

@@ -41,9 +41,16 @@ def test_options_are_off_by_default() -> None:
     assert (network.token_dropout, network.qformer.query_dropout, loss.foreground_weight) == (0, 0, 1)
 
 
+@pytest.fixture(scope="module")
+def plain(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What a training without options ends in."""
+    return train(tmp_path_factory.mktemp("plain"), cohort)
+
+
 @pytest.mark.parametrize("option", OPTIONS)
-def test_each_option_changes_training_and_not_evaluation(option: str, cohort: Path, tmp_path: Path) -> None:
-    plain = train(tmp_path / "plain", cohort)
+def test_each_option_changes_training_and_not_evaluation(
+    option: str, plain: dict[str, torch.Tensor], cohort: Path, tmp_path: Path
+) -> None:
     robust = train(tmp_path / "robust", cohort, **{option: OPTIONS[option]})
     assert any(not torch.equal(robust[key], plain[key]) for key in plain)
     image = torch.rand(2, 1, 64, 64)

@@ -41,6 +41,7 @@ def started(output: Path, hangup: str = "default") -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_each_signal_has_its_code_and_leaves_nothing(number: signal.Signals, code: int, tmp_path: Path) -> None:
     with started(tmp_path / "out") as process:
@@ -51,6 +52,7 @@ def test_each_signal_has_its_code_and_leaves_nothing(number: signal.Signals, cod
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_nohup_is_kept(tmp_path: Path) -> None:
     with started(tmp_path / "out", "ignored") as process:
         process.send_signal(signal.SIGHUP)

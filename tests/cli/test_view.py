@@ -29,6 +29,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     return lines[0]
 
 
+@pytest.mark.slow
 def test_it_serves_until_interrupted(tmp_path: Path) -> None:
     output = make_output(tmp_path / "output", ["a", "b"])
     command = [sys.executable, "-u", "-c", RUN, "view", str(output), "--no-browser"]
@@ -47,6 +48,7 @@ def test_it_serves_until_interrupted(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "ended\n", "")
 
 
+@pytest.mark.slow
 def test_neither_torch_nor_monai_is_imported() -> None:
     heavy = "{'torch', 'monai', 'numpy'} & set(sys.modules)"
     code = f"import sys, qfae_monai.cli.view, qfae_monai.viewer.server; print({heavy})"

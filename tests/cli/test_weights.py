@@ -28,6 +28,7 @@ def qfae(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
+@pytest.mark.slow
 def test_help_and_version_load_no_heavy_package() -> None:
     code = "import sys, qfae_monai.cli; sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -123,6 +123,7 @@ def test_bundle_transform_shows_a_changed_number() -> None:
     assert fingerprint(load_volume()) != fingerprint(load_volume(**{"intensity::upper": 99.0}))
 
 
+@pytest.mark.slow
 def test_another_process_agrees() -> None:
     done = subprocess.run([sys.executable, "-c", PRINT_BUNDLE], check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == fingerprint(

@@ -8,10 +8,10 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,10 @@ from monai.transforms import Compose, LoadImaged, RandFlipd, ScaleIntensityRange
 from qfae_monai.data import SliceDataset
 from qfae_monai.data import slice_store as module
 from qfae_monai.files import PARTIAL
+from tests.forked import exit_code
 
 SHAPE = (6, 5, 8)
 KEYS = ("image", "label")
-KILLED = """
-import os, signal, sys
-from tests.data import test_slice_store as test
-def half(tensors, path, metadata):
-    test.SAVE(tensors, path, metadata=metadata)
-    os.truncate(path, os.path.getsize(path) // 2)
-    os.kill(os.getpid(), signal.SIGKILL)
-test.module.save_file = half
-test.dataset([{"image": sys.argv[1]}], sys.argv[2])
-"""
 SAVE = module.save_file
 
 
@@ -228,9 +219,20 @@ def test_damaged_file_is_named_and_written_again(
     assert file.name not in caplog.text
 
 
+def write_half_and_die(image: str, store: Path) -> None:
+    def half(tensors: Any, path: Path, metadata: Any) -> None:
+        SAVE(tensors, path, metadata=metadata)
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    module.save_file = half  # type: ignore[assignment]  # of a process that ends here
+    dataset([{"image": image}], store)
+
+
+@pytest.mark.slow
 def test_killed_writer_leaves_nothing_that_is_read(data: list[dict[str, Any]], tmp_path: Path) -> None:
-    command = [sys.executable, "-c", KILLED, data[1]["image"], str(tmp_path / "store")]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    work = partial(write_half_and_die, data[1]["image"], tmp_path / "store")
+    assert exit_code(work, tmp_path / "printed.log") == -signal.SIGKILL
     (left,) = (tmp_path / "store").iterdir()
     assert left.name.startswith(PARTIAL)
     assert same(dataset(data, tmp_path / "store"), dataset(data, None))
@@ -303,7 +305,8 @@ def test_change_in_place_stays_with_the_sample(data: list[dict[str, Any]], tmp_p
         assert slices[0]["image"].untyped_storage().nbytes() == 6 * 5 * 4
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
 def test_workers_give_the_same(data: list[dict[str, Any]], tmp_path: Path, start: str) -> None:
     slices = dataset(data[:1], tmp_path / "store")
     loader = DataLoader(slices, batch_size=3, num_workers=1, multiprocessing_context=start)

@@ -49,6 +49,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_interrupted_run_goes_on_and_ends_in_the_same_numbers(
     images: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[tuple[str, Any]]
 ) -> None:
@@ -91,6 +92,7 @@ def test_results_are_written_beside_the_published_figure(straight: Path) -> None
     assert not list((straight / "qfae-brats2021" / "seed-1" / "model").rglob("resume*"))
 
 
+@pytest.mark.slow
 def test_row_of_another_score_shares_the_training(images: Path, straight: Path, runs: list[tuple[str, Any]]) -> None:
     results = run_row(images, straight, "ablation-map-max")
     assert runs == [("evaluating", 1), ("evaluating", 2)]
@@ -117,6 +119,7 @@ def test_mean_and_standard_deviation() -> None:
     assert summarise(row, found[:1], {})["std"] is None
 
 
+@pytest.mark.slow
 def test_checkpoint_is_read_in_both_ways(images: Path, straight: Path, tmp_path: Path) -> None:
     model = straight / "qfae-brats2021" / "seed-1" / "model" / NETWORK
     readings = evaluate_released("brats2021", model, images, tmp_path, preset="tiny", settings=SETTINGS)

@@ -177,6 +177,7 @@ def test_every_row_has_its_test() -> None:
     assert ROWS.keys() == DISTINGUISHES.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Path, tmp_path: Path) -> None:

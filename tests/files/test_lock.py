@@ -49,6 +49,7 @@ def another(output: Path, script: str = HOLD) -> Iterator[subprocess.Popen[str]]
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_until_the_first_one_ends(tmp_path: Path) -> None:
     output = tmp_path / "out"
     with another(output) as first:
@@ -64,6 +65,7 @@ def test_a_second_run_is_refused_until_the_first_one_ends(tmp_path: Path) -> Non
     assert not output.exists()  # nobody filled it
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     output = tmp_path / "out"
@@ -77,6 +79,7 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     assert not (output / LOCK).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked there")
 def test_what_a_killed_run_forked_holds_nothing_either(tmp_path: Path) -> None:
     """As processes that load data, which notice only later that their parent is gone."""

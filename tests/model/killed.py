@@ -1,10 +1,9 @@
-"""`qfae train` in a process that is killed at a point: python -m tests.model.killed WHEN COHORT OUTPUT."""
+"""`qfae train` in a process of its own that is killed at a point."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.conftest import BUDGET
 LAST_EPOCH = 3
 
 
-def main(when: str, cohort: Path, output: Path) -> None:
+def train_until(when: str, cohort: Path, output: Path) -> None:
     begin, run = EpochSeed.__call__, Bundle.run
 
     def epoch(handler: EpochSeed, engine: Engine) -> None:
@@ -34,7 +33,3 @@ def main(when: str, cohort: Path, output: Path) -> None:
     for owner, name, replacement in ((EpochSeed, "__call__", epoch), (Bundle, "run", step)):
         setattr(owner, name, replacement)
     train(cohort / "normal", output, abnormal=cohort / "abnormal", masks=cohort / "masks", images=BUDGET)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from qfae_monai.model.plan import Plan
 from qfae_monai.model.runs import KEY, Data
 from qfae_monai.model.training import Training, Wishes, last_resumable
 from tests.conftest import BUDGET
+from tests.forked import exit_code
+from tests.model.killed import train_until
 from tests.model.made_up import mask, volume
-
-ROOT = Path(__file__).parents[2]
 
 
 def begin(cohort: Path, output: Path, **changed: Any) -> Training:
@@ -50,8 +49,8 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(
     shutil.copy(trained_folder.parent / KEY, tmp_path)  # pseudonyms of the other, to compare results by case
     left: dict[str, list[bool]] = {}
     for when in ("training", "calibrating", "evaluating"):
-        command = [sys.executable, "-m", "tests.model.killed", when, str(cohort_folders), str(output)]
-        assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == -signal.SIGKILL
+        work = partial(train_until, when, cohort_folders, output)
+        assert exit_code(work, tmp_path / f"{when}.log") == -signal.SIGKILL
         left[when] = [(output / name).is_file() for name in (MANIFEST, CALIBRATION, FIGURES)]
         if when == "training":
             assert last_resumable(output / "training") is not None

@@ -41,6 +41,7 @@ def records(output: Path) -> set[Path]:
     return set((output / ".records").glob("p*.json"))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(cohort: Path, tmp_path: Path, key: Path, run: Any) -> None:
     undisturbed = run(app, cohort, *OPTIONS, name="undisturbed")
     assert undisturbed.exit_code == 0
@@ -92,6 +93,7 @@ def test_removed_patient_leaves_nothing_behind(tmp_path: Path, run: Any) -> None
     assert run(app, folder, "--normal").files() == fresh.files()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--workers", 2), ("--workers", 2, "--dask", "local")])
 def test_parallel_gives_the_same_bytes(tmp_path: Path, run: Any, options: tuple) -> None:
     if "--dask" in options:

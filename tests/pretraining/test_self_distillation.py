@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from lightly.models.modules import DINOProjectionHead
 from torch import Tensor
 from torch.nn import functional as F
 
-from qfae_monai.pretraining import SelfDistillation, SelfDistillationLoss, TeacherUpdate
 from tests.pretraining.conftest import small_trunk
+
+DINOProjectionHead = pytest.importorskip("lightly.models.modules").DINOProjectionHead
+
+from qfae_monai.pretraining import SelfDistillation, SelfDistillationLoss, TeacherUpdate  # noqa: E402  (they need it)
 
 K = 12
 

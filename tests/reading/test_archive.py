@@ -137,6 +137,7 @@ def test_only_the_members_of_a_series_are_read(archive: Path, monkeypatch: pytes
     assert {os.path.dirname(name) for name in opened} == {"s1"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a killed process leaves them, as docs/privacy.md says")
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])

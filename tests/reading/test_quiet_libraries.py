@@ -42,6 +42,7 @@ def test_plain_python(scan: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert not any(secret[:9] in said for secret in SECRETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers(scan: Path, start: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONWARNINGS", "always")

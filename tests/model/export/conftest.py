@@ -22,6 +22,8 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope="session", params=[TINY, PAPER_LIKE], ids=["tiny", "paper-like"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    for needed in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(needed, reason="the extra export is not installed")
     folder = tmp_path_factory.mktemp("exported")
     source = read_source(make_model(folder / "model", request.param))
     return Exported(folder / "model" / "models" / "model.pt", source, write_graph(source, folder / "detector.onnx"))

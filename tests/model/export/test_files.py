@@ -66,6 +66,8 @@ def test_torchscript_equals_pytorch(exported: Exported, tmp_path: Path, batch: i
 
 
 def test_weights_beyond_the_formats_limit_lie_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(needed, reason="the extra export is not installed")
     monkeypatch.setattr(files, "LARGEST_FILE", 100)
     source = ExportSource(Brightness(), RECORD)
     monkeypatch.setattr(source.module, "weight", nn.Parameter(torch.rand(1, 1, 8, 8), requires_grad=False))

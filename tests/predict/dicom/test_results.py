@@ -20,6 +20,7 @@ from tests.predict.dicom.conftest import CT, MODEL, MR, assert_valid, pixels, re
 from tests.reading import dicom_factory as factory
 
 
+@pytest.mark.slow
 def test_import_needs_neither_torch_nor_highdicom() -> None:
     code = "import sys, qfae_monai.predict.dicom_objects; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
