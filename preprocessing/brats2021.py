@@ -19,7 +19,7 @@ import numpy as np
 from qfae_monai.reading.series import read_series
 from qfae_monai.reading.series_files import walk
 from qfae_monai.recipes import Cut, Recipe, Source, draw, share, split_patients, stored_planes
-from qfae_monai.recipes.reading import read_image_and_mask
+from qfae_monai.recipes.images import read_image_and_mask
 
 from . import command
 

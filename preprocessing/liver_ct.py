@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from qfae_monai.reading.series import read_series
 from qfae_monai.reading.series_files import walk
 from qfae_monai.recipes import Cut, Recipe, Source, draw, share, split_patients, stored_planes
-from qfae_monai.recipes.reading import read_image_and_mask
+from qfae_monai.recipes.images import read_image_and_mask
 from qfae_monai.transforms import BilateralFilter, EqualizeNonzero, QuantizeSlice, RegionCanvas
 from qfae_monai.transforms.region_canvas import bounding_box
 

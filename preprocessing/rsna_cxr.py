@@ -17,10 +17,10 @@ import numpy as np
 import typer
 
 from qfae_monai.files import read_json, read_rows, sha256_of_files
-from qfae_monai.files.file_names import check_file_name
+from qfae_monai.files.tables import check_file_name
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.recipes import Cut, Recipe, Source, draw, share, split_patients, stored_planes
-from qfae_monai.recipes.reading import read_image_and_mask
+from qfae_monai.recipes.images import read_image_and_mask
 
 from . import command
 

@@ -28,9 +28,9 @@ from qfae_monai.reading.volume_choice import Choice, check_volume
 from qfae_monai.reading.voxel_check import check_voxels
 from qfae_monai.recipes import Cut, Recipe, Source, patient_planes, split_patients
 from qfae_monai.recipes.discovery import datalist_sources, tree_sources
-from qfae_monai.recipes.intensity import scale_to_unit
-from qfae_monai.recipes.reading import read_image_and_mask
-from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
+from qfae_monai.recipes.histograms import scale_to_unit
+from qfae_monai.recipes.images import read_image_and_mask
+from qfae_monai.transforms.foreground import foreground_percentiles
 
 from . import command
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from qfae_monai.files.printable import printable
+from qfae_monai.files.tables import printable
 
 __all__ = ["PrintableFormatter", "echo", "echo_error", "guard_messages"]
 

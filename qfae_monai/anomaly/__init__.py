@@ -1,13 +1,11 @@
 """Anomaly maps and scores: perceptual distance, thresholds from normal scans, rivals, and inference over volumes."""
 
-from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer
+from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer, VolumeScore
 from qfae_monai.anomaly.calibration import Calibration, load_calibration
-from qfae_monai.anomaly.detector import AnomalyDetector
+from qfae_monai.anomaly.detector import AnomalyDetector, OnnxDetector
 from qfae_monai.anomaly.inferer import AnomalyInferer
-from qfae_monai.anomaly.onnx_runtime import OnnxDetector
 from qfae_monai.anomaly.perceptual import PerceptualLoss
 from qfae_monai.anomaly.rivals import MeanDistance, NearestNeighbours, NormalImages, Rival
-from qfae_monai.anomaly.volume_score import VolumeScore
 from qfae_monai.anomaly.weighted_sum import WeightedSumLoss
 
 __all__ = [

@@ -11,8 +11,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 from torch.nn import functional as F
 
-from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer
-from qfae_monai.anomaly.volume_score import VolumeScore
+from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer, VolumeScore
 from qfae_monai.transforms import ResizedCropRotateFlip
 from qfae_monai.transforms.slice_choice import SliceChoice
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.modules.loss import _Loss
 
-from qfae_monai.networks.compilation import compile_blocks
 from qfae_monai.networks.encoders import as_three_channels, block_index, block_states, embed
+from qfae_monai.networks.execution import compile_blocks
 from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.patches import check_divisible
 from qfae_monai.networks.precision import Precision, autocast, check_precision, compute_dtype, matrices_in

@@ -11,17 +11,14 @@ import typer
 from qfae_monai import __version__
 from qfae_monai.cli import encoders, experiments, model, weights
 from qfae_monai.cli.check import check
-from qfae_monai.cli.compare import compare
-from qfae_monai.cli.demo import demo
-from qfae_monai.cli.evaluate import calibrate, evaluate
-from qfae_monai.cli.export import export
-from qfae_monai.cli.inspect import inspect
-from qfae_monai.cli.predict import predict
+from qfae_monai.cli.evaluate import calibrate, compare, evaluate
+from qfae_monai.cli.experiments import demo
+from qfae_monai.cli.model import export, inspect
+from qfae_monai.cli.predict import predict, view
 from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
 from qfae_monai.cli.pretrain import pretrain
 from qfae_monai.cli.signals import ended_by_signals
 from qfae_monai.cli.train import train
-from qfae_monai.cli.view import view
 from qfae_monai.screen import echo, echo_error, guard_messages
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.

@@ -1,7 +1,5 @@
 """`qfae encoders`: which frozen networks to use, by training with each."""
 
-# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
-
 from __future__ import annotations
 
 from collections.abc import Sequence

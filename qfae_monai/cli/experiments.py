@@ -1,7 +1,5 @@
 """`qfae experiments`: the rows of the paper's tables, run over seeds, and published checkpoints evaluated."""
 
-# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
-
 from __future__ import annotations
 
 import json
@@ -12,6 +10,21 @@ import typer
 
 from qfae_monai.cli.options import SET
 from qfae_monai.screen import echo
+
+# `qfae demo`: phantoms, training, evaluation, maps and a montage, through the same bundle files as everything else.
+
+
+def demo(
+    output: Path = typer.Option(Path("demo"), help="Folder for data, model, maps, montage and summary."),
+    seed: int = typer.Option(0, min=0, help="Of the phantoms and of the training."),
+    epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
+    volumes: int = typer.Option(160, min=2, help="Normal volumes to train on."),
+) -> None:
+    """Make a phantom cohort, train on its normal volumes, evaluate, and show what was found."""
+    from qfae_monai.experiments.demo_run import run_demo
+
+    echo(run_demo(output, seed=seed, epochs=epochs, volumes=volumes), lines=True)
+
 
 app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
 

@@ -1,22 +1,36 @@
 """`qfae model`: a model folder shown, checked, packed, or made of a checkpoint."""
 
-# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
-
 from __future__ import annotations
 
 from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import PRESET, SET, TRUST
+from qfae_monai.cli.options import MODEL, PRESET, SET, TRUST
 from qfae_monai.screen import echo
 
+# `qfae inspect`: what a file or folder from elsewhere says, before anything of it is used.
+
+
+def inspect(
+    path: Path = typer.Argument(help="Calibration, model card, weights, configuration, or a folder of such files."),
+) -> None:
+    """Show a calibration, card, weights file, configuration or folder as plain text, and run nothing in it.
+
+    Configurations that would run code say so, in how many places and with which text.
+    """
+    from qfae_monai.evaluation.inspection import inspect_file, inspect_folder
+
+    for line in inspect_folder(path) if path.is_dir() else inspect_file(path):
+        echo(line)
+
+
 app = typer.Typer(no_args_is_help=True, help="Model folders: show, verify, pack, and import checkpoints.")
-MODEL = typer.Argument(help="Model folder, or a packed one (.zip).")
+FOLDER = typer.Argument(help="Model folder, or a packed one (.zip).")
 
 
 @app.command()
-def show(model: Path = MODEL) -> None:
+def show(model: Path = FOLDER) -> None:
     """Print the model card and the frozen networks with their licences."""
     from qfae_monai.model.card import model_card
     from qfae_monai.model.folder import ModelFolder
@@ -31,7 +45,7 @@ def show(model: Path = MODEL) -> None:
 
 
 @app.command()
-def verify(model: Path = MODEL, trust: bool = TRUST) -> None:
+def verify(model: Path = FOLDER, trust: bool = TRUST) -> None:
     """Check every hash and every number of a model."""
     from qfae_monai.files.configurations import path_text
     from qfae_monai.model.bundle import Bundle
@@ -91,3 +105,38 @@ def import_(
             include_weights=include_weights,
         )  # fmt: skip
     echo(f"{output}: a model folder; `qfae model show {output}` prints its card")
+
+
+# `qfae export`: a model as ONNX or TorchScript, compared with PyTorch before it counts.
+
+
+def export(
+    model: Path = MODEL,
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="File: .onnx, or .ts for TorchScript; default: in the model, for --device onnx."
+    ),
+    graph: str = typer.Option("detector", help="`detector`: reconstruction, map and score; or `reconstruction` alone."),
+    set_: list[str] | None = SET,
+    trust: bool = TRUST,
+) -> None:
+    """Write the graph of a model, with the checkpoint's SHA-256 inside, for any batch size.
+
+    It is run beside PyTorch first; a difference above 0.0001 is an error and nothing is written.
+    """
+    from qfae_monai.model.bundle import parse_settings
+    from qfae_monai.model.export import read_source, write_graph
+    from qfae_monai.model.folder import seal_again
+    from qfae_monai.predict.model import GRAPH
+
+    if output is None and graph != "detector":
+        raise ValueError(f"--graph {graph}: expected --output beside it, as the model itself holds the detector alone")
+    if output is None and model.is_file():
+        raise ValueError(f"{model}: expected --output beside a packed model, which nothing is added to")
+    source = read_source(model, graph, settings=parse_settings(set_ or []), trusted=trust)
+    written = write_graph(source, output or model / GRAPH)
+    if output is None:
+        seal_again(model)
+    for file in written.files:
+        echo(f"{file}: {file.stat().st_size / 2**20:.1f} MB")
+    differences = ", ".join(f"{name} {value:.1e}" for name, value in written.differences.items())
+    echo(f"largest difference from PyTorch: {differences}")

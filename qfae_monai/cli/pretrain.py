@@ -1,7 +1,5 @@
 """`qfae pretrain`: frozen networks of one's own, from one's own normal scans."""
 
-# ruff: noqa: PLC0415 (imports inside the command keep `qfae --help` quick)
-
 from __future__ import annotations
 
 from enum import Enum
@@ -9,8 +7,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SET, SHOW_COMMAND, VOLUME
-from qfae_monai.cli.quick_imports import quick_imports
+from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SET, SHOW_COMMAND, VOLUME, quick_imports
 from qfae_monai.screen import echo
 
 

@@ -1,7 +1,5 @@
 """`qfae train`: from a folder of normal scans to a model, in one command that goes on where it stopped."""
 
-# ruff: noqa: PLC0415 (imports inside the command keep `qfae --help` quick)
-
 from __future__ import annotations
 
 import os
@@ -9,9 +7,7 @@ from pathlib import Path
 
 import typer
 
-from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SHOW_COMMAND, VOLUME
-from qfae_monai.cli.quick_imports import quick_imports
-from qfae_monai.cli.rates import rate
+from qfae_monai.cli.options import IMAGE, INCLUDE, PATIENT, SHOW_COMMAND, VOLUME, quick_imports, rate
 from qfae_monai.cli.signals import INTERRUPTED
 from qfae_monai.screen import echo
 

@@ -1,7 +1,5 @@
 """`qfae weights`: what there is, fetch it, check it, and import a published checkpoint."""
 
-# ruff: noqa: PLC0415 (imports inside the commands keep `qfae --help` quick)
-
 from __future__ import annotations
 
 from collections.abc import Sequence

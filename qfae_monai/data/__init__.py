@@ -38,25 +38,13 @@ __getattr__ = lazy_names(
     __name__,
     {
         ".reading": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
-        "acquisition": (
-            "acquisition_axis",
-            "trained_axis",
-        ),
-        "image_folder": (
-            "check_folder_patients",
-            "image_folder_datalist",
-        ),
+        "acquisition": ("acquisition_axis", "trained_axis"),
+        "image_folder": ("check_folder_patients", "image_folder_datalist"),
         "input_folder": ("input_datalist",),
-        "pictures": (
-            "LoadPicture",
-            "LoadPictured",
-        ),
+        "pictures": ("LoadPicture", "LoadPictured"),
         "shared_items": ("SharedCacheDataset",),
         "slice_store": ("SliceStore",),
         "slices": ("SliceDataset",),
-        "volumes": (
-            "check_patient_disjoint",
-            "volume_datalist",
-        ),
+        "volumes": ("check_patient_disjoint", "volume_datalist"),
     },
 )

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.files.file_names import check_file_name
+from qfae_monai.files.tables import check_file_name
 from qfae_monai.reading.archive import is_hidden
 
 __all__ = ["check_folder_patients", "image_folder_datalist", "is_dicom"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.volumes import some, stem_of
-from qfae_monai.files.file_names import check_file_name
+from qfae_monai.files.tables import check_file_name
 from qfae_monai.reading.left_aside import LeftAside, lines_of
 from qfae_monai.reading.series_contents import contents_of
 from qfae_monai.reading.series_summary import Contents, SeriesSummary

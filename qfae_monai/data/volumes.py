@@ -16,7 +16,7 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data.patients import BY_LIST, BY_NAME, NamedScan, tell_patients
 from qfae_monai.files import checked, read_object, schema, shown
-from qfae_monai.files.file_names import check_file_name
+from qfae_monai.files.tables import check_file_name
 from qfae_monai.reading.dicom_kinds import check_include
 from qfae_monai.reading.volume_choice import ALL, check_volume
 

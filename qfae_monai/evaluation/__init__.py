@@ -9,10 +9,8 @@ from qfae_monai.lazy import lazy_names
 if TYPE_CHECKING:
     from qfae_monai.evaluation.calibrator import Calibrator
     from qfae_monai.evaluation.case_tables import CaseTables
-    from qfae_monai.evaluation.engine_output import from_pixels, from_slices, from_volumes
-    from qfae_monai.evaluation.labelled import LabelledROCAUC
-    from qfae_monai.evaluation.pixels import PixelRanking
-    from qfae_monai.evaluation.run_output import begin_output, end_output
+    from qfae_monai.evaluation.engine_metrics import LabelledROCAUC, PixelRanking
+    from qfae_monai.evaluation.engine_output import begin_output, end_output, from_pixels, from_slices, from_volumes
     from qfae_monai.evaluation.run_record import RunRecord
 
 __all__ = [
@@ -33,17 +31,8 @@ __getattr__ = lazy_names(
     {
         "calibrator": ("Calibrator",),
         "case_tables": ("CaseTables",),
-        "engine_output": (
-            "from_pixels",
-            "from_slices",
-            "from_volumes",
-        ),
-        "labelled": ("LabelledROCAUC",),
-        "pixels": ("PixelRanking",),
-        "run_output": (
-            "begin_output",
-            "end_output",
-        ),
+        "engine_metrics": ("LabelledROCAUC", "PixelRanking"),
+        "engine_output": ("begin_output", "end_output", "from_pixels", "from_slices", "from_volumes"),
         "run_record": ("RunRecord",),
     },
 )

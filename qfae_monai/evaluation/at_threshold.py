@@ -5,18 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest
 
-from qfae_monai.evaluation.calibrated import at_threshold
 from qfae_monai.evaluation.case_columns import Table
-from qfae_monai.evaluation.intervals import Interval, bootstrap
+from qfae_monai.evaluation.intervals import Interval, bootstrap, weighted_ratio
 from qfae_monai.evaluation.lesions import SIZE_BANDS, SIZE_UNITS, size_band
 from qfae_monai.evaluation.levels import Draws, Level
 from qfae_monai.evaluation.ranking import auroc
-from qfae_monai.evaluation.resampling import weighted_ratio
 from qfae_monai.evaluation.run_folder import RunFolder
+
+# Test-set performance of a threshold that was fixed beforehand: the achieved rate, with its exact interval.
+
+
+class AtThreshold(NamedTuple):
+    """Rates above a threshold.
+
+    false_positive_rate: share of normal items above it; low, high: its Clopper-Pearson interval; normals: how many.
+    sensitivity: share of abnormal items above it. NaN where there are none.
+    """
+
+    false_positive_rate: float
+    low: float
+    high: float
+    normals: int
+    sensitivity: float
+
+
+def at_threshold(scores: ArrayLike, labels: ArrayLike, threshold: float, level: float = 0.95) -> AtThreshold:
+    """Count what lies strictly above a threshold, both as float32: nine digits in a table give that back exactly.
+
+    The interval (Clopper and Pearson 1934) takes items as independent: right for volumes of different patients, too
+    narrow for slices, of which a patient has many.
+
+    Args:
+        scores: (N,), finite.
+        labels: (N,), 1 is abnormal, 0 is normal.
+        threshold: in units of the score.
+        level: of the interval.
+    """
+    called = np.asarray(scores, dtype=np.float32) > np.float32(threshold)
+    truth = np.asarray(labels)
+    normal, abnormal = called[truth == 0], called[truth == 1]
+    sensitivity = float(abnormal.mean()) if len(abnormal) else float("nan")
+    if not len(normal):
+        return AtThreshold(float("nan"), float("nan"), float("nan"), 0, sensitivity)
+    interval = binomtest(int(normal.sum()), len(normal)).proportion_ci(level, method="exact")
+    return AtThreshold(float(normal.mean()), float(interval.low), float(interval.high), len(normal), sensitivity)
+
 
 THRESHOLD_OF = {"slice": "slice_threshold", "image": "slice_threshold", "volume": "volume_threshold"}
 

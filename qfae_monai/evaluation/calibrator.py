@@ -12,11 +12,11 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from qfae_monai.anomaly import Calibration
-from qfae_monai.anomaly.score_settings import SCORE_SETTINGS, as_in_a_file
+from qfae_monai.anomaly.calibration import SCORE_SETTINGS, as_in_a_file
 from qfae_monai.evaluation.engine_output import plain, scored_slices
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, upper_values
 from qfae_monai.files import checked, sha256_of
-from qfae_monai.training.ranks import gather, is_writer
+from qfae_monai.training.processes import gather, is_writer
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.evaluation.intervals import Difference, Interval, bootstrap, paired_difference
+from qfae_monai.evaluation.intervals import Array, Difference, Interval, Statistic, bootstrap, paired_difference
 from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
-from qfae_monai.evaluation.resampling import Array, Statistic
 from qfae_monai.evaluation.run_folder import RunFolder
 
 SPECIFICITY = 0.95

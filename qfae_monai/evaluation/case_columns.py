@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.files import csv_text, write_whole
 from qfae_monai.files.reading import read_cells
-from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
+from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 TRIVIAL_COLUMNS = tuple(f"trivial_{name}" for name in TRIVIAL_FEATURES)
 

@@ -12,11 +12,11 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.anomaly import Calibration
-from qfae_monai.data.file_features import FileFeatures, file_features
+from qfae_monai.data.acquisition import FileFeatures, file_features
 from qfae_monai.evaluation.engine_output import plain, scored_slices
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
 from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
-from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
+from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 Row = dict[str, Any]
 MAPS = {"anomaly_map": "anomaly_map", "image": "image", "mean_distance": "mean_distance_map",

@@ -15,7 +15,7 @@ from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VO
 from qfae_monai.evaluation.case_record import CaseRecord, case_record
 from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
-from qfae_monai.training.ranks import gather, is_writer
+from qfae_monai.training.processes import gather, is_writer
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qfae_monai.evaluation.levels import Level
-from qfae_monai.evaluation.names import FEATURES, MAPS
+from qfae_monai.evaluation.levels import FEATURES, MAPS, Level
 
 FEW = 10
 """Patients below which an interval is no more than a hint."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qfae_monai.evaluation.evaluation import LEVEL, without_nan
+from qfae_monai.evaluation.evaluation_report import LEVEL, without_nan
 from qfae_monai.evaluation.intervals import paired_difference
-from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
+from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of, measure_name
+from qfae_monai.evaluation.rendering import write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import printable
 
@@ -169,3 +171,34 @@ def _differences(a: Level | Pixels, b: Level | Pixels, draws: Draws) -> dict[str
         }
         for name, value in a.measures.items()
     }
+
+
+# Two runs on the same cases as one self-contained page: paired differences with their intervals.
+
+
+def write_comparison(output: Path, comparison: Mapping[str, Any]) -> Path:
+    """Write a comparison as `compare` gives it, whole or not at all.
+
+    Args:
+        output: the page; made with its folder.
+        comparison: of two runs.
+    """
+    levels = [
+        (level, [(measure_name(name), row) for name, row in rows.items()])
+        for level, rows in comparison["metrics"].items()
+    ]
+    bounds = [
+        abs(row["difference"][end])
+        for _, rows in levels
+        for _, row in rows
+        for end in ("value", "low", "high")
+        if row["difference"][end] is not None
+    ]
+    return write_page(
+        output,
+        "comparison.html.jinja",
+        comparison=comparison,
+        levels=levels,
+        reach=max([*bounds, 0.01]),
+        level_percent=round(100 * comparison["bootstrap"]["level"]),
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.evaluation.names import FEATURES, MAPS
+from qfae_monai.evaluation.levels import FEATURES, MAPS
 from qfae_monai.evaluation.rendering import interval, number, write_page
 
 __all__ = ["format_encoders", "table_groups", "write_encoders"]

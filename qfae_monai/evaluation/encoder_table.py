@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from qfae_monai.evaluation.candidates import MEASURES, Candidate
-from qfae_monai.evaluation.evaluation import LEVEL, without_nan
-from qfae_monai.evaluation.levels import Draws
-from qfae_monai.evaluation.names import FEATURES, MAPS
+from qfae_monai.evaluation.evaluation_report import LEVEL, without_nan
+from qfae_monai.evaluation.levels import FEATURES, MAPS, Draws
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import reading_as
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from qfae_monai.evaluation.calibrated import at_threshold
+from qfae_monai.evaluation.at_threshold import at_threshold
 
 __all__ = ["Ranking", "curve_figure", "precision_recall_figure", "roc_figure", "score_figure", "size_figure"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from qfae_monai.anomaly.calibration import CALIBRATION
-from qfae_monai.anomaly.graph_record import GRAPH_RECORD, RECORD_KEY
+from qfae_monai.anomaly.detector import GRAPH_RECORD, RECORD_KEY
 from qfae_monai.files import checked, parse_object, printable, read_rows, sha256_of, shown
 from qfae_monai.files.configurations import SUFFIXES as CONFIGURATIONS
 from qfae_monai.files.configurations import code_in, read_configuration

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.evaluation.cases import Thresholds, choose_cases, view_case, worst_slices
 from qfae_monai.evaluation.figures import Ranking, precision_recall_figure, roc_figure, score_figure, size_figure
-from qfae_monai.evaluation.names import FEATURES, MAPS, measure_name
+from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
 from qfae_monai.evaluation.rendering import number, write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.sprites import Picture, picture_limits

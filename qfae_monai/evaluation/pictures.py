@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from qfae_monai.files import write_whole
-from qfae_monai.files.file_names import is_file_name
+from qfae_monai.files.tables import is_file_name
 from qfae_monai.outline import draw_outline
 
 __all__ = [

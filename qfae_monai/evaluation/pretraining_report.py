@@ -13,7 +13,7 @@ from qfae_monai.evaluation.figures import curve_figure
 from qfae_monai.evaluation.rendering import write_page
 from qfae_monai.files import read_rows, reading_as
 from qfae_monai.pretraining.card import read_card_file
-from qfae_monai.training.ranks import is_writer
+from qfae_monai.training.processes import is_writer
 
 __all__ = ["PretrainingReport", "write_pretraining_page"]
 

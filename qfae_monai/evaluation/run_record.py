@@ -19,9 +19,8 @@ from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.files import sha256_of, write_whole
 from qfae_monai.networks.precision import Precision, format_name
-from qfae_monai.training.ranks import gather, is_writer, world_size
-from qfae_monai.training.training_record import device_name, read_training
-from qfae_monai.training.versions import package_versions
+from qfae_monai.training.processes import gather, is_writer, world_size
+from qfae_monai.training.training_record import device_name, package_versions, read_training
 
 
 class RunRecord:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.evaluation.evaluation import without_nan
+from qfae_monai.evaluation.evaluation_report import without_nan
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import reading_as
 

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.evaluation.case_columns import TRIVIAL_COLUMNS
-from qfae_monai.evaluation.intervals import bootstrap, paired_difference
+from qfae_monai.evaluation.intervals import Array, bootstrap, paired_difference
 from qfae_monai.evaluation.levels import Draws, Level
-from qfae_monai.evaluation.resampling import Array
 from qfae_monai.evaluation.run_folder import RunFolder
 
 MARGIN = 0.02

@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from qfae_monai.files import read_object
-from qfae_monai.files.file_names import is_file_name
 from qfae_monai.files.schema import anything, items, number, optional, record, text, whole
+from qfae_monai.files.tables import is_file_name
 
 __all__ = ["Picture", "picture_limits"]
 

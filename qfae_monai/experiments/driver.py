@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.evaluation.seeds import across_seeds
-from qfae_monai.experiments.claims import claim, claimed_inputs
-from qfae_monai.experiments.files import write_csv, write_json
-from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, find_row
-from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
+from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, claim, claimed_inputs, find_row
+from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once, write_csv, write_json
 from qfae_monai.files.configurations import path_text
 
 SEEDS = (42, 7, 13, 65, 91)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from qfae_monai.experiments.files import digest
+from qfae_monai.experiments.seed_run import digest
 from qfae_monai.files.configurations import SUFFIXES, path_text, read_configuration
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.pretraining.card import ARCHITECTURE, read_card, read_card_file
+from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.weights import WeightsNotFoundError, find_weights
 
 Role = Literal["encoder", "perceptual"]

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from qfae_monai.files.installed import bundle_folder
-from qfae_monai.files.printable import shown
 from qfae_monai.files.reading import DEEPEST, check_depth, parse_object, read_bytes
+from qfae_monai.files.tables import shown
 
 OWN = bundle_folder()
 """The bundle of this installation."""

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from qfae_monai.files.printable import printable, shown
 from qfae_monai.files.schema import Check, checked
-from qfae_monai.files.tables import plain_cell
+from qfae_monai.files.tables import plain_cell, printable, shown
 
 MOST_BYTES = 64 * 2**20
 MOST_TABLE_BYTES = 2**30

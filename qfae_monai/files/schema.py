@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qfae_monai.files.printable import printable, shown
+from qfae_monai.files.tables import printable, shown
 
 Check = Callable[[Any, str], None]
 """Called with a value and its key; raises ValueError with the key in its message."""

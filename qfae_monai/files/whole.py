@@ -9,7 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 
-__all__ = ["PARTIAL", "remove_partials", "sha256_of", "sha256_of_files", "whole_file", "write_whole"]
+__all__ = [
+    "PARTIAL",
+    "entries_below",
+    "files_below",
+    "remove_partials",
+    "sha256_of",
+    "sha256_of_files",
+    "whole_file",
+    "write_whole",
+]
 
 PARTIAL = ".partial-"  # begins the name of a file that is being written
 KEPT_SUFFIXES = 2  # .nii.gz: writers choose their format by them
@@ -72,3 +81,32 @@ def sha256_of_files(files: Sequence[Path]) -> str:
     """SHA-256 of one file; of several, SHA-256 of their SHA-256 digests in the order given."""
     found = [sha256_of(file) for file in files]
     return found[0] if len(found) == 1 else sha256(b"".join(map(bytes.fromhex, found))).hexdigest()
+
+
+# What lies below a folder.
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Files of a folder and its sub-folders, sorted, hidden ones included; folders behind links are not entered."""
+    return entries_below(folder)[0]
+
+
+def entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files as `files_below` gives them, and what is none: links to no file, folders that this user may not open."""
+    found: list[Path] = []
+    others: list[Path] = []
+    folders = [str(folder)]
+    while folders:
+        above = folders.pop()
+        try:
+            with os.scandir(above) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif os.path.isfile(entry.path):
+                        found.append(Path(entry.path))
+                    elif entry.is_symlink():
+                        others.append(Path(entry.path))
+        except OSError:
+            others.append(Path(above))
+    return sorted(found), others

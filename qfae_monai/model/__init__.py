@@ -45,17 +45,8 @@ __getattr__ = lazy_names(
             "create_scorer",
             "create_volume_score",
         ),
-        "presets": (
-            "model_settings",
-            "training_setting",
-        ),
-        "signature": (
-            "running_signature",
-            "stated_setting",
-        ),
-        "writer": (
-            "ModelWriter",
-            "update_model",
-        ),
+        "presets": ("model_settings", "training_setting"),
+        "signature": ("running_signature", "stated_setting"),
+        "writer": ("ModelWriter", "update_model"),
     },
 )

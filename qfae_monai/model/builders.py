@@ -12,7 +12,7 @@ from torch import nn
 from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, VolumeScore
 from qfae_monai.model.presets import model_settings
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
-from qfae_monai.networks.checkpointing import Checkpointing
+from qfae_monai.networks.execution import Checkpointing
 from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.precision import Precision
 from qfae_monai.weights import create_vit

@@ -16,8 +16,7 @@ from typing import Any
 from monai.bundle import ConfigParser, run
 
 from qfae_monai.files.configurations import OWN, path_text, read_configuration
-from qfae_monai.model.bundle_errors import plain_errors
-from qfae_monai.model.signature import resolved, signature
+from qfae_monai.model.signature import plain_errors, resolved, signature
 
 SUFFIX = ".yaml"
 NOTHING = "$None"

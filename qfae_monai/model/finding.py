@@ -18,7 +18,7 @@ from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from qfae_monai.data.patients import BY_HEADER, BY_LIST
 from qfae_monai.data.pictures import is_image_file
 from qfae_monai.files import read_object
-from qfae_monai.files.folders import files_below
+from qfae_monai.files.whole import files_below
 from qfae_monai.model.scan import SECTIONS, LeftAside, Scan
 from qfae_monai.reading import SeriesSummary, contents_of
 from qfae_monai.reading.series_files import VOLUME_SUFFIXES, is_hidden

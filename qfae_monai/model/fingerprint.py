@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from qfae_monai import __version__
-from qfae_monai.data.file_features import IMAGE_SUFFIXES
+from qfae_monai.data.acquisition import IMAGE_SUFFIXES
 from qfae_monai.files import checked, read_object, shown, write_whole
 from qfae_monai.files.schema import choice, items, number, optional, record, text, whole
 from qfae_monai.model.differences import differences

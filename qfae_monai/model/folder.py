@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai import __version__
-from qfae_monai.anomaly.score_settings import differences, listed
+from qfae_monai.anomaly.calibration import differences, listed
 from qfae_monai.files import read_object, sha256_of, write_whole
 from qfae_monai.files.schema import choice, entries, items, optional, plain_value, record, text, whole
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.files.configurations import path_text
-from qfae_monai.pretraining.blocks import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.pretraining.card import read_card
+from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.weights.catalogue import find_entry
 from qfae_monai.weights.sources import find_in_folder
 

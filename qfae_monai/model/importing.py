@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.anomaly.calibration import Calibration, read_calibration
-from qfae_monai.anomaly.score_settings import differences, listed
+from qfae_monai.anomaly.calibration import Calibration, differences, listed, read_calibration
 from qfae_monai.files import read_object, sha256_of
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, ModelFolder

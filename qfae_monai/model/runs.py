@@ -13,12 +13,11 @@ from qfae_monai.data.acquisition import common_plane
 from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.folder import CALIBRATION, LOCAL, TRAINING, ModelFolder
 from qfae_monai.model.packing import unpacked
 from qfae_monai.model.scan import Found, Scan
 from qfae_monai.model.scans import look
-from qfae_monai.model.split import Split, split
+from qfae_monai.model.split import Split, split, write_datalist
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.privacy.pseudonyms import read_or_create_key
 from qfae_monai.reading.kept_headers import kept_headers

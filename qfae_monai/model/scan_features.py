@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai.reading import Series
 from qfae_monai.reading.background import evenly_taken
-from qfae_monai.reading.series_attributes import MODALITIES
 from qfae_monai.reading.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading.series_summary import MODALITIES
 from qfae_monai.transforms import LoadGreyImage
-from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
+from qfae_monai.transforms.foreground import foreground_percentiles
 
 __all__ = ["NOT_STATED", "PLANES", "STATED", "ScanFeatures", "features_of", "same_modality", "volume_features"]
 

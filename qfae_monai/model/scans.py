@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.data.patients import sequence_of, tell_patients, told_apart
-from qfae_monai.files.printable import printable
+from qfae_monai.files.tables import printable
 from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
 from qfae_monai.model.masks import pair_masks

@@ -14,13 +14,12 @@ import torch
 from qfae_monai.files import one_writer, read_object, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, check_free
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
 from qfae_monai.model.runs import DATALIST, Data, key_beside
 from qfae_monai.model.scan import Found
-from qfae_monai.model.split import Split, split
+from qfae_monai.model.split import Split, split, write_datalist
 from qfae_monai.model.writer import keep_figures, update_model
 from qfae_monai.reading.volume_choice import Choice
 

@@ -40,7 +40,7 @@ from qfae_monai.model.signature import SIGNED, resolved, running_configuration, 
 from qfae_monai.model.trust import PLACES, WRITTEN
 from qfae_monai.pretraining import read_card
 from qfae_monai.training.held_out_check import HeldOutCheck
-from qfae_monai.training.ranks import is_writer
+from qfae_monai.training.processes import is_writer
 from qfae_monai.training.training_record import TrainingRecord, Watch
 from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE

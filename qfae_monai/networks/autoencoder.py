@@ -7,8 +7,8 @@ from torch import Tensor
 
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import as_three_channels, hidden_states
+from qfae_monai.networks.execution import WholeState
 from qfae_monai.networks.precision import Precision, autocast, check_precision
-from qfae_monai.networks.whole_state import WholeState
 
 
 class PlainAutoencoder(WholeState):

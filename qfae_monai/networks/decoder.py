@@ -6,8 +6,8 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from qfae_monai.networks.checkpointing import Checkpointing, check_checkpointing, run_block
 from qfae_monai.networks.encoders import LayerNorm
+from qfae_monai.networks.execution import Checkpointing, check_checkpointing, run_block
 from qfae_monai.networks.patches import sincos_positions, unpatchify
 
 PREFIX_INIT_STD = 1e-3

@@ -8,12 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from qfae_monai.networks.compilation import compile_blocks
 from qfae_monai.networks.decoder import PatchDecoder
 from qfae_monai.networks.encoders import FrozenViT
+from qfae_monai.networks.execution import WholeState, compile_blocks
 from qfae_monai.networks.precision import Precision, autocast, check_precision
 from qfae_monai.networks.qformer import QFormer
-from qfae_monai.networks.whole_state import WholeState
 
 
 class QFAE(WholeState):

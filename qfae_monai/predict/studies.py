@@ -15,8 +15,8 @@ from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading import Series, SeriesSummary, contents_of, read_series
 from qfae_monai.reading.dicom_kinds import INCLUDABLE
 from qfae_monai.reading.left_aside import LeftAside
-from qfae_monai.reading.series_attributes import MODALITIES
 from qfae_monai.reading.series_files import VOLUME_SUFFIXES
+from qfae_monai.reading.series_summary import MODALITIES
 from qfae_monai.reading.volume_choice import Choice
 from qfae_monai.reading.voxel_check import check_voxels
 from qfae_monai.reading.voxel_files import voxel_files

@@ -1,19 +1,106 @@
-"""`curves.csv`: what became of losses and figures over the epochs of a pretraining."""
+"""What a pretraining shows of itself: curves, information, and collapse, which stops it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 from torch import Tensor
 
 from qfae_monai.files import csv_text, write_whole
-from qfae_monai.training.batch_output import loss_of
-from qfae_monai.training.ranks import is_writer
+from qfae_monai.training.processes import is_writer
+from qfae_monai.training.training_guard import loss_of
+
+# Information in the assignments of self-distillation about an image: zero once the network has collapsed.
+
+Pairs = tuple[Tensor, Tensor]
+"""Probabilities (..., K), and the logarithm (..., K) of what is to say the same."""
+
+
+class AssignmentInformation(Metric):
+    """Entropy of the mean assignment minus the mean cross entropy of one assignment and another, in nats.
+
+    Of an assignment and itself it is the mutual information of image and prototype. Both ways in which
+    self-distillation collapses end at 0: one prototype for all images, and all prototypes alike for each image. Of two
+    views of an image it is a lower bound of what they share, which falls where a loss does not tell: when all look
+    alike.
+
+    Args:
+        pairs: a MONAI evaluator's prediction -> two tensors (..., K), see `Pairs`.
+    """
+
+    def __init__(self, pairs: Callable[[Any], Pairs]) -> None:
+        super().__init__(output_transform=lambda output: pairs(output["pred"]))
+
+    @reinit__is_reduced
+    def reset(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._cross_entropy: Tensor | float = 0.0
+        self._count = 0
+
+    @reinit__is_reduced
+    def update(self, output: Pairs) -> None:
+        found, other = (part.detach().flatten(0, -2).double() for part in output)
+        self._sum = self._sum + found.sum(dim=0)
+        self._cross_entropy = self._cross_entropy - (found * other).sum()
+        self._count += len(found)
+
+    @sync_all_reduce("_sum", "_cross_entropy", "_count")
+    def compute(self) -> float:
+        if not self._count:
+            raise ValueError("expected held-out images to see what is said of them, got none")
+        mean = torch.as_tensor(self._sum) / self._count
+        return float(torch.special.entr(mean).sum() - self._cross_entropy / self._count)
+
+
+# A network that sees no difference any more has collapsed: the run stops instead of writing useless weights.
+
+ADVICE = ("lower learning_rate, raise batch_size or the number of images, or lower the teacher's temperature; "
+          "a network that starts collapsed was given such initial_weights")  # fmt: skip
+
+
+class CollapseError(RuntimeError):
+    """Features or assignments no longer depend on the image."""
+
+
+class CollapseCheck:
+    """Stop a run when a figure stays below its floor.
+
+    Args:
+        floors: least value by name of an evaluator's metric.
+        patience: in how many checks in a row it may be below before the run stops.
+
+    Raises:
+        CollapseError: from the evaluator's run, saying which figure, and what to do.
+    """
+
+    def __init__(self, floors: Mapping[str, float], *, patience: int = 2) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        self.floors, self.patience = dict(floors), patience
+        self._below = dict.fromkeys(floors, 0)
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an evaluator, behind whatever computes its metrics."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        for name, floor in self.floors.items():
+            found = float(engine.state.metrics[name])
+            self._below[name] = 0 if found >= floor else self._below[name] + 1  # NaN is below, too
+            if self._below[name] >= self.patience:
+                raise CollapseError(f"collapsed in epoch {engine.state.epoch}: expected {name} of at least {floor:g}, "
+                                    f"got {found:.3g}, below for {self._below[name]} checks. No weights are written. "
+                                    f"{ADVICE}")  # fmt: skip
+
+
+# `curves.csv`: what became of losses and figures over the epochs of a pretraining.
 
 Row = dict[str, Any]
 

@@ -13,11 +13,13 @@ from ignite.engine import Engine, Events
 from timm.models.vision_transformer import VisionTransformer
 
 from qfae_monai.files import sha256_of, write_whole
-from qfae_monai.pretraining.card import CARD_KEY, model_card
+from qfae_monai.pretraining.card import CARD_KEY, model_card, read_card
 from qfae_monai.pretraining.curves import Curves
 from qfae_monai.pretraining.survey import Survey
-from qfae_monai.training.ranks import is_writer, world_size
+from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
+from qfae_monai.training.processes import is_writer, world_size
 from qfae_monai.weights import save_checkpoint
+from qfae_monai.weights.sources import WeightsNotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -74,3 +76,39 @@ class TrunkExport:
         beside = {**card, "file": self.path.name, "sha256": sha256_of(self.path)}
         write_whole(self.path.with_suffix(".json"), json.dumps(beside, indent=1) + "\n")
         logger.info("%s: %d epochs, weights in %s", self.method, engine.state.epoch, self.path)
+
+
+# Numbers of a model whose frozen networks are both one's own: what `own_weights` changes of a preset.
+
+
+def own_networks(encoder: str | os.PathLike, perceptual: str | os.PathLike) -> dict[str, Any]:
+    """Values for `model_settings`: both networks as the cards in their files say, at the paper's depths.
+
+    Args:
+        encoder: weights that `pretrain_dino` wrote.
+        perceptual: weights that `pretrain_mae` wrote.
+
+    Raises:
+        WeightsNotFoundError: if there is no such file.
+        ValueError: if a file has no card.
+    """
+    first, second = _network(encoder), _network(perceptual)
+    return {
+        "encoder": first,
+        "encoder_blocks": encoder_blocks(first["depth"]),
+        "perceptual": second,
+        "metric": "cosine",
+        "loss_blocks": loss_blocks(second["depth"]),
+        "score_blocks": score_blocks(second["depth"]),
+    }
+
+
+def _network(path: str | os.PathLike) -> dict[str, Any]:
+    """Arguments of `create_vit`, at any image size."""
+    if not os.path.isfile(path):
+        raise WeightsNotFoundError(f"{path} not found: expected weights that pretrain_mae or pretrain_dino wrote")
+    card = read_card(path)
+    if card is None:
+        raise ValueError(f"{path}: expected weights with a card, as a pretraining writes them, got none")
+    sizes = {name: value for name, value in card["create_vit"].items() if name != "image_size"}
+    return {**sizes, "weights": os.fspath(path)}

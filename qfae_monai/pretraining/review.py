@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from qfae_monai.anomaly.rivals import FORWARD_BATCH, patch_features
 from qfae_monai.pretraining.curves import Row, write_rows
-from qfae_monai.training.ranks import is_writer
+from qfae_monai.training.processes import is_writer
 
 logger = logging.getLogger(__name__)
 

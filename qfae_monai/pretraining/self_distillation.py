@@ -1,5 +1,6 @@
 """Self-distillation: a student learns what its own moving average says of other views (DINO, Caron et al. 2021; iBOT,
-Zhou et al. 2022). Heads and losses are lightly's."""
+Zhou et al. 2022). Heads and losses are lightly's.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +9,56 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+from ignite.engine import Events
 from lightly.loss import DINOLoss, IBOTPatchLoss, KoLeoLoss
 from lightly.models.modules import DINOProjectionHead
-from lightly.models.utils import random_block_mask
+from lightly.models.utils import random_block_mask, update_momentum
+from lightly.utils.scheduler import cosine_schedule
+from monai.engines import IterationEvents, SupervisedTrainer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 
 from qfae_monai.networks.precision import Precision, autocast, check_precision
-from qfae_monai.pretraining.information import Pairs
+from qfae_monai.pretraining.curves import Pairs
 from qfae_monai.pretraining.trunk import TOKEN_INIT_STD, encode
 from qfae_monai.pretraining.views import NUM_GLOBAL
+from qfae_monai.training.epochs import is_step
+
+# Work of self-distillation around an optimiser step: the teacher follows, the head's last layer waits at first.
+
+
+class TeacherUpdate:
+    """Move the teacher towards the student after each step; its momentum rises to 1 over the run, by a cosine.
+
+    Args:
+        network: holds both.
+        momentum: at the start.
+        frozen_epochs: in which the head's last layer stays as it is (DINO: 1), which helps at first.
+    """
+
+    def __init__(self, network: SelfDistillation, *, momentum: float = 0.996, frozen_epochs: int = 1) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must be in [0, 1], got {momentum}")
+        self.network, self.momentum = network, momentum
+        self.network.student_head.freeze_last_layer = frozen_epochs
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._wait)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._follow)
+
+    def _wait(self, engine: SupervisedTrainer) -> None:
+        self.network.student_head.cancel_last_layer_gradients(engine.state.epoch - 1)
+
+    def _follow(self, engine: SupervisedTrainer) -> None:
+        if not is_step(engine):
+            return
+        steps = engine.state.max_epochs * engine.state.epoch_length
+        momentum = cosine_schedule(min(engine.state.iteration, steps), steps, self.momentum, 1.0)
+        update_momentum(self.network.student, self.network.teacher, momentum)
+        update_momentum(self.network.student_head, self.network.teacher_head, momentum)
+
 
 LEAST_HIDDEN = 0.1
 """Smallest share of patches hidden in an image, as in DINOv2."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from qfae_monai.files.folders import files_below
 from qfae_monai.files.installed import recipes_folder
+from qfae_monai.files.whole import files_below
 
 __all__ = ["plain_name", "reason_of", "root_message", "without_identifiers"]
 

@@ -32,19 +32,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "geometry_risks": ("RISKS",),
-        "series": (
-            "Series",
-            "read_series",
-        ),
-        "series_contents": (
-            "contents_of",
-            "find_series",
-        ),
-        "series_reader": (
-            "LoadSeries",
-            "LoadSeriesd",
-            "SeriesReader",
-        ),
+        "series": ("Series", "read_series"),
+        "series_contents": ("contents_of", "find_series"),
+        "series_reader": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
         "series_summary": ("SeriesSummary",),
     },
 )

@@ -1,4 +1,4 @@
-"""Damaged files given to the series that they belong to, which is refused with them: part of it is not all of it."""
+"""Files that are not read: damaged ones, and copies of an object."""
 
 from __future__ import annotations
 
@@ -6,14 +6,59 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset
 
-from qfae_monai.reading.dicom_file import DamagedFile, NotDicom
+from qfae_monai.reading.dicom_file import DamagedFile, DicomFile, NotDicom
+from qfae_monai.reading.dicom_pixels import pixel_bytes, stored_values
 from qfae_monai.reading.left_aside import LeftAside
 from qfae_monai.reading.series_files import SourceFile
 from qfae_monai.reading.series_group import Group, Grouped, text_of
 
-__all__ = ["give_to_series"]
+__all__ = ["give_to_series", "without_copies"]
+
+# Copies of an object: dropped where they are the same, kept for the guard to refuse where they are not.
+
+SAME = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelRepresentation",
+    "RescaleSlope", "RescaleIntercept",
+)  # fmt: skip
+PHOTOMETRIC, INVERTED = "PhotometricInterpretation", "MONOCHROME1"  # of colour it may change with the compression
+
+
+def without_copies(group: Group, aside: list[LeftAside]) -> Group:
+    """The group with each object once; what has an object's UID and other pixels stays, for the guard to refuse."""
+    kept: dict[str, list[DicomFile]] = {}
+    copies = 0
+    for header in group.dicom:
+        same = kept.setdefault(text_of(header.values, "SOPInstanceUID") or str(header.source.name), [])
+        twin = next((one for one in same if _is_copy(header, one)), None)
+        if twin is None:
+            same.append(header)
+        else:
+            copies += 1
+            aside.append(LeftAside(header.source.name, "copy", "the same object as another file"))
+    if copies:
+        group.dicom = [header for same in kept.values() for header in same]
+        group.notes.append(f"{copies} identical copies left out")
+    return group
+
+
+def _is_copy(one: DicomFile, other: DicomFile) -> bool:
+    """Whether two files hold the same image in the same place, of the same real values."""
+    if any(one.values.get(keyword) != other.values.get(keyword) for keyword in SAME):
+        return False
+    if (one.values.get(PHOTOMETRIC) == INVERTED) != (other.values.get(PHOTOMETRIC) == INVERTED):
+        return False
+    try:
+        if one.syntax == other.syntax and pixel_bytes(one) == pixel_bytes(other):
+            return True
+        return bool(np.array_equal(stored_values(one), stored_values(other)))
+    except ValueError:  # one of them is damaged: no copy
+        return False
+
+
+# Damaged files given to the series that they belong to, which is refused with them: part of it is not all of it.
 
 SERIES = "SeriesInstanceUID"
 OTHERS = ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID")

@@ -11,19 +11,26 @@ from typing import Any
 import numpy as np
 
 from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.dicom_pixels import stacked_planes
 from qfae_monai.reading.geometry_risks import Stack, check_allow
-from qfae_monai.reading.group_volumes import mixture_of, places_of, stacks_of, stated_of, volume_names
 from qfae_monai.reading.kept_headers import kept_pixels
-from qfae_monai.reading.outlying_voxels import outlying_voxels, voxels_below_background
 from qfae_monai.reading.quiet_libraries import quiet_headers
-from qfae_monai.reading.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.reading.series_choice import chosen_group
 from qfae_monai.reading.series_files import SourceFile, SourcePaths, open_source
-from qfae_monai.reading.series_group import Group, named_errors
+from qfae_monai.reading.series_group import (
+    Group,
+    mixture_of,
+    named_errors,
+    places_of,
+    stacks_of,
+    stated_of,
+    volume_names,
+)
 from qfae_monai.reading.series_groups import group_files
-from qfae_monai.reading.stacked_planes import stacked_planes
+from qfae_monai.reading.series_summary import dicom_attributes, volume_attributes
 from qfae_monai.reading.volume_choice import ALL, Choice, check_volume
 from qfae_monai.reading.volume_files import read_volume, read_volume_header
+from qfae_monai.reading.voxel_check import outlying_voxels, voxels_below_background
 
 __all__ = ["Series", "one_volume", "opened_group", "read_group", "read_series"]
 

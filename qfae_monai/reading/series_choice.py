@@ -5,10 +5,9 @@ from __future__ import annotations
 from os import PathLike
 
 from qfae_monai.reading.dicom_kinds import SINGLE_SLICE
-from qfae_monai.reading.series_attributes import whole_number
 from qfae_monai.reading.series_files import SourcePaths
 from qfae_monai.reading.series_group import Group, Grouped
-from qfae_monai.reading.series_summary import SeriesSummary
+from qfae_monai.reading.series_summary import SeriesSummary, whole_number
 
 __all__ = ["chosen_group", "described"]
 

@@ -9,15 +9,22 @@ from typing import Any
 
 from qfae_monai.reading.dicom_kinds import KINDS, SINGLE_SLICE, check_include
 from qfae_monai.reading.geometry_risks import check_allow
-from qfae_monai.reading.group_volumes import mixture_of, number_of, places_of, stacks_of, stated_of, volume_names
 from qfae_monai.reading.left_aside import LeftAside
 from qfae_monai.reading.quiet_libraries import quiet_headers
-from qfae_monai.reading.series_attributes import dicom_attributes, volume_attributes
 from qfae_monai.reading.series_choice import described
 from qfae_monai.reading.series_files import SourcePaths, open_source
-from qfae_monai.reading.series_group import Group, named_errors
+from qfae_monai.reading.series_group import (
+    Group,
+    mixture_of,
+    named_errors,
+    number_of,
+    places_of,
+    stacks_of,
+    stated_of,
+    volume_names,
+)
 from qfae_monai.reading.series_groups import group_files
-from qfae_monai.reading.series_summary import Contents, SeriesSummary
+from qfae_monai.reading.series_summary import Contents, SeriesSummary, dicom_attributes, volume_attributes
 from qfae_monai.reading.volume_choice import Choice, check_volume
 from qfae_monai.reading.volume_files import VolumeHeader, read_volume_header
 from qfae_monai.reading.voxel_check import ONE_SLICE

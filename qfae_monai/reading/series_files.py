@@ -11,10 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from qfae_monai.files.folders import entries_below
-from qfae_monai.reading.archive import MAX_BYTES, MAX_RATIO, Member, archive_of, is_hidden, open_archive
+from qfae_monai.files.whole import entries_below
+from qfae_monai.reading.archive import MAX_BYTES, MAX_RATIO, Member, archive_of, is_hidden, open_archive, scratch_file
 from qfae_monai.reading.left_aside import LeftAside
-from qfae_monai.reading.scratch_file import scratch_file
 
 __all__ = [
     "MAX_BYTES",

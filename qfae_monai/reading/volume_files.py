@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qfae_monai.files.machine_memory import TooLarge, check_memory
-from qfae_monai.reading.gzip_bytes import first_bytes, whole_bytes
 from qfae_monai.reading.series_files import SourceFile
-from qfae_monai.reading.voxel_bytes import check_stored_size, stored_voxels
+from qfae_monai.reading.voxel_bytes import check_stored_size, first_bytes, stored_voxels, whole_bytes
 from qfae_monai.reading.voxel_files import VoxelPlace, voxel_place
 
 __all__ = ["VolumeHeader", "read_volume", "read_volume_header"]

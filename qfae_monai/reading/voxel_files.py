@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from qfae_monai.files.file_names import is_file_name
+from qfae_monai.files.tables import is_file_name
 from qfae_monai.reading.series_files import SourceFile
 
 __all__ = ["DETACHING_SUFFIXES", "VoxelPlace", "voxel_files", "voxel_place"]

@@ -13,9 +13,16 @@ from qfae_monai.files import write_whole
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.kept_headers import kept_headers
 from qfae_monai.reading.quiet_libraries import quiet_libraries
-from qfae_monai.recipes.manifest import COLUMNS, REFUSED_COLUMNS, datalist_text, table_text
 from qfae_monai.recipes.qc_page import qc_page
-from qfae_monai.recipes.records import begin, remove_strays, remove_unfinished
+from qfae_monai.recipes.records import (
+    COLUMNS,
+    REFUSED_COLUMNS,
+    begin,
+    datalist_text,
+    remove_strays,
+    remove_unfinished,
+    table_text,
+)
 from qfae_monai.recipes.source import SPLITS, Recipe, Source
 from qfae_monai.recipes.tasks import run_tasks
 from qfae_monai.recipes.worker import SOFTWARE, Surveyor, Worker

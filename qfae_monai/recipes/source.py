@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.files.folders import files_below
+from qfae_monai.files.whole import files_below
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.volume_choice import Choice
 from qfae_monai.reading.voxel_files import voxel_files

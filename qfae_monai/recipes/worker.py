@@ -119,7 +119,7 @@ class Worker:
         return len(content)
 
     def _row(self, cut: Cut, record: dict[str, Any], risks: str) -> dict[str, Any]:
-        """One row of the manifest, see :data:`qfae_monai.recipes.manifest.COLUMNS`."""
+        """One row of the manifest, see :data:`qfae_monai.recipes.records.COLUMNS`."""
         file = f"{record['patient']}_{record['series']}_{cut.index:04d}{FORMATS[self.format]}"
         lesion = None if cut.mask is None else int(cut.mask.sum())
         folder = output_folder(cut.split, cut.abnormal)

@@ -7,13 +7,37 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
 from torch import Tensor
 from torch.nn import Parameter
 
-from qfae_monai.training.batch_output import loss_of
+# A training's output as MONAI's trackers read it: a list of dictionaries, here one for the whole batch.
+
+
+class BatchOutput:
+    """Put the trainer's output into a list, which `monai.handlers.from_engine(['loss'], first=True)` expects.
+
+    It stands in for `decollate`, which takes a batch of images apart and waits for the device at every iteration.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        state: Any = engine.state
+        state.output = state.output if isinstance(state.output, list) else [state.output]
+
+
+def loss_of(output: Any) -> Tensor:
+    """The loss of a trainer's output, listed or not; on its device."""
+    first = output[0] if isinstance(output, list) else output
+    return first["loss"]
+
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -18,8 +19,23 @@ from qfae_monai.files import read_object, sha256_of, write_whole
 from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
-from qfae_monai.training.ranks import is_writer, world_size
-from qfae_monai.training.versions import package_versions
+from qfae_monai.training.processes import is_writer, world_size
+
+# Versions of the packages that numbers depend on, for records of runs.
+
+PACKAGES = ("monai", "torch", "timm", "numpy", "scikit-learn", "nibabel", "SimpleITK", "pydicom")
+
+
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Package -> version, of those that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
 
 VERSION = 1
 TRAINING = record(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from qfae_monai.transforms.arrays import LoadArray, LoadArrayd
+from qfae_monai.transforms.arrays import LoadArray, LoadArrayd, NormalLabeld
 from qfae_monai.transforms.augmentation import (
     RandResizedCropRotateFlip,
     RandResizedCropRotateFlipd,
 )
 from qfae_monai.transforms.batch_augmentation import RandAugmentBatch
-from qfae_monai.transforms.bilateral_filter import (
-    BilateralFilter,
-)
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthd
 from qfae_monai.transforms.coarse_noise import CoarseNoise
-from qfae_monai.transforms.equalize import EqualizeNonzero
+from qfae_monai.transforms.equalize import (
+    BilateralFilter,
+    EqualizeNonzero,
+)
 from qfae_monai.transforms.foreground import (
     ScaleIntensityForegroundPercentiles,
     ScaleIntensityForegroundPercentilesd,
@@ -25,14 +25,11 @@ from qfae_monai.transforms.jitter import (
     RandBrightnessContrast,
     RandBrightnessContrastd,
 )
-from qfae_monai.transforms.normal_label import NormalLabeld
 from qfae_monai.transforms.quantize import QuantizeSlice
 from qfae_monai.transforms.region_canvas import RegionCanvas, bounding_box
 from qfae_monai.transforms.resized_crop import ResizedCropRotateFlip
-from qfae_monai.transforms.save_maps import SaveMapsd
-from qfae_monai.transforms.slice_choice import SliceChoice
-from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES, SliceSummaryd
-from qfae_monai.transforms.threshold_map import ThresholdMap, ThresholdMapd
+from qfae_monai.transforms.save_maps import SaveMapsd, ThresholdMap, ThresholdMapd
+from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES, SliceChoice, SliceSummaryd
 from qfae_monai.transforms.volume_check import CheckVolume, CheckVolumed, source_name
 
 __all__ = [

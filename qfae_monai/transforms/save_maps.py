@@ -1,4 +1,4 @@
-"""Maps written as NIfTI beside each other, one file per case, complete or absent."""
+"""Maps of a volume: masks above a threshold, and files on the grid of the scan."""
 
 from __future__ import annotations
 
@@ -10,14 +10,72 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
+from monai.config import KeysCollection
 from monai.data import NibabelWriter
-from monai.transforms import MapTransform, SaveImage
+from monai.transforms import MapTransform, SaveImage, Transform
 
 from qfae_monai.files import whole_file
-from qfae_monai.files.file_names import check_file_name
+from qfae_monai.files.tables import check_file_name
 from qfae_monai.reading.nifti_grid import set_grid
 
-__all__ = ["SaveMapsd"]
+__all__ = ["SaveMapsd", "ThresholdMap", "ThresholdMapd"]
+
+# Mask of an anomaly map above a calibrated threshold.
+
+
+class ThresholdMap(Transform):
+    """Anomaly map to mask: 1 is above the threshold, 0 is not.
+
+    Args:
+        threshold: map value, in the map's own unit.
+
+    Raises:
+        TypeError: when the threshold is no number: without a calibration there is none.
+
+    Example:
+        >>> ThresholdMap(0.5)(torch.tensor([0.4, 0.5, 0.6])).tolist()
+        [0, 0, 1]
+    """
+
+    def __init__(self, threshold: float) -> None:
+        if not isinstance(threshold, float | int):
+            raise TypeError(f"expected a threshold of the anomaly map, got {threshold!r}; `calibrating` gives one")
+        self.threshold = float(threshold)
+
+    def __call__(self, img: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            img: anomaly map of any shape.
+
+        Returns:
+            uint8 of the same shape, on the same grid.
+        """
+        return (img > self.threshold).to(torch.uint8)
+
+
+class ThresholdMapd(MapTransform):
+    """Dictionary twin of :class:`ThresholdMap`, for a map that stays beside its mask.
+
+    Args:
+        keys: key of the map.
+        threshold: as in :class:`ThresholdMap`; None makes no mask.
+        mask_key: where the mask goes.
+    """
+
+    def __init__(self, keys: KeysCollection = "pred", threshold: float | None = None, mask_key: str = "mask") -> None:
+        super().__init__(keys)
+        self.mask_key = mask_key
+        self.mask = None if threshold is None else ThresholdMap(threshold)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            if self.mask is not None:
+                d[self.mask_key] = self.mask(d[key])
+        return d
+
+
+# Maps written as NIfTI beside each other, one file per case, complete or absent.
 
 
 class WholeFileWriter(NibabelWriter):

@@ -5,8 +5,9 @@ The parts load where they are used, because a checksum or a table does not need 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qfae_monai.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qfae_monai.weights.catalogue import CATALOGUE, WeightsEntry, find_entry
@@ -33,24 +34,15 @@ __all__ = [
     "save_checkpoint",
 ]
 
-_HOME = {
-    "CATALOGUE": "catalogue",
-    "ChangedFileError": "checksums",
-    "WeightsEntry": "catalogue",
-    "WeightsNotFoundError": "sources",
-    "check_folder": "checksums",
-    "convert_released": "released",
-    "create_vit": "vit",
-    "fetch_weights": "fetch",
-    "find_entry": "catalogue",
-    "find_weights": "sources",
-    "load_checkpoint": "checkpoints",
-    "read_checkpoint": "checkpoints",
-    "save_checkpoint": "checkpoints",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "catalogue": ("CATALOGUE", "WeightsEntry", "find_entry"),
+        "checkpoints": ("load_checkpoint", "read_checkpoint", "save_checkpoint"),
+        "checksums": ("ChangedFileError", "check_folder"),
+        "fetch": ("fetch_weights",),
+        "released": ("convert_released",),
+        "sources": ("WeightsNotFoundError", "find_weights"),
+        "vit": ("create_vit",),
+    },
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qfae_monai.anomaly.graph_record import RECORD_KEY, GraphRecord
+from qfae_monai.anomaly.detector import RECORD_KEY, GraphRecord
 
 onnx = pytest.importorskip("onnx", reason="the extra export is not installed")
 pytest.importorskip("onnxruntime", reason="the extra export is not installed")

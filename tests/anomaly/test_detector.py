@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qfae_monai.anomaly import AnomalyDetector, AnomalyScorer
-from qfae_monai.anomaly.graph_record import GraphRecord
+from qfae_monai.anomaly.detector import GraphRecord
 
 
 def detector() -> AnomalyDetector:

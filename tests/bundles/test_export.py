@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ckpt_export, onnx_export
 from torch import Tensor
 
-from qfae_monai.model.export_source import read_source
+from qfae_monai.model.export import read_source
 from qfae_monai.model.folder import INFERENCE, NETWORK
 from tests.model.export.checkpoints import PAPER_LIKE, TINY, make_model
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from qfae_monai.files import LOCK
-from qfae_monai.model.bundle_errors import plain_errors
+from qfae_monai.model.signature import plain_errors
 from qfae_monai.training.training_record import read_training
 from tests.bundles.conftest import TINY, run_bundle
 

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from qfae_monai.cli.quick_imports import quick_imports
+from qfae_monai.cli.options import quick_imports
 
 
 def test_collection_is_off_within_and_on_behind() -> None:

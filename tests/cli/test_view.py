@@ -51,7 +51,7 @@ def test_it_serves_until_interrupted(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_neither_torch_nor_monai_is_imported() -> None:
     heavy = "{'torch', 'monai', 'numpy'} & set(sys.modules)"
-    code = f"import sys, qfae_monai.cli.view, qfae_monai.viewer.server; print({heavy})"
+    code = f"import sys, qfae_monai.cli.predict, qfae_monai.viewer.server; print({heavy})"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 

@@ -16,7 +16,7 @@ from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VO
 from qfae_monai.evaluation.histogram import COARSE_BITS, FINE_BITS, MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
-from qfae_monai.transforms.slice_summary import TRIVIAL_FEATURES
+from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 SIDE, DEPTH, TILE = 24, 12, 48
 VOXEL_MM3 = 30.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qfae_monai.evaluation.comparison import compare, format_comparison
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from tests.evaluation.run_folder_factory import make_run_folder
 
 

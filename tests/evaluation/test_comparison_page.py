@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qfae_monai.evaluation.comparison import compare
-from qfae_monai.evaluation.comparison_page import write_comparison
+from qfae_monai.evaluation.comparison import compare, write_comparison
 from tests.evaluation.run_folder_factory import make_run_folder
 
 

@@ -12,7 +12,7 @@ from qfae_monai.evaluation.candidates import Candidate
 from qfae_monai.evaluation.comparison import compare
 from qfae_monai.evaluation.encoder_page import format_encoders, write_encoders
 from qfae_monai.evaluation.encoder_table import Evaluated, encoder_table
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.run_folder import RunFolder
 from tests.evaluation.run_folder_factory import make_run_folder
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from tests.evaluation.run_folder_factory import THRESHOLDS, make_run_folder, training_record
 
 QUICK = 50

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, ordered_bins
 from qfae_monai.evaluation.histogram_file import PixelHistograms
-from qfae_monai.evaluation.resampling import ResampledMaps
+from qfae_monai.evaluation.intervals import ResampledMaps
 
 
 def _map(seed: int, sign: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

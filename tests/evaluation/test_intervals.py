@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from qfae_monai.evaluation.calibrated import at_threshold
+from qfae_monai.evaluation.at_threshold import at_threshold
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
-from qfae_monai.evaluation.intervals import bootstrap, draw_patients, paired_difference
-from qfae_monai.evaluation.resampling import ResampledMaps, ResampledRanking, weighted_ratio
+from qfae_monai.evaluation.intervals import (
+    ResampledMaps,
+    ResampledRanking,
+    bootstrap,
+    draw_patients,
+    paired_difference,
+    weighted_ratio,
+)
 
 
 def test_coverage_with_dependent_rows() -> None:

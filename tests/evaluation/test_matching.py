@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qfae_monai.evaluation.matching import match_by_position
+from qfae_monai.evaluation.lesions import match_by_position
 
 # [positions, labels, tolerance, kept rows, unmatched]
 TEST_CASES: list[list] = [

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.merging import merge_runs
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.run_folder import RunFolder

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.page import write_report
 from tests.evaluation.run_folder_factory import make_run_folder

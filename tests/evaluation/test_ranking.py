@@ -8,8 +8,8 @@ import torch
 from monai.metrics import compute_roc_auc
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from qfae_monai.evaluation.intervals import ResampledRanking
 from qfae_monai.evaluation.ranking import auroc, average_precision, sensitivity_at_specificity
-from qfae_monai.evaluation.resampling import ResampledRanking
 
 SEEDS = range(5)
 

@@ -9,7 +9,7 @@ import pytest
 
 from qfae_monai.evaluation import begin_output, end_output
 from qfae_monai.files import LOCK
-from qfae_monai.model.bundle_errors import plain_errors
+from qfae_monai.model.signature import plain_errors
 from tests.bundles.conftest import run_bundle
 from tests.files.test_lock import another
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qfae_monai.experiments.files import read_scores
 from qfae_monai.experiments.released import format_readings, two_readings
+from qfae_monai.experiments.seed_run import read_scores
 
 LABELS = np.array([0, 0, 0, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.5, 0.4, 0.9])

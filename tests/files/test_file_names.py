@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qfae_monai.files.file_names import check_file_name, is_file_name
+from qfae_monai.files.tables import check_file_name, is_file_name
 
 GOOD = ["a", "patient 7", "p.1", "Müller", "患者", ".hidden", "a..b", "-", "x" * 200, "console", "com", "aux1",
         "T1 10:30", "a ", " a", "a.", "a*", 'a"b', "<a>"]  # fmt: skip

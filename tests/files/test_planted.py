@@ -15,19 +15,19 @@ import torch
 from safetensors.torch import save_file
 
 from qfae_monai.anomaly import Calibration
-from qfae_monai.anomaly.graph_record import GraphRecord
+from qfae_monai.anomaly.detector import GraphRecord
 from qfae_monai.data import volume_datalist
 from qfae_monai.data.slice_store import StoredSlices
-from qfae_monai.evaluation.evaluation import summarise
+from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.inspection import inspect_file
 from qfae_monai.evaluation.prediction_page import write_prediction_page
 from qfae_monai.evaluation.pretraining_report import write_pretraining_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.seeds import across_seeds
 from qfae_monai.evaluation.sprites import Picture
-from qfae_monai.experiments.files import read_json, read_scores
 from qfae_monai.experiments.frozen import parse_network
 from qfae_monai.experiments.rows import read_row
+from qfae_monai.experiments.seed_run import read_json, read_scores
 from qfae_monai.files.configurations import check_trusted
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.fingerprint import ScanFingerprint

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, read_table, write_table
-from qfae_monai.experiments.files import read_scores, write_csv
+from qfae_monai.experiments.seed_run import read_scores, write_csv
 from qfae_monai.files import csv_text, read_rows
 from qfae_monai.pretraining.curves import write_rows
-from qfae_monai.recipes.manifest import COLUMNS, table_text
+from qfae_monai.recipes.records import COLUMNS, table_text
 
 FORMULAS = (
     "=1+1", "=HYPERLINK(\"http://x\";\"y\")", "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1", "\r=1", "\n=1",

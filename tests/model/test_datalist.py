@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qfae_monai.data import check_patient_disjoint, volume_datalist
-from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.scans import look
-from qfae_monai.model.split import split
+from qfae_monai.model.split import split, write_datalist
 from tests.model.made_up import mask, volume
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qfae_monai.anomaly.score_settings import differences
+from qfae_monai.anomaly.calibration import differences
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import INFERENCE
 from qfae_monai.model.signature import SIGNED

@@ -11,11 +11,10 @@ import pytest
 
 from qfae_monai.data import check_patient_disjoint, input_datalist, volume_datalist
 from qfae_monai.data.fingerprint import source_fingerprint
-from qfae_monai.model.datalist import write_datalist
 from qfae_monai.model.fingerprint import fingerprint_of_files
 from qfae_monai.model.runs import Data, _not_trained_on
 from qfae_monai.model.scans import look
-from qfae_monai.model.split import Split, split
+from qfae_monai.model.split import Split, split, write_datalist
 from qfae_monai.reading import LoadSeriesd
 from qfae_monai.recipes.discovery import datalist_sources, tree_sources
 from tests.model.made_up import mask, volume

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from qfae_monai.networks import PatchDecoder
-from qfae_monai.networks.checkpointing import run_block
+from qfae_monai.networks.execution import run_block
 
 
 def decoder(checkpointing: Any) -> PatchDecoder:

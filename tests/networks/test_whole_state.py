@@ -9,7 +9,7 @@ import torch
 from monai.networks.utils import copy_model_state
 from torch import nn
 
-from qfae_monai.networks.whole_state import WholeState
+from qfae_monai.networks.execution import WholeState
 
 
 class Network(WholeState):

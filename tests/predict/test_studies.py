@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from qfae_monai.files.file_names import is_file_name
+from qfae_monai.files.tables import is_file_name
 from qfae_monai.predict.studies import find_studies
 from tests.reading.dicom_factory import series, volume
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qfae_monai.reading import gzip_bytes
-from qfae_monai.reading.gzip_bytes import first_bytes, whole_bytes
+from qfae_monai.reading import voxel_bytes as gzip_bytes
 from qfae_monai.reading.series_files import SourceFile
+from qfae_monai.reading.voxel_bytes import first_bytes, whole_bytes
 
 CONTENT = np.random.default_rng(0).integers(0, 4, 3 << 20, dtype=np.uint8).tobytes()  # several pieces
 PACKED = gzip.compress(CONTENT, 1)

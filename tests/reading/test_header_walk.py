@@ -12,8 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from qfae_monai.reading.dicom_elements import Elements, all_elements, regular_elements
-from qfae_monai.reading.dicom_header import read_header
-from qfae_monai.reading.dicom_prefix import is_dicom
+from qfae_monai.reading.dicom_header import is_dicom, read_header
 from qfae_monai.reading.header_walk import WINDOW
 from qfae_monai.reading.series_files import SourceFile
 from tests.reading import dicom_factory as factory

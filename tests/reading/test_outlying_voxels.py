@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qfae_monai.reading.outlying_voxels import outlying_voxels
+from qfae_monai.reading.voxel_check import outlying_voxels
 
 SCAN = np.random.default_rng(0).integers(1, 4000, (20, 20, 20))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qfae_monai.data.file_features import file_features
+from qfae_monai.data.acquisition import file_features
 from qfae_monai.recipes import Source
 
 

@@ -8,7 +8,7 @@ from monai.engines import SupervisedTrainer
 from monai.handlers import from_engine
 
 from qfae_monai.training import BatchOutput
-from qfae_monai.training.batch_output import loss_of
+from qfae_monai.training.training_guard import loss_of
 
 
 def test_trackers_find_a_number() -> None:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from qfae_monai.reading.background import background_of, evenly_taken
 from qfae_monai.transforms import ScaleIntensityForegroundPercentiles, foreground_mask
-from qfae_monai.transforms.foreground_percentiles import foreground_percentiles
+from qfae_monai.transforms.foreground import foreground_percentiles
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])

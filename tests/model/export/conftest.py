@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from qfae_monai.model.export_source import ExportSource, read_source
-from qfae_monai.model.exported_graph import WrittenGraph, write_graph
+from qfae_monai.model.export import ExportSource, WrittenGraph, read_source, write_graph
 from tests.model.export.checkpoints import PAPER_LIKE, TINY, make_model
 
 

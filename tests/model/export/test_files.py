@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from qfae_monai.anomaly import OnnxDetector
-from qfae_monai.anomaly.graph_record import GraphRecord
+from qfae_monai.anomaly.detector import GraphRecord
 from qfae_monai.files import sha256_of
-from qfae_monai.model import exported_graph as files
-from qfae_monai.model.export_source import ExportSource
-from qfae_monai.model.exported_graph import write_graph
+from qfae_monai.model import export as files
+from qfae_monai.model.export import ExportSource, write_graph
 from tests.model.export.conftest import Exported
 
 RECORD = GraphRecord(graph="detector", image_size=8, checkpoint_sha256="0" * 64, version="0")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from qfae_monai.files import sha256_of
-from qfae_monai.model.export_source import read_source
+from qfae_monai.model.export import read_source
 from qfae_monai.model.folder import MANIFEST, NETWORK, PERCEPTUAL, seal_again
 from qfae_monai.model.packing import pack
 from qfae_monai.networks import QFAE

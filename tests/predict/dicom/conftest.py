@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qfae_monai.predict.dicom_objects import write_dicom_results
+from qfae_monai.predict.dicom_results import write_dicom_results
 from qfae_monai.predict.model_identity import ModelIdentity
 from qfae_monai.reading import Series, read_series
 from tests.reading import dicom_factory as factory

@@ -10,8 +10,7 @@ import pydicom
 import pytest
 
 from qfae_monai.outline import OUTLINE
-from qfae_monai.predict.key_images import highest, patient_orientation
-from qfae_monai.predict.key_picture import STRIP, key_picture
+from qfae_monai.predict.key_images import STRIP, highest, key_picture, patient_orientation
 from tests.predict.dicom.conftest import MR, pixels
 from tests.reading import dicom_factory as factory
 

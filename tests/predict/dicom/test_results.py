@@ -12,8 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from qfae_monai.predict import dicom_objects as results
-from qfae_monai.predict.dicom_objects import write_dicom_results
+from qfae_monai.predict import dicom_results as results
+from qfae_monai.predict.dicom_results import write_dicom_results
 from qfae_monai.predict.model_identity import ModelIdentity
 from qfae_monai.reading import read_series
 from tests.predict.dicom.conftest import CT, MODEL, MR, assert_valid, pixels, result_of
@@ -22,9 +22,9 @@ from tests.reading import dicom_factory as factory
 
 @pytest.mark.slow
 def test_import_needs_neither_torch_nor_highdicom() -> None:
-    code = "import sys, qfae_monai.predict.dicom_objects; print(*sys.modules)"
+    code = "import sys, qfae_monai.predict.dicom_results; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert "qfae_monai.predict.dicom_objects" in loaded
+    assert "qfae_monai.predict.dicom_results" in loaded
     assert not {"torch", "monai", "highdicom", "matplotlib"} & set(loaded)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are complete or absent, whatever ends the run while they are written."""
+"""Checkpoints and metrics that are written whole, loaded, and resumed from."""
 
 from __future__ import annotations
 
@@ -6,13 +6,66 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.handlers import CheckpointLoader as OptionalCheckpointLoader
+from monai.handlers import MetricsSaver
+from torch import nn
 
-from qfae_monai.files import whole_file
-from qfae_monai.training.ranks import is_writer
+from qfae_monai.files import whole_file, write_whole
+from qfae_monai.training.processes import is_writer
+from qfae_monai.weights.checkpoints import is_refused_pickle, load_checkpoint, refused_pickle
+
+# Weights of a checkpoint for an evaluation, every one of them or an error, when it starts.
+
+
+class CheckpointLoader:
+    """Load a checkpoint as `qfae_monai.weights.load_checkpoint` does, when the engine first starts, and no later.
+
+    MONAI's federated client disables what is called a checkpoint loader: its weights come from the server.
+
+    Args:
+        network: what is filled.
+        load_path: file of the checkpoint.
+    """
+
+    def __init__(self, network: nn.Module, load_path: str | os.PathLike) -> None:
+        self.network, self.load_path = network, load_path
+        self.done = False
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an engine."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if not self.done:
+            load_checkpoint(self.network, self.load_path)
+        self.done = True
+
+
+# Resuming from a checkpoint that anyone may have written: tensors and plain values, nothing that runs.
+
+
+class ResumeCheckpoint(OptionalCheckpointLoader):
+    """MONAI's `CheckpointLoader`, whose refusal says what the file holds and not how to run it.
+
+    Raises:
+        ValueError: at the start of a run, if the file is damaged or holds objects that only code can make.
+    """
+
+    def __call__(self, engine: Engine) -> None:
+        try:
+            super().__call__(engine)
+        except Exception as error:
+            if is_refused_pickle(error):
+                raise refused_pickle(self.load_path, error) from None
+            raise
+
+
+# Checkpoints that are complete or absent, whatever ends the run while they are written.
 
 
 class WholeCheckpoints:
@@ -93,3 +146,22 @@ class WholeCheckpoints:
             with whole_file(path) as partial:
                 torch.save({key: part.state_dict() for key, part in self.save_dict.items()}, partial)
         return path
+
+
+# MONAI's `metrics.csv`, whole or absent: its own handler writes into the file in place.
+
+
+class WholeMetrics(MetricsSaver):
+    """MONAI's `MetricsSaver`, whose files take their place when they are complete; arguments are its own."""
+
+    def __call__(self, engine: Engine) -> None:
+        """Called by every process; one of them writes."""
+        target = self.save_dir
+        with TemporaryDirectory(prefix="qfae-") as folder:
+            self.save_dir = folder
+            try:
+                super().__call__(engine)
+            finally:
+                self.save_dir = target
+            for path in sorted(Path(folder).iterdir()):
+                write_whole(Path(target) / path.name, path.read_bytes())
