@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qfae_monai.cli.signals import ended_by_signals
+from qfae_monai.cli.options import ended_by_signals
 from qfae_monai.files import one_writer
 from qfae_monai.privacy import read_or_create_key
 from qfae_monai.recipes import Recipe, prepare, task_backend

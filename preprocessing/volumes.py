@@ -22,8 +22,8 @@ from qfae_monai.data.acquisition import AXIAL, common_plane, planes_of
 from qfae_monai.files import sha256_of_files
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.background import Background, background_of
-from qfae_monai.reading.dicom_kinds import check_include
 from qfae_monai.reading.geometry_risks import check_allow
+from qfae_monai.reading.left_aside import check_include
 from qfae_monai.reading.volume_choice import Choice, check_volume
 from qfae_monai.reading.voxel_check import check_voxels
 from qfae_monai.recipes import Cut, Recipe, Source, patient_planes, split_patients

@@ -17,7 +17,7 @@ from qfae_monai.anomaly.anomaly_map import AnomalyScorer
 from qfae_monai.anomaly.calibration import SCORE_SETTINGS, differences, listed
 from qfae_monai.files import parse_object
 from qfae_monai.files.schema import choice, record, text, whole
-from qfae_monai.weights.matching import load_matching
+from qfae_monai.weights.released import load_matching
 
 if TYPE_CHECKING:
     import onnxruntime

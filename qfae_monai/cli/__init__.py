@@ -14,11 +14,9 @@ from qfae_monai.cli.check import check
 from qfae_monai.cli.evaluate import calibrate, compare, evaluate
 from qfae_monai.cli.experiments import demo
 from qfae_monai.cli.model import export, inspect
+from qfae_monai.cli.options import ended_by_signals
 from qfae_monai.cli.predict import predict, view
-from qfae_monai.cli.prepare import ALL_TO_THE_RECIPE, prepare
-from qfae_monai.cli.pretrain import pretrain
-from qfae_monai.cli.signals import ended_by_signals
-from qfae_monai.cli.train import train
+from qfae_monai.cli.train import ALL_TO_THE_RECIPE, prepare, pretrain, train
 from qfae_monai.screen import echo, echo_error, guard_messages
 
 # Plain tracebacks: typer's own show local variables, which may hold patient data.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from qfae_monai.cli.options import INCLUDE, MODEL, SET, TRUST, VOLUME, quick_imports, rate
-from qfae_monai.cli.signals import INTERRUPTED
+from qfae_monai.cli.options import INCLUDE, INTERRUPTED, MODEL, SET, TRUST, VOLUME, quick_imports, rate
 from qfae_monai.files import one_writer, printable
 from qfae_monai.screen import echo
 
@@ -109,7 +108,7 @@ def predict(
         from qfae_monai.predict.cohort import write_summary
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import studies_and_rest
-        from qfae_monai.reading.kept_headers import kept_headers
+        from qfae_monai.reading.dicom_header import kept_headers
         from qfae_monai.reading.left_aside import lines_of
         from qfae_monai.reading.quiet_libraries import quiet_libraries
 

@@ -74,7 +74,7 @@ def import_checkpoint(
 ) -> None:
     """Turn a published QFAE checkpoint into the bundle's model.pt."""
     from qfae_monai.weights import convert_released, read_checkpoint, save_checkpoint
-    from qfae_monai.weights.matching import TRUNK
+    from qfae_monai.weights.released import TRUNK
 
     state = convert_released(read_checkpoint(checkpoint))
     if without_trunk:

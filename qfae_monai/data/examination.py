@@ -7,8 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qfae_monai.reading.dicom_kinds import INCLUDABLE
-from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.left_aside import INCLUDABLE, LeftAside
 from qfae_monai.reading.series import read_series
 from qfae_monai.reading.series_contents import contents_of
 from qfae_monai.reading.series_summary import SeriesSummary

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data.image_folder import SUFFIXES, is_dicom
-from qfae_monai.reading.dicom_kinds import PICTURE_MODALITIES
+from qfae_monai.reading.left_aside import PICTURE_MODALITIES
 from qfae_monai.reading.series import Series, read_series
 from qfae_monai.transforms.images import BITS_KEY, LoadGreyImage, LoadGreyImaged
 

@@ -17,7 +17,7 @@ from monai.utils import ensure_tuple
 from qfae_monai.data.patients import BY_LIST, BY_NAME, NamedScan, tell_patients
 from qfae_monai.files import checked, read_object, schema, shown
 from qfae_monai.files.tables import check_file_name
-from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.left_aside import check_include
 from qfae_monai.reading.volume_choice import ALL, check_volume
 
 __all__ = ["check_patient_disjoint", "filled_sections", "some", "stem_of", "told_entries", "volume_datalist"]

@@ -16,7 +16,7 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 
 from qfae_monai.evaluation.at_threshold import size_bands, thresholds
-from qfae_monai.evaluation.cautions import cautions, training_cautions
+from qfae_monai.evaluation.cautions import cautions, map_measures, shortcuts, training_cautions
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.evaluation.intervals import Interval
 from qfae_monai.evaluation.lesions import match_by_position
@@ -24,7 +24,6 @@ from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.pictures import save_pictures
 from qfae_monai.evaluation.run_folder import RunFolder
-from qfae_monai.evaluation.shortcuts import map_measures, shortcuts
 from qfae_monai.files import write_whole
 from qfae_monai.training.processes import is_writer
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.evaluation.seeds import across_seeds
+from qfae_monai.evaluation.merging import across_seeds
 from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, claim, claimed_inputs, find_row
 from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once, write_csv, write_json
 from qfae_monai.files.configurations import path_text

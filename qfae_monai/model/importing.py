@@ -12,7 +12,7 @@ from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, ModelFolder
 from qfae_monai.model.writer import update_model, write_model
 from qfae_monai.weights import convert_released, read_checkpoint
-from qfae_monai.weights.matching import load_matching
+from qfae_monai.weights.released import load_matching
 
 RELEASED_LAYOUT = "junction."
 """How names begin that only the released implementation's checkpoints have."""

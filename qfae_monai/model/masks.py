@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from qfae_monai.data.patients import BY_NNUNET, NNUNET
 from qfae_monai.model.finding import things_below
 from qfae_monai.model.scan import LeftAside, Scan
-from qfae_monai.reading.dicom_kinds import INCLUDABLE
+from qfae_monai.reading.left_aside import INCLUDABLE
 from qfae_monai.reading.volume_choice import FIRST
 
 __all__ = ["pair_masks"]

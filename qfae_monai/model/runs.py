@@ -20,7 +20,7 @@ from qfae_monai.model.scans import look
 from qfae_monai.model.split import Split, split, write_datalist
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.privacy.pseudonyms import read_or_create_key
-from qfae_monai.reading.kept_headers import kept_headers
+from qfae_monai.reading.dicom_header import kept_headers
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.reading.volume_choice import Choice
 

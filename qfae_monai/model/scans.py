@@ -14,7 +14,7 @@ from qfae_monai.model.features import look_at
 from qfae_monai.model.finding import BIDS, FOLDER, LIST, PREPARED, find_scans
 from qfae_monai.model.masks import pair_masks
 from qfae_monai.model.scan import Features, Found, LeftAside, Scan, counted
-from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.left_aside import check_include
 from qfae_monai.reading.volume_choice import Choice, check_volume
 
 __all__ = ["Features", "Found", "LeftAside", "Scan", "look"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from timm.models.vision_transformer import Block
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from qfae_monai.networks.encoders import LayerNorm
-from qfae_monai.networks.execution import Checkpointing, check_checkpointing, run_block
+from qfae_monai.networks.encoders import LayerNorm, as_three_channels, hidden_states
+from qfae_monai.networks.execution import Checkpointing, WholeState, check_checkpointing, run_block
 from qfae_monai.networks.patches import sincos_positions, unpatchify
+from qfae_monai.networks.precision import Precision, autocast, check_precision
 
 PREFIX_INIT_STD = 1e-3
 
@@ -69,3 +70,46 @@ class PatchDecoder(nn.Module):
         pixels = self.prediction(self.norm(sequence[:, self.num_prefix_tokens :]))
         image = unpatchify(pixels, self.patch_size, self.out_channels)
         return image.expand(-1, 3, -1, -1) if self.out_channels == 1 else image
+
+
+# Plain autoencoder, the first row of the paper's Table 1: patch tokens go straight to the decoder, no bottleneck.
+
+
+class PlainAutoencoder(WholeState):
+    """Vision-transformer encoder and patch decoder, as many tokens as patches.
+
+    Args:
+        trunk: a timm vision transformer.
+        decoder: takes one token a patch of the trunk's own grid.
+        frozen: keep the trunk as it is (a pretrained one) instead of training it.
+        precision: as in `QFAE`.
+
+    Raises:
+        ValueError: if the trunk's grid of patches is not the decoder's.
+    """
+
+    def __init__(
+        self, trunk: VisionTransformer, decoder: PatchDecoder, *, frozen: bool = False, precision: Precision = "float32"
+    ) -> None:
+        super().__init__()
+        check_precision(precision)
+        if tuple(trunk.patch_embed.grid_size) != (decoder.grid, decoder.grid):
+            raise ValueError(f"the encoder cuts an image into {tuple(trunk.patch_embed.grid_size)} patches, "
+                             f"the decoder expects {(decoder.grid, decoder.grid)}")  # fmt: skip
+        self.trunk = trunk.requires_grad_(not frozen)
+        self.decoder = decoder
+        self.frozen = frozen
+        self.precision = precision
+
+    def train(self, mode: bool = True) -> PlainAutoencoder:
+        super().train(mode)
+        if self.frozen:
+            self.trunk.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
+        with autocast(image.device, self.precision):
+            (tokens,) = hidden_states(self.trunk, as_three_channels(image), [-1])
+            reconstruction = self.decoder(tokens[:, self.trunk.num_prefix_tokens :])
+        return reconstruction.float()

@@ -12,8 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
 
-from qfae_monai.predict.dicom_identity import identity_of, pseudonymous_identity
-from qfae_monai.predict.dicom_lossy import lossy_compression
+from qfae_monai.predict.dicom_identity import identity_of, lossy_compression, pseudonymous_identity
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.dicom_frames import Frame
 from qfae_monai.reading.dicom_header import DicomFile

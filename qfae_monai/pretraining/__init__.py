@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from qfae_monai.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from qfae_monai.pretraining.augment import RandGreyBatch
+    from qfae_monai.pretraining.augment import MultiCrop, RandGreyBatch, ViewsPrepareBatch
     from qfae_monai.pretraining.card import model_card, read_card
-    from qfae_monai.pretraining.curves import AssignmentInformation, CollapseCheck, CollapseError, Curves
+    from qfae_monai.pretraining.curves import (
+        AssignmentInformation,
+        CollapseCheck,
+        CollapseError,
+        Curves,
+        FeatureFigures,
+    )
     from qfae_monai.pretraining.export import TrunkExport, own_networks
-    from qfae_monai.pretraining.features import FeatureFigures
     from qfae_monai.pretraining.mae import MaskedAutoencoder, MaskedPatchLoss
-    from qfae_monai.pretraining.review import TrainingSetReview
+    from qfae_monai.pretraining.review import CheckImaged, TrainingSetReview, survey_data
     from qfae_monai.pretraining.self_distillation import SelfDistillation, SelfDistillationLoss, TeacherUpdate
-    from qfae_monai.pretraining.survey import CheckImaged, survey_data
     from qfae_monai.pretraining.trunk import create_trunk
-    from qfae_monai.pretraining.views import MultiCrop, ViewsPrepareBatch
 
 __all__ = [
     "AssignmentInformation",
@@ -49,17 +52,14 @@ __all__ = [
 _found = lazy_names(
     __name__,
     {
-        "augment": ("RandGreyBatch",),
+        "augment": ("MultiCrop", "RandGreyBatch", "ViewsPrepareBatch"),
         "card": ("model_card", "read_card"),
-        "curves": ("AssignmentInformation", "CollapseCheck", "CollapseError", "Curves"),
+        "curves": ("AssignmentInformation", "CollapseCheck", "CollapseError", "Curves", "FeatureFigures"),
         "export": ("TrunkExport", "own_networks"),
-        "features": ("FeatureFigures",),
         "mae": ("MaskedAutoencoder", "MaskedPatchLoss"),
-        "review": ("TrainingSetReview",),
+        "review": ("CheckImaged", "TrainingSetReview", "survey_data"),
         "self_distillation": ("SelfDistillation", "SelfDistillationLoss", "TeacherUpdate"),
-        "survey": ("CheckImaged", "survey_data"),
         "trunk": ("create_trunk",),
-        "views": ("MultiCrop", "ViewsPrepareBatch"),
     },
 )
 

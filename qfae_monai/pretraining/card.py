@@ -15,7 +15,7 @@ from qfae_monai import __version__
 from qfae_monai.files import parse_object, read_object, sha256_of
 from qfae_monai.files.schema import anything, record, text, whole
 from qfae_monai.networks import grey
-from qfae_monai.pretraining.survey import Survey
+from qfae_monai.pretraining.review import Survey
 from qfae_monai.training.training_record import package_versions
 from qfae_monai.weights import find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE

@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from qfae_monai.files import sha256_of, write_whole
 from qfae_monai.pretraining.card import CARD_KEY, model_card, read_card
 from qfae_monai.pretraining.curves import Curves
-from qfae_monai.pretraining.survey import Survey
+from qfae_monai.pretraining.review import Survey
 from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.training.processes import is_writer, world_size
 from qfae_monai.weights import save_checkpoint

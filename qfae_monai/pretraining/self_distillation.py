@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 
 from qfae_monai.networks.precision import Precision, autocast, check_precision
+from qfae_monai.pretraining.augment import NUM_GLOBAL
 from qfae_monai.pretraining.curves import Pairs
 from qfae_monai.pretraining.trunk import TOKEN_INIT_STD, encode
-from qfae_monai.pretraining.views import NUM_GLOBAL
 from qfae_monai.training.epochs import is_step
 
 # Work of self-distillation around an optimiser step: the teacher follows, the head's last layer waits at first.

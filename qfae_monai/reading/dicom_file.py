@@ -10,7 +10,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from qfae_monai.reading.dicom_kinds import INCLUDABLE, kind_of
+from qfae_monai.reading.left_aside import INCLUDABLE, kind_of
 from qfae_monai.reading.mosaic import Mosaic
 from qfae_monai.reading.series_files import SourceFile
 

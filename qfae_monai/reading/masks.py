@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from qfae_monai.reading.dicom_file import DicomFile
 from qfae_monai.reading.dicom_frames import Frame, frames_of
-from qfae_monai.reading.dicom_kinds import INCLUDABLE
 from qfae_monai.reading.dicom_pixels import stored_values
 from qfae_monai.reading.geometry_risks import check_allow
+from qfae_monai.reading.left_aside import INCLUDABLE
 from qfae_monai.reading.series import Series, one_volume, opened_group, read_group
 from qfae_monai.reading.series_files import SourcePaths
 from qfae_monai.reading.volume_choice import Choice

@@ -10,7 +10,7 @@ from pydicom.uid import UID
 from qfae_monai.files.machine_memory import check_memory
 from qfae_monai.reading.dicom_elements import Elements
 from qfae_monai.reading.dicom_file import BIG_ENDIAN, DamagedFile, DicomFile, NotAnImage
-from qfae_monai.reading.dicom_kinds import INCLUDABLE, kind_of
+from qfae_monai.reading.left_aside import INCLUDABLE, kind_of
 
 __all__ = ["check_description", "check_native_length", "excess_of", "native_size", "refuse_without_pixels"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.reading.dicom_kinds import check_include
+from qfae_monai.reading.dicom_header import kept_pixels
 from qfae_monai.reading.dicom_pixels import stacked_planes
 from qfae_monai.reading.geometry_risks import Stack, check_allow
-from qfae_monai.reading.kept_headers import kept_pixels
+from qfae_monai.reading.left_aside import check_include
 from qfae_monai.reading.quiet_libraries import quiet_headers
 from qfae_monai.reading.series_choice import chosen_group
 from qfae_monai.reading.series_files import SourceFile, SourcePaths, open_source
@@ -85,7 +85,7 @@ def read_series(
         volume: which volume where a series has several (time points, echoes, b-values; the fourth axis of a NIfTI):
             `first`, a number from 1, or what tells it from the others as `echo=1`. With one volume there is no choice.
         allow: names of :data:`qfae_monai.reading.geometry_risks.RISKS` that may pass; what passed is in ``risks``.
-        include: names of :data:`qfae_monai.reading.dicom_kinds.INCLUDABLE` that are no scans, and are read all the
+        include: names of :data:`qfae_monai.reading.left_aside.INCLUDABLE` that are no scans, and are read all the
             same. A single file that is named is read whatever it is.
 
     Raises:

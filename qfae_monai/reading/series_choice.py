@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-from qfae_monai.reading.dicom_kinds import SINGLE_SLICE
+from qfae_monai.reading.left_aside import SINGLE_SLICE
 from qfae_monai.reading.series_files import SourcePaths
 from qfae_monai.reading.series_group import Group, Grouped
 from qfae_monai.reading.series_summary import SeriesSummary, whole_number

@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.reading.dicom_kinds import KINDS, SINGLE_SLICE, check_include
 from qfae_monai.reading.geometry_risks import check_allow
-from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.left_aside import KINDS, SINGLE_SLICE, LeftAside, check_include
 from qfae_monai.reading.quiet_libraries import quiet_headers
 from qfae_monai.reading.series_choice import described
 from qfae_monai.reading.series_files import SourcePaths, open_source

@@ -12,10 +12,9 @@ from pydicom.dataset import Dataset
 
 from qfae_monai.reading.dicom_file import DicomFile
 from qfae_monai.reading.dicom_frames import frames_of
-from qfae_monai.reading.dicom_kinds import PICTURE_MODALITIES
 from qfae_monai.reading.geometry_guard import stack_frames
 from qfae_monai.reading.geometry_risks import Stack
-from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.left_aside import PICTURE_MODALITIES, LeftAside
 from qfae_monai.reading.series_files import SourceFile
 from qfae_monai.reading.volume_choice import Choice, chosen_volume
 from qfae_monai.reading.volume_files import VolumeHeader

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from qfae_monai.reading.damaged_files import give_to_series, without_copies
 from qfae_monai.reading.dicom_file import DicomFile, NotAnImage
-from qfae_monai.reading.dicom_kinds import INCLUDABLE, KINDS, SINGLE_SLICE
-from qfae_monai.reading.kept_headers import header_of
-from qfae_monai.reading.left_aside import LeftAside
+from qfae_monai.reading.dicom_header import header_of
+from qfae_monai.reading.left_aside import INCLUDABLE, KINDS, SINGLE_SLICE, LeftAside
 from qfae_monai.reading.series_files import Opened, SourceFile
 from qfae_monai.reading.series_group import Group, Grouped, is_one_slice, is_picture, named_errors, text_of
 

@@ -14,8 +14,8 @@ from monai.transforms import LoadImage, MapTransform, Transform
 from monai.utils import ImageMetaKey, ensure_tuple
 from monai.utils.enums import MetaKeys, SpaceKeys
 
-from qfae_monai.reading.dicom_kinds import INCLUDABLE, check_include
 from qfae_monai.reading.geometry_risks import check_allow
+from qfae_monai.reading.left_aside import INCLUDABLE, check_include
 from qfae_monai.reading.lesion_values import lesion_of
 from qfae_monai.reading.masks import read_mask
 from qfae_monai.reading.series import Series, read_series

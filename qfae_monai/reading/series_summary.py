@@ -33,7 +33,7 @@ class SeriesSummary:
         risks: what was allowed.
         attributes: as in :class:`qfae_monai.reading.Series`.
         volume: number from 1 of the chosen volume among several; None where there is one.
-        category: what it is if no scan, a name of :data:`qfae_monai.reading.dicom_kinds.INCLUDABLE` that was taken in.
+        category: what it is if no scan, a name of :data:`qfae_monai.reading.left_aside.INCLUDABLE` that was taken in.
         picture: whether it is one image by itself, such as a radiograph.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 from qfae_monai.data.patients import NamedScan, told_apart, warnings_on
 from qfae_monai.files import write_whole
 from qfae_monai.privacy.pseudonyms import Pseudonyms
-from qfae_monai.reading.kept_headers import kept_headers
+from qfae_monai.reading.dicom_header import kept_headers
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.recipes.qc_page import qc_page
 from qfae_monai.recipes.records import (

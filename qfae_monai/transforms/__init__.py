@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from qfae_monai.transforms.arrays import LoadArray, LoadArrayd, NormalLabeld
 from qfae_monai.transforms.augmentation import (
+    RandAugmentBatch,
     RandResizedCropRotateFlip,
     RandResizedCropRotateFlipd,
 )
-from qfae_monai.transforms.batch_augmentation import RandAugmentBatch
 from qfae_monai.transforms.bit_depth import ScaleBitDepth, ScaleBitDepthd
-from qfae_monai.transforms.coarse_noise import CoarseNoise
 from qfae_monai.transforms.equalize import (
     BilateralFilter,
     EqualizeNonzero,
@@ -22,6 +21,7 @@ from qfae_monai.transforms.foreground import (
 from qfae_monai.transforms.images import LoadGreyImage, LoadGreyImaged, grey
 from qfae_monai.transforms.jitter import (
     BrightnessContrast,
+    CoarseNoise,
     RandBrightnessContrast,
     RandBrightnessContrastd,
 )

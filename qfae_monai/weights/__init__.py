@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qfae_monai.weights.catalogue import CATALOGUE, WeightsEntry, find_entry
     from qfae_monai.weights.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
     from qfae_monai.weights.checksums import ChangedFileError, check_folder
-    from qfae_monai.weights.fetch import fetch_weights
+    from qfae_monai.weights.hub import fetch_weights
     from qfae_monai.weights.released import convert_released
     from qfae_monai.weights.sources import WeightsNotFoundError, find_weights
     from qfae_monai.weights.vit import create_vit
@@ -40,7 +40,7 @@ __getattr__ = lazy_names(
         "catalogue": ("CATALOGUE", "WeightsEntry", "find_entry"),
         "checkpoints": ("load_checkpoint", "read_checkpoint", "save_checkpoint"),
         "checksums": ("ChangedFileError", "check_folder"),
-        "fetch": ("fetch_weights",),
+        "hub": ("fetch_weights",),
         "released": ("convert_released",),
         "sources": ("WeightsNotFoundError", "find_weights"),
         "vit": ("create_vit",),

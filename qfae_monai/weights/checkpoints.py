@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from qfae_monai.files import whole_file
-from qfae_monai.weights.matching import Trunk, load_matching
+from qfae_monai.weights.released import Trunk, load_matching
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (".pt", ".pth", ".bin", SAFETENSORS)

@@ -14,7 +14,7 @@ from torch import Tensor
 from qfae_monai.weights.catalogue import find_entry
 from qfae_monai.weights.checkpoints import read_checkpoint
 from qfae_monai.weights.checksums import verify_file
-from qfae_monai.weights.matching import load_matching, shape_differences, summarise
+from qfae_monai.weights.released import load_matching, shape_differences, summarise
 from qfae_monai.weights.sources import find_weights
 
 CHECKPOINT = "checkpoint"

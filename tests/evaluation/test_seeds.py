@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qfae_monai.evaluation.evaluation_report import summarise
-from qfae_monai.evaluation.seeds import across_seeds
+from qfae_monai.evaluation.merging import across_seeds
 from tests.evaluation.run_folder_factory import make_run_folder
 
 

@@ -20,10 +20,10 @@ from qfae_monai.data import volume_datalist
 from qfae_monai.data.slice_store import StoredSlices
 from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.inspection import inspect_file
+from qfae_monai.evaluation.merging import across_seeds
 from qfae_monai.evaluation.prediction_page import write_prediction_page
 from qfae_monai.evaluation.pretraining_report import write_pretraining_page
 from qfae_monai.evaluation.run_folder import RunFolder
-from qfae_monai.evaluation.seeds import across_seeds
 from qfae_monai.evaluation.sprites import Picture
 from qfae_monai.experiments.frozen import parse_network
 from qfae_monai.experiments.rows import read_row

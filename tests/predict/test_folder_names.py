@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from qfae_monai.predict.folder_names import folder_name, told_apart
+from qfae_monai.predict.studies import folder_name, told_apart
 
 OURS = (
     "summary.json",

@@ -11,7 +11,7 @@ import torch
 
 from qfae_monai.pretraining import model_card, own_networks, read_card
 from qfae_monai.pretraining.card import CARD_KEY
-from qfae_monai.pretraining.survey import Survey
+from qfae_monai.pretraining.review import Survey
 from qfae_monai.weights import create_vit, save_checkpoint
 from tests.pretraining.conftest import small_trunk
 

@@ -22,7 +22,7 @@ import SimpleITK as sitk
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from qfae_monai.reading.dicom_kinds import CLASS
+from qfae_monai.reading.left_aside import CLASS
 from tests.reading import dicom_factory as factory
 from tests.reading.test_mosaic import siemens
 

@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 
 import SimpleITK as sitk
-from qfae_monai.cli.signals import ended_by_signals
+from qfae_monai.cli.options import ended_by_signals
 from qfae_monai.reading import read_series
 
 def wait(reader: sitk.ImageFileReader) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qfae_monai.reading import find_series, kept_headers, read_series
+from qfae_monai.reading import dicom_header, find_series, read_series
 from tests.reading import dicom_factory as factory
 
 
@@ -20,13 +20,13 @@ from tests.reading import dicom_factory as factory
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was parsed."""
     counts: Counter[str] = Counter()
-    parse = kept_headers.read_header
+    parse = dicom_header.read_header
 
     def counted(source: Any, **options: Any) -> Any:
         counts[source.path.name] += 1
         return parse(source, **options)
 
-    monkeypatch.setattr(kept_headers, "read_header", counted)
+    monkeypatch.setattr(dicom_header, "read_header", counted)
     return counts
 
 
@@ -34,7 +34,7 @@ def test_each_header_is_parsed_once(tmp_path: Path, parsed: Counter[str]) -> Non
     factory.series(tmp_path)
     alone = read_series(tmp_path)
     parsed.clear()
-    with kept_headers.kept_headers():
+    with dicom_header.kept_headers():
         files = find_series(tmp_path)[0].files
         found = read_series(list(files))
     assert set(parsed.values()) == {1}
@@ -44,7 +44,7 @@ def test_each_header_is_parsed_once(tmp_path: Path, parsed: Counter[str]) -> Non
 
 def test_a_changed_file_is_parsed_again(tmp_path: Path, parsed: Counter[str]) -> None:
     paths = factory.series(tmp_path)
-    with kept_headers.kept_headers():
+    with dicom_header.kept_headers():
         files = find_series(tmp_path)[0].files
         os.utime(paths[0], ns=(0, 0))
         read_series(list(files))
@@ -54,7 +54,7 @@ def test_a_changed_file_is_parsed_again(tmp_path: Path, parsed: Counter[str]) ->
 
 def test_nothing_is_kept_beyond_the_block(tmp_path: Path, parsed: Counter[str]) -> None:
     factory.series(tmp_path)
-    with kept_headers.kept_headers():
+    with dicom_header.kept_headers():
         find_series(tmp_path)
     read_series(tmp_path)
     assert set(parsed.values()) == {2}
@@ -105,7 +105,7 @@ def test_a_series_that_is_read_opens_each_file_once(tmp_path: Path, opened: list
     assert np.array_equal(read_series(tmp_path).array, alone)
     assert times_opened(opened, tmp_path) == {1}
     opened.clear()
-    with kept_headers.kept_headers(), kept_headers.kept_pixels():
+    with dicom_header.kept_headers(), dicom_header.kept_pixels():
         files = find_series(tmp_path)[0].files
         assert np.array_equal(read_series(list(files)).array, alone)
     assert times_opened(opened, tmp_path) == {1}
@@ -114,7 +114,7 @@ def test_a_series_that_is_read_opens_each_file_once(tmp_path: Path, opened: list
 def test_headers_alone_read_no_pixels(tmp_path: Path, opened: list[str]) -> None:
     factory.series(tmp_path)
     opened.clear()
-    with kept_headers.kept_headers():
+    with dicom_header.kept_headers():
         find_series(tmp_path)
         assert times_opened(opened, tmp_path) == {1}
         found = read_series(tmp_path)
@@ -126,7 +126,7 @@ def test_pixels_beyond_the_room_are_read_when_they_are_decoded(
     tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factory.series(tmp_path, shuffle=False)
-    monkeypatch.setattr(kept_headers, "MAX_PIXEL_BYTES", 2 * 40)  # 24 bytes of pixels and 12 before them, each
+    monkeypatch.setattr(dicom_header, "MAX_PIXEL_BYTES", 2 * 40)  # 24 bytes of pixels and 12 before them, each
     opened.clear()
     found = read_series(tmp_path)
     assert np.array_equal(found.array, factory.volume().T)

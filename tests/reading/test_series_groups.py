@@ -12,7 +12,7 @@ import pydicom
 import pytest
 
 from qfae_monai.reading import contents_of, read_series
-from qfae_monai.reading.dicom_kinds import CLASS, KINDS
+from qfae_monai.reading.left_aside import CLASS, KINDS
 from tests.reading import dicom_factory as factory
 
 FIRST: dict[str, Any] = {"PatientID": "one", "StudyInstanceUID": "1.2.1", "FrameOfReferenceUID": "1.2.1.1"}

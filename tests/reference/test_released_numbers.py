@@ -24,7 +24,7 @@ from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, WeightedSumLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
 from qfae_monai.networks.qformer import CrossAttention
 from qfae_monai.weights import convert_released
-from qfae_monai.weights.matching import load_matching
+from qfae_monai.weights.released import load_matching
 
 DATA = Path(__file__).parent / "data"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "cases.json").read_text())

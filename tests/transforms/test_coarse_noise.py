@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qfae_monai.transforms import CoarseNoise
-from qfae_monai.transforms.coarse_noise import add_coarse_noise
+from qfae_monai.transforms.jitter import add_coarse_noise
 
 MEAN, STD = 0.449, 0.226
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, QFormer
 from qfae_monai.weights import convert_released, create_vit
-from qfae_monai.weights.matching import load_matching, shape_differences
+from qfae_monai.weights.released import load_matching, shape_differences
 
 DATA = Path(__file__).parent / "data"
 RANGE = re.compile(r"\{0-(\d+)\}")
