@@ -33,18 +33,31 @@ def rows(evaluation: dict[str, Any]) -> list[str]:
     features = {one["feature"]: one for one in evaluation["shortcuts"] if one["level"] == "slice"}
     at_slice, at_pixel = threshold["slice"], threshold["pixel"]
     return [
-        _interval(metrics["slice"]["auroc"]), _interval(metrics["volume"]["auroc"]),
-        _interval(metrics["pixel"]["average_precision"]), _interval(metrics["pixel"]["aupro"]),
-        f"{at_slice['achieved_fpr']:.2f}" if at_slice else "-", _interval(at_pixel["dice"]),
-        _interval(at_pixel["lesion_sensitivity"]), _interval(at_pixel["false_positives_per_volume"]),
+        _interval(metrics["slice"]["auroc"]),
+        _interval(metrics["volume"]["auroc"]),
+        _interval(metrics["pixel"]["average_precision"]),
+        _interval(metrics["pixel"]["aupro"]),
+        f"{at_slice['achieved_fpr']:.2f}" if at_slice else "-",
+        _interval(at_pixel["dice"]),
+        _interval(at_pixel["lesion_sensitivity"]),
+        _interval(at_pixel["false_positives_per_volume"]),
         *(f"{features[name]['separability']:.2f}" for name in SLICE_FEATURES),
         *(f"{evaluation['maps'][name]['average_precision']:.2f}" for name in MAPS),
-    ]  # fmt: skip
+    ]
 
 
-HEADS = ("slice AUROC", "volume AUROC", "pixel AP", "AUPRO", "slice FPR (wanted 0.05)", "Dice", "lesions found",
-         "false positives a volume", *(f"AUROC {name}" for name in SLICE_FEATURES),
-         *(f"pixel AP {name}" for name in MAPS))  # fmt: skip
+HEADS = (
+    "slice AUROC",
+    "volume AUROC",
+    "pixel AP",
+    "AUPRO",
+    "slice FPR (wanted 0.05)",
+    "Dice",
+    "lesions found",
+    "false positives a volume",
+    *(f"AUROC {name}" for name in SLICE_FEATURES),
+    *(f"pixel AP {name}" for name in MAPS),
+)
 
 
 def _interval(found: dict[str, float | None]) -> str:
@@ -103,9 +116,12 @@ def main() -> None:
             write_datalist(arguments.folder.resolve(), work.resolve() / "dataset.json", image, split)
             names = ["train", "datasets/brats2015", *([f"datasets/{overlay}"] if overlay else [])]
             settings = {
-                "preset": "tiny", "dataset_dir": str(work), "model_dir": str(work / "model"),
-                "output_dir": str(work / "evaluation"), "max_epochs": arguments.epochs,
-            }  # fmt: skip
+                "preset": "tiny",
+                "dataset_dir": str(work),
+                "model_dir": str(work / "model"),
+                "output_dir": str(work / "evaluation"),
+                "max_epochs": arguments.epochs,
+            }
             named = {"run_name": f"BraTS 2015 sample, {sequence}, split {split}"}
             for run_id, added in STEPS.items():
                 Bundle([*names, *added], {**settings, **(named if added else {})}).run(run_id)

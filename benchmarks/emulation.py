@@ -19,9 +19,15 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 aten = torch.ops.aten
 PRODUCTS = {
-    aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.convolution, aten.convolution_backward,
-    aten._scaled_dot_product_flash_attention_for_cpu, aten._scaled_dot_product_flash_attention_for_cpu_backward,
-}  # fmt: skip
+    aten.mm,
+    aten.addmm,
+    aten.bmm,
+    aten.baddbmm,
+    aten.convolution,
+    aten.convolution_backward,
+    aten._scaled_dot_product_flash_attention_for_cpu,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward,
+}
 LOW = (torch.bfloat16, torch.float16)
 TF32_BITS = 13  # of float32's 23 mantissa bits that TF32 drops
 
@@ -37,8 +43,9 @@ class EmulatedProducts(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.overloadpacket not in PRODUCTS:
             return func(*args, **kwargs)
-        low = next((leaf.dtype for leaf in tree_leaves((args, kwargs))
-                    if isinstance(leaf, Tensor) and leaf.dtype in LOW), None)  # fmt: skip
+        low = next(
+            (leaf.dtype for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.dtype in LOW), None
+        )
         if low is None:
             args = tree_map_only(Tensor, as_tf32, args) if self.tf32 else args
             return func(*args, **kwargs)

@@ -49,10 +49,14 @@ def parts(bundle: Bundle) -> list[tuple[str, str, float]]:
         scored, _ = count(lambda: scorer(image, reconstruction))
     compared, distance = count(lambda: loss(reconstruction, image))
     backward, _ = count(distance.backward)
-    trained = [("encoder, forward", encoded), ("Q-Former, forward", gathered), ("decoder, forward", decoded),
-               ("perceptual features of the image, forward", one_side),
-               ("perceptual features of the reconstruction, forward", compared - one_side),
-               ("backward, decoder, Q-Former and perceptual features", backward)]  # fmt: skip
+    trained = [
+        ("encoder, forward", encoded),
+        ("Q-Former, forward", gathered),
+        ("decoder, forward", decoded),
+        ("perceptual features of the image, forward", one_side),
+        ("perceptual features of the reconstruction, forward", compared - one_side),
+        ("backward, decoder, Q-Former and perceptual features", backward),
+    ]
     tested = [
         ("encoder", encoded),
         ("Q-Former", gathered),

@@ -71,8 +71,13 @@ def figures(folder: Path, overlays: Sequence[str | Path], settings: Mapping[str,
     done = folder / "figures.json"
     if not done.is_file():
         train_once(folder, overlays, settings)
-        places = {"model_dir": str(folder / MODEL), "output_dir": str(folder / "evaluation"), "rivals": None,
-                  "save_maps": False, "save_pictures": False}  # fmt: skip
+        places = {
+            "model_dir": str(folder / MODEL),
+            "output_dir": str(folder / "evaluation"),
+            "rivals": None,
+            "save_maps": False,
+            "save_pictures": False,
+        }
         Bundle([*overlays, "evaluate"], {**places, **settings}).run("evaluating")
         metrics = json.loads((folder / "evaluation" / "evaluation.json").read_text())["metrics"]
         found = {f"{level} {name}": metrics[level][name]["value"] for level, name in FIGURES if level in metrics}
@@ -117,8 +122,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--overlays", nargs="+", default=["datasets/phantoms"],
-                        help="names of the bundle's, or .yaml files")  # fmt: skip
+    parser.add_argument(
+        "--overlays", nargs="+", default=["datasets/phantoms"], help="names of the bundle's, or .yaml files"
+    )
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=["float32", "bfloat16"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parts", action="store_true", help="each part alone in bfloat16, with the first seed")

@@ -151,8 +151,11 @@ def mutate(seed_file: Path, random: np.random.Generator) -> bytes:
 def write_nifti_seeds(folder: Path) -> None:
     """Small NIfTI files of several types, so that headers are a good part of what is mutated."""
     random = np.random.default_rng(0)
-    for name, dtype, shape in (("a.nii", "int16", (9, 8, 7)), ("b.nii.gz", "float32", (9, 8, 7)),
-                               ("c.nii.gz", "uint8", (5, 6, 7, 2))):  # fmt: skip
+    for name, dtype, shape in (
+        ("a.nii", "int16", (9, 8, 7)),
+        ("b.nii.gz", "float32", (9, 8, 7)),
+        ("c.nii.gz", "uint8", (5, 6, 7, 2)),
+    ):
         nib.save(nib.Nifti1Image(random.integers(0, 99, shape).astype(dtype), np.diag([1.0, 2, 3, 1])), folder / name)
     nib.save(nib.Nifti2Image(random.integers(0, 99, (9, 8, 7)).astype("int32"), np.eye(4)), folder / "d.nii")
 

@@ -58,8 +58,13 @@ def write_data(folder: Path, arguments: argparse.Namespace) -> list[str]:
 
 
 def parse(overlays: list[str], arguments: argparse.Namespace, folder: Path, overrides: dict[str, Any]) -> Bundle:
-    settings = {"changes::image_size": arguments.size, "batch_size": arguments.batch_size, "dataset_dir": str(folder),
-                "precision": arguments.precision, "device": f"$torch.device({arguments.device!r})"}  # fmt: skip
+    settings = {
+        "changes::image_size": arguments.size,
+        "batch_size": arguments.batch_size,
+        "dataset_dir": str(folder),
+        "precision": arguments.precision,
+        "device": f"$torch.device({arguments.device!r})",
+    }
     return Bundle(["train", *overlays], {**PRESETS[arguments.preset], **settings, **overrides})
 
 
@@ -136,9 +141,11 @@ def main() -> None:
         step = step_rate(parse(source, arguments, Path(name), {"num_workers": 0}), arguments.steps)
         rounds = [({row: measure() for row, measure in measures.items()}, step()) for _ in range(arguments.rounds)]
     trained = statistics.median(rate for _, rate in rounds)
-    print(f"{arguments.images} {arguments.source}, {arguments.size} px, batches of {arguments.batch_size}, "
-          f"{arguments.device}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; "
-          f"training step ({arguments.preset}): {trained:.1f} images/s\n")  # fmt: skip
+    print(
+        f"{arguments.images} {arguments.source}, {arguments.size} px, batches of {arguments.batch_size}, "
+        f"{arguments.device}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; "
+        f"training step ({arguments.preset}): {trained:.1f} images/s\n"
+    )
     print("| augmentation | workers | loader (images/s) | loader / step |\n|---|---|---|---|")
     rows = []
     for augmentation, workers in measures:

@@ -49,15 +49,31 @@ def write_dicom(folder: Path, random: np.random.Generator, number: int) -> list[
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
         elements: dict[str, Any] = {
-            "SOPClassUID": meta.MediaStorageSOPClassUID, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
-            "StudyInstanceUID": f"{uid}.1", "SeriesInstanceUID": uid, "Modality": "MR", "SeriesNumber": number,
-            "PatientID": f"ID-{number:06d}", "PatientName": f"Doe^Jane {number}", "PatientBirthDate": "19610317",
-            "SeriesDescription": "FLAIR", "InstitutionName": "St. Elsewhere", "InstanceNumber": place + 1,
-            "Rows": SIDE, "Columns": SIDE, "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2",
-            "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 0, "PixelSpacing": [1, 1],
-            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 5 * place],
+            "SOPClassUID": meta.MediaStorageSOPClassUID,
+            "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+            "StudyInstanceUID": f"{uid}.1",
+            "SeriesInstanceUID": uid,
+            "Modality": "MR",
+            "SeriesNumber": number,
+            "PatientID": f"ID-{number:06d}",
+            "PatientName": f"Doe^Jane {number}",
+            "PatientBirthDate": "19610317",
+            "SeriesDescription": "FLAIR",
+            "InstitutionName": "St. Elsewhere",
+            "InstanceNumber": place + 1,
+            "Rows": SIDE,
+            "Columns": SIDE,
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": 0,
+            "PixelSpacing": [1, 1],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "ImagePositionPatient": [0, 0, 5 * place],
             "PixelData": pixels.tobytes(),
-        }  # fmt: skip
+        }
         for keyword, value in elements.items():
             setattr(dataset, keyword, value)
         files.append(folder / f"{place}.dcm")
@@ -221,9 +237,14 @@ def main() -> None:
             run = predictions(arguments.model)
         with tempfile.TemporaryDirectory(prefix="qfae-mutants-") as place:
             counts, failed = attack(
-                run, Path(place), count=arguments.count, seed=arguments.seed, start=arguments.start, progress=100,
+                run,
+                Path(place),
+                count=arguments.count,
+                seed=arguments.seed,
+                start=arguments.start,
+                progress=100,
                 seconds=arguments.seconds,
-            )  # fmt: skip
+            )
         columns = (counts[word] for word in ("all done", "mutant refused", "dead", "good not done"))
         cells = [name, counts.total(), *columns, round(time.monotonic() - begun)]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)

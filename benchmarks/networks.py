@@ -22,11 +22,16 @@ LARGE = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"preset": "tiny"},
-    "mid": {"preset": "paper", **BASE, "changes::loss_blocks": [7, 9], "changes::score_blocks": [5, 7, 9],
-            "batch_size": 4},
+    "mid": {
+        "preset": "paper",
+        **BASE,
+        "changes::loss_blocks": [7, 9],
+        "changes::score_blocks": [5, 7, 9],
+        "batch_size": 4,
+    },
     "small": {"preset": "small", **BASE},
     "paper": {"preset": "paper", **LARGE},
-}  # fmt: skip
+}
 """Settings of the bundle by name."""
 
 

@@ -54,10 +54,22 @@ def main() -> None:
     seconds = []
     for _ in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            seconds.append(run([
-                sys.executable, "-c", CODE, "predict", "-i", str(arguments.volume), "-o", folder,
-                "-m", str(arguments.model),
-            ]))  # fmt: skip
+            seconds.append(
+                run(
+                    [
+                        sys.executable,
+                        "-c",
+                        CODE,
+                        "predict",
+                        "-i",
+                        str(arguments.volume),
+                        "-o",
+                        folder,
+                        "-m",
+                        str(arguments.model),
+                    ]
+                )
+            )
         print(f"first slices after {seconds[-1][0]:.1f} s, all written after {seconds[-1][1]:.1f} s", flush=True)
     print("median: {:.1f} s, {:.1f} s".format(*map(statistics.median, zip(*seconds, strict=True))))
 

@@ -32,8 +32,23 @@ ROOT = Path(__file__).parents[1]
 PRESETS = ("tiny", "mid", "small", "paper")
 PARTS = (1, 2, 4, 8, 16, 32, 64)
 FORMULATIONS = ("fast", "plain")
-COLUMNS = ("preset", "step", "device", "precision", "batch", "images/s", "plain", "times as fast", "of the peak",
-           "peak MB", "plain", "share", "the step's own MB", "plain", "share")  # fmt: skip
+COLUMNS = (
+    "preset",
+    "step",
+    "device",
+    "precision",
+    "batch",
+    "images/s",
+    "plain",
+    "times as fast",
+    "of the peak",
+    "peak MB",
+    "plain",
+    "share",
+    "the step's own MB",
+    "plain",
+    "share",
+)
 
 Step = Callable[[], None]
 
@@ -49,9 +64,13 @@ def make_step(formulation: str, name: str, preset: str, arguments: argparse.Name
     plain = formulation == "plain"
     settings = {} if arguments.batch is None else {"batch_size": arguments.batch}
     bundle = build(
-        preset, device, precision="float32" if plain else arguments.precision, compile=arguments.compile and not plain,
-        checkpointing="none" if plain else arguments.checkpointing, **settings,
-    )  # fmt: skip
+        preset,
+        device,
+        precision="float32" if plain else arguments.precision,
+        compile=arguments.compile and not plain,
+        checkpointing="none" if plain else arguments.checkpointing,
+        **settings,
+    )
     network, image = bundle.part("network"), _images(bundle, device)
     distance = bundle.part("loss" if name == "training" else "score_distance").to(device)
     if plain:
@@ -156,8 +175,14 @@ def measure_speed(preset: str, name: str, arguments: argparse.Namespace) -> dict
     seconds = median_seconds(steps, arguments.turns, device)
     peak = max(before, peak_gflops(device, dtype))
     gflop = gflop_an_image(name, preset, arguments)
-    return {"batch": batch, "fast": batch / seconds["fast"], "plain": batch / seconds["plain"], "gflop": gflop,
-            "peak_gflops": peak, "threads": torch.get_num_threads()}  # fmt: skip
+    return {
+        "batch": batch,
+        "fast": batch / seconds["fast"],
+        "plain": batch / seconds["plain"],
+        "gflop": gflop,
+        "peak_gflops": peak,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _batch_size(preset: str) -> int:
@@ -222,9 +247,14 @@ def measure_apart(what: str, preset: str, name: str) -> dict[str, float]:
 
 def row(preset: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """All that is known of a step of a preset."""
-    found: dict[str, Any] = {"preset": preset, "step": name, "device": arguments.device,
-                             "precision": arguments.precision, "compile": arguments.compile,
-                             "checkpointing": arguments.checkpointing}  # fmt: skip
+    found: dict[str, Any] = {
+        "preset": preset,
+        "step": name,
+        "device": arguments.device,
+        "precision": arguments.precision,
+        "compile": arguments.compile,
+        "checkpointing": arguments.checkpointing,
+    }
     found["speed"] = measure_apart("speed", preset, name)
     for formulation in FORMULATIONS:
         found[formulation] = measure_apart(formulation, preset, name)
@@ -237,11 +267,23 @@ def cells(found: Mapping[str, Any]) -> list[str]:
     own = [side["peak"] - side["before"] for side in (fast, plain)]
     how = [found["precision"], *(["compiled"] if found["compile"] else [])]
     how += [] if found["checkpointing"] == "none" else [f"checkpointing {found['checkpointing']}"]
-    return [found["preset"], found["step"], found["device"], ", ".join(how), f"{speed['batch']:.0f}",
-            f"{speed['fast']:.3g}", f"{speed['plain']:.3g}", f"{speed['fast'] / speed['plain']:.2f}",
-            f"{speed['fast'] * speed['gflop'] / speed['peak_gflops']:.0%}", f"{fast['peak']:.0f}",
-            f"{plain['peak']:.0f}", f"{fast['peak'] / plain['peak']:.2f}", f"{own[0]:.0f}", f"{own[1]:.0f}",
-            f"{own[0] / max(own[1], 1):.2f}"]  # fmt: skip
+    return [
+        found["preset"],
+        found["step"],
+        found["device"],
+        ", ".join(how),
+        f"{speed['batch']:.0f}",
+        f"{speed['fast']:.3g}",
+        f"{speed['plain']:.3g}",
+        f"{speed['fast'] / speed['plain']:.2f}",
+        f"{speed['fast'] * speed['gflop'] / speed['peak_gflops']:.0%}",
+        f"{fast['peak']:.0f}",
+        f"{plain['peak']:.0f}",
+        f"{fast['peak'] / plain['peak']:.2f}",
+        f"{own[0]:.0f}",
+        f"{own[1]:.0f}",
+        f"{own[0] / max(own[1], 1):.2f}",
+    ]
 
 
 def positive(text: str) -> int:
@@ -265,8 +307,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.measure:
         what, name = arguments.measure
-        measured = (measure_speed(arguments.preset, name, arguments) if what == "speed"
-                    else measure_memory(what, arguments.preset, name, arguments))  # fmt: skip
+        measured = (
+            measure_speed(arguments.preset, name, arguments)
+            if what == "speed"
+            else measure_memory(what, arguments.preset, name, arguments)
+        )
         print(json.dumps(measured))
         return
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)

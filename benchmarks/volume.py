@@ -71,9 +71,16 @@ def build(arguments: argparse.Namespace, preset: str, folder: Path) -> Any:
     """The bundle's inference over the folder's volumes, without checkpoint, calibration and tables."""
     from qfae_monai.model.bundle import Bundle
 
-    settings = {"network_def::weights": None, "precision": arguments.precision, "dataset_dir": str(folder),
-                "num_workers": 0, "output_dir": str(folder / "maps"), "calibration": None, "handlers": [],
-                "device": f"$torch.device({arguments.device!r})"}  # fmt: skip
+    settings = {
+        "network_def::weights": None,
+        "precision": arguments.precision,
+        "dataset_dir": str(folder),
+        "num_workers": 0,
+        "output_dir": str(folder / "maps"),
+        "calibration": None,
+        "handlers": [],
+        "device": f"$torch.device({arguments.device!r})",
+    }
     model = {key: value for key, value in PRESETS[preset].items() if key != "batch_size"}
     return Bundle(["inference"], {**model, **settings})
 
@@ -84,8 +91,13 @@ def attach(watch: Stopwatch, bundle: Any) -> None:
         bundle.part(key) for key in ("preprocessing", "postprocessing", "inferer", "network")
     )
     before, after = before.flatten().transforms, after.flatten().transforms
-    stages = {"read": before[:1], "preprocess": before[1:], "resize": [inferer.resize], "restore": after[:-1],
-              "save": after[-1:]}  # fmt: skip
+    stages = {
+        "read": before[:1],
+        "preprocess": before[1:],
+        "resize": [inferer.resize],
+        "restore": after[:-1],
+        "save": after[-1:],
+    }
     stage_of = {id(part): stage for stage, parts in stages.items() for part in parts}
     # classes, not objects, are given a new call: Compose and Invertd look at what a transform is
     for kind in {type(part) for parts in stages.values() for part in parts}:
@@ -133,14 +145,31 @@ def measure(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
         saved = sum(path.stat().st_size for path in (folder / "maps").iterdir()) / 1e6
         read = (folder / "volume.nii.gz").stat().st_size / 1e6
     seconds = {stage: statistics.median(r[stage] for r in rounds[1:]) for stage in (*STAGES, "other", "whole")}
-    return {"preset": preset, "seconds": seconds, "slices": scored, "slices_per_s": scored / seconds["whole"],
-            "peak_memory_mb": peak_memory_mb(bundle.part("device")), "read_mb": read, "saved_mb": saved}  # fmt: skip
+    return {
+        "preset": preset,
+        "seconds": seconds,
+        "slices": scored,
+        "slices_per_s": scored / seconds["whole"],
+        "peak_memory_mb": peak_memory_mb(bundle.part("device")),
+        "read_mb": read,
+        "saved_mb": saved,
+    }
 
 
 def measure_apart(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One column of the table, measured in a process of its own."""
-    command = [sys.executable, __file__, "--only", preset, "--rounds", str(arguments.rounds),
-               "--device", arguments.device, "--precision", arguments.precision]  # fmt: skip
+    command = [
+        sys.executable,
+        __file__,
+        "--only",
+        preset,
+        "--rounds",
+        str(arguments.rounds),
+        "--device",
+        arguments.device,
+        "--precision",
+        arguments.precision,
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{preset}: the measuring process ended with exit code {done.returncode}")
@@ -162,9 +191,11 @@ def main() -> None:
     columns = [measure_apart(preset, arguments) for preset in arguments.preset]
     first = columns[0]
     shape = " x ".join(map(str, SHAPE))
-    print(f"{shape} voxels, {first['slices']} slices scored, {first['read_mb']:.1f} MB in; "
-          f"{arguments.device}, {arguments.precision}, {len(os.sched_getaffinity(0))} cores, "
-          f"load {os.getloadavg()[0]:.1f}\n")  # fmt: skip
+    print(
+        f"{shape} voxels, {first['slices']} slices scored, {first['read_mb']:.1f} MB in; "
+        f"{arguments.device}, {arguments.precision}, {len(os.sched_getaffinity(0))} cores, "
+        f"load {os.getloadavg()[0]:.1f}\n"
+    )
     print("| stage (s) | " + " | ".join(arguments.preset) + " |\n|---" + "|---" * len(columns) + "|")
     for stage in (*STAGES, "other", "whole"):
         print(f"| {stage} | " + " | ".join(f"{column['seconds'][stage]:.2f}" for column in columns) + " |")

@@ -109,9 +109,18 @@ class Brats2021(Recipe):
                 )
             image = (raw.astype(np.float64) - low) / (high - low)
             yield Cut(
-                index, split, image, raw, mask, bool(mask.any()), planes.affine_of(index), planes.spacing,
-                {"rule": "slice minimum to maximum", "low": low, "high": high}, pair.burned_in, pair.image.risks,
-            )  # fmt: skip
+                index,
+                split,
+                image,
+                raw,
+                mask,
+                bool(mask.any()),
+                planes.affine_of(index),
+                planes.spacing,
+                {"rule": "slice minimum to maximum", "low": low, "high": high},
+                pair.burned_in,
+                pair.image.risks,
+            )
 
 
 def brats2021(

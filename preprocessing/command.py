@@ -109,9 +109,15 @@ def run_recipe(
         secret = read_or_create_key(key or output.with_name(output.name + ".key"), output)
         with task_backend(workers, dask):
             outcome = prepare(
-                recipe, folder, output,
-                key=secret, seed=seed, format=format.value, refuse_burned_in=refuse_burned_in, say=echo,
-            )  # fmt: skip
+                recipe,
+                folder,
+                output,
+                key=secret,
+                seed=seed,
+                format=format.value,
+                refuse_burned_in=refuse_burned_in,
+                say=echo,
+            )
     for source, reason in outcome.refused:
         echo(f"refused: {source}: {reason}", err=True)
     for series in outcome.burned_in:

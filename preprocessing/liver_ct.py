@@ -74,8 +74,12 @@ class LiverCT(Recipe):
         return np.flatnonzero(liver.any(axis=(0, 1))).tolist()
 
     def plan(self, sources: Sequence[Source], surveys: Sequence[list[int]], seed: int) -> list[Source]:
-        held_out = [(source.patient, k) for source, ks in zip(sources, surveys, strict=True)
-                    if source.split == "test" for k in ks]  # fmt: skip
+        held_out = [
+            (source.patient, k)
+            for source, ks in zip(sources, surveys, strict=True)
+            if source.split == "test"
+            for k in ks
+        ]
         if self.variant == "published":
             names = [f"{patient}/{k:05d}" for patient, k in held_out]
             valid = set(draw(names, share(len(names), VALID_TO_TEST)[:1], seed)[0])
@@ -112,10 +116,18 @@ class LiverCT(Recipe):
             if clip:
                 low, high = max(low, HU_LOW), min(high, HU_HIGH)
             yield Cut(
-                index, split, np.asarray(image)[0].astype(np.uint8), np.where(liver, raw, HU_LOW), mask,
-                bool(lesion.any()), slice_affine, spacing,
-                {"rule": steps, "low": low, "high": high}, pair.burned_in, pair.image.risks,
-            )  # fmt: skip
+                index,
+                split,
+                np.asarray(image)[0].astype(np.uint8),
+                np.where(liver, raw, HU_LOW),
+                mask,
+                bool(lesion.any()),
+                slice_affine,
+                spacing,
+                {"rule": steps, "low": low, "high": high},
+                pair.burned_in,
+                pair.image.risks,
+            )
 
     def _scaling(self, source: Source) -> tuple[QuantizeSlice | _Clipped, bool]:
         """HU to 8 bits, and whether HU are clipped before that."""
@@ -169,9 +181,13 @@ def _source(path: Path, archive: str, by_name: dict[str, Path], prefix: str, spl
     label = next((by_name[name] for name in names if name in by_name), None)
     refusal = "" if label else f"{path}: expected its mask {' or '.join(names)}, found none."
     return Source(
-        f"{archive}{number}", f"{archive} {path.name}", (str(path),), (str(label),) if label else (),
-        split=split, refusal=refusal,
-    )  # fmt: skip
+        f"{archive}{number}",
+        f"{archive} {path.name}",
+        (str(path),),
+        (str(label),) if label else (),
+        split=split,
+        refusal=refusal,
+    )
 
 
 def liver_ct(

@@ -102,9 +102,13 @@ def _cube(folder: Path, split: str) -> Source:
         refusal = f"{folder}: expected a mask a B-scan in {marked}, found none for {len(missing)}: {missing[0]} ..."
     masks = tuple(str(marked / scan.name) for scan in scans)
     return Source(
-        folder.name.split("_")[0], folder.name, tuple(map(str, scans)), () if refusal else masks,
-        split=split, refusal=refusal,
-    )  # fmt: skip
+        folder.name.split("_")[0],
+        folder.name,
+        tuple(map(str, scans)),
+        () if refusal else masks,
+        split=split,
+        refusal=refusal,
+    )
 
 
 def _scan(source: Source, index: int) -> str:

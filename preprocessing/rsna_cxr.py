@@ -107,9 +107,18 @@ class RsnaCXR(Recipe):
         image = planes[0].astype(np.uint8)
         for index, split in (source.slices or {}).items():
             yield Cut(
-                index, split, image, image, None, bool(source.image_label), planes.affine_of(0), planes.spacing,
-                {"rule": "as stored"}, pair.burned_in, pair.image.risks,
-            )  # fmt: skip
+                index,
+                split,
+                image,
+                image,
+                None,
+                bool(source.image_label),
+                planes.affine_of(0),
+                planes.spacing,
+                {"rule": "as stored"},
+                pair.burned_in,
+                pair.image.risks,
+            )
 
 
 def _classes(folder: Path) -> dict[str, str]:
@@ -165,9 +174,16 @@ def rsna_cxr(
     with command.errors():
         recipe = RsnaCXR(variant.value, people)
     command.run_recipe(
-        recipe, folder, output, seed=seed, format=format, workers=workers, dask=dask, key=key,
+        recipe,
+        folder,
+        output,
+        seed=seed,
+        format=format,
+        workers=workers,
+        dask=dask,
+        key=key,
         refuse_burned_in=refuse_burned_in,
-    )  # fmt: skip
+    )
 
 
 app = command.application(rsna_cxr)

@@ -97,9 +97,15 @@ class Volumes(Recipe):
         if self.datalist is not None:
             return datalist_sources(self.datalist, normal=self.normal, volume=self.volume, include=self.include)
         return tree_sources(
-            folder, image=self.image, label=self.label, patient=self.patient, normal=self.normal, volume=self.volume,
-            include=self.include, allow=self.allow,
-        )  # fmt: skip
+            folder,
+            image=self.image,
+            label=self.label,
+            patient=self.patient,
+            normal=self.normal,
+            volume=self.volume,
+            include=self.include,
+            allow=self.allow,
+        )
 
     def settled(self, sources: Sequence[Source]) -> tuple[Recipe, list[str]]:
         if self.axis is not None:
@@ -133,9 +139,18 @@ class Volumes(Recipe):
             if (abnormal and source.split == "train") or tissue < self.min_foreground * raw.size:
                 continue
             yield Cut(
-                index, source.split, scale_to_unit(raw, low, high), raw, mask, abnormal,
-                planes.affine_of(index), planes.spacing, scale, pair.burned_in, pair.image.risks,
-            )  # fmt: skip
+                index,
+                source.split,
+                scale_to_unit(raw, low, high),
+                raw,
+                mask,
+                abnormal,
+                planes.affine_of(index),
+                planes.spacing,
+                scale,
+                pair.burned_in,
+                pair.image.risks,
+            )
 
     def _range(self, array: NDArray[Any], background: Background) -> tuple[float, float, str]:
         if self.window is not None:
@@ -192,13 +207,32 @@ def volumes(
     """Any tree of DICOM or volume files to slices, split by patient."""
     with command.errors():
         recipe = Volumes(
-            image, label, patient, datalist, normal, axis, index_range, window, percentiles, min_foreground, fractions,
-            tuple(sorted(check_allow(allow or ()))), check_volume(volume), tuple(sorted(check_include(include or ()))),
-        )  # fmt: skip
+            image,
+            label,
+            patient,
+            datalist,
+            normal,
+            axis,
+            index_range,
+            window,
+            percentiles,
+            min_foreground,
+            fractions,
+            tuple(sorted(check_allow(allow or ()))),
+            check_volume(volume),
+            tuple(sorted(check_include(include or ()))),
+        )
     command.run_recipe(
-        recipe, folder, output, seed=seed, format=format, workers=workers, dask=dask, key=key,
+        recipe,
+        folder,
+        output,
+        seed=seed,
+        format=format,
+        workers=workers,
+        dask=dask,
+        key=key,
         refuse_burned_in=refuse_burned_in,
-    )  # fmt: skip
+    )
 
 
 app = command.application(volumes)

@@ -86,8 +86,13 @@ def model_folder(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model of volumes after one epoch, with thresholds and a fingerprint."""
 
     def make(folder: Path) -> None:
-        settings = {"preset": "tiny", "dataset_dir": path_text(scans), "model_dir": path_text(folder / "model"),
-                    "max_epochs": 1, "val_interval": 1}  # fmt: skip
+        settings = {
+            "preset": "tiny",
+            "dataset_dir": path_text(scans),
+            "model_dir": path_text(folder / "model"),
+            "max_epochs": 1,
+            "val_interval": 1,
+        }
         Bundle(["train", "datasets/phantoms"], settings).run("training", quiet=True)
         Bundle(["train", "datasets/phantoms", "evaluate", "calibrate"], settings).run("calibrating", quiet=True)
 
@@ -127,8 +132,11 @@ def cohort_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         write_phantom_cohort(folder / "all", train=4, validation=1, test_normal=1, test_abnormal=1, seed=8)
-        for part, place, pattern in (("normal", "image", "train*"), ("abnormal", "image", "test-001*"),
-                                     ("masks", "label", "test-001*")):  # fmt: skip
+        for part, place, pattern in (
+            ("normal", "image", "train*"),
+            ("abnormal", "image", "test-001*"),
+            ("masks", "label", "test-001*"),
+        ):
             (folder / part).mkdir()
             for file in (folder / "all" / place).glob(pattern):
                 shutil.copy(file, folder / part / file.name)
@@ -141,7 +149,12 @@ def trained_folder(cohort_folders: Path, tmp_path_factory: pytest.TempPathFactor
     """What `qfae train` makes of them in three epochs: model with plan, thresholds, fingerprint and figures."""
 
     def make(folder: Path) -> None:
-        train(cohort_folders / "normal", folder / "model", images=BUDGET, abnormal=cohort_folders / "abnormal",
-              masks=cohort_folders / "masks")  # fmt: skip
+        train(
+            cohort_folders / "normal",
+            folder / "model",
+            images=BUDGET,
+            abnormal=cohort_folders / "abnormal",
+            masks=cohort_folders / "masks",
+        )
 
     return made_once(tmp_path_factory, "trained", make) / "model"

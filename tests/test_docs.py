@@ -134,8 +134,12 @@ def test_examples_with_a_model_run(
     scan = sorted((scans / "image").glob("test-*.nii.gz"))[-1]
     shutil.copy(scan, tmp_path / "demo" / "data" / "image" / "test-016.nii.gz")
     monkeypatch.chdir(tmp_path)
-    examples = [text for name in ("README.md", "docs/python.md", "docs/model-folder.md")
-                for text in blocks(ROOT / name, "python") if "demo/model" in text]  # fmt: skip
+    examples = [
+        text
+        for name in ("README.md", "docs/python.md", "docs/model-folder.md")
+        for text in blocks(ROOT / name, "python")
+        if "demo/model" in text
+    ]
     assert len(examples) == 4
     for text in examples:
         exec(compile(text, "example", "exec"), {})

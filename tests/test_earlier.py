@@ -16,12 +16,20 @@ from qfae_monai.model.folder import INFERENCE
 from qfae_monai.model.trust import check_model_trusted
 
 
-@pytest.mark.parametrize("name", [
-    "qfae_monai.data.LoadSeriesd", "qfae_monai.engines.ReconstructionPrepareBatch", "qfae_monai.handlers.CaseTables",
-    "qfae_monai.handlers.EpochSeed", "qfae_monai.inferers.AnomalyInferer", "qfae_monai.losses.WeightedSumLoss",
-    "qfae_monai.metrics.PixelRanking", "qfae_monai.report.evaluation_report.EvaluationReport",
-    "qfae_monai.scoring.AnomalyDetector",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qfae_monai.data.LoadSeriesd",
+        "qfae_monai.engines.ReconstructionPrepareBatch",
+        "qfae_monai.handlers.CaseTables",
+        "qfae_monai.handlers.EpochSeed",
+        "qfae_monai.inferers.AnomalyInferer",
+        "qfae_monai.losses.WeightedSumLoss",
+        "qfae_monai.metrics.PixelRanking",
+        "qfae_monai.report.evaluation_report.EvaluationReport",
+        "qfae_monai.scoring.AnomalyDetector",
+    ],
+)
 def test_a_component_is_found_by_its_earlier_name(name: str) -> None:
     found = locate(name)
     assert isinstance(found, type)

@@ -36,8 +36,12 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in (("HOME", str(tmp_path)), ("GIT_CONFIG_NOSYSTEM", "1")):
         monkeypatch.setenv(name, value)
     root = tmp_path / "tree"
-    files = {"setup.cfg": "[metadata]\nname = a\nversion = 1.2.0\n", "CHANGELOG.md": CHANGES, "CITATION.cff": CITATION,
-             "bundles/qfae/configs/metadata.json": METADATA}  # fmt: skip
+    files = {
+        "setup.cfg": "[metadata]\nname = a\nversion = 1.2.0\n",
+        "CHANGELOG.md": CHANGES,
+        "CITATION.cff": CITATION,
+        "bundles/qfae/configs/metadata.json": METADATA,
+    }
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)

@@ -12,12 +12,29 @@ from qfae_monai.files import printable
 from qfae_monai.screen import PrintableFormatter, echo, echo_error, guard_messages
 
 HOSTILE = {
-    "clear the screen": "\x1b[2J", "title": "\x1b]0;x\x07", "link": "\x1b]8;;http://x\x1b\\", "CSI of C1": "\x9b2J",
-    "OSC of C1": "\x9d0;x\x9c", "bell": "\x07", "backspace": "\x08", "return": "a\rb", "line": "a\nfailed  b",
-    "tab": "\t", "right to left": "\u202egnp.nii", "isolate": "\u2066a", "mark": "\u200f", "line separator": "\u2028",
-    "paragraph": "\u2029", "next line": "\x85", "delete": "\x7f", "zero width": "a\u200bb", "byte of no name": "\udcff",
-    "tag": "\U000e0041", "nothing": "\x00", "byte order": "\ufeff",
-}  # fmt: skip
+    "clear the screen": "\x1b[2J",
+    "title": "\x1b]0;x\x07",
+    "link": "\x1b]8;;http://x\x1b\\",
+    "CSI of C1": "\x9b2J",
+    "OSC of C1": "\x9d0;x\x9c",
+    "bell": "\x07",
+    "backspace": "\x08",
+    "return": "a\rb",
+    "line": "a\nfailed  b",
+    "tab": "\t",
+    "right to left": "\u202egnp.nii",
+    "isolate": "\u2066a",
+    "mark": "\u200f",
+    "line separator": "\u2028",
+    "paragraph": "\u2029",
+    "next line": "\x85",
+    "delete": "\x7f",
+    "zero width": "a\u200bb",
+    "byte of no name": "\udcff",
+    "tag": "\U000e0041",
+    "nothing": "\x00",
+    "byte order": "\ufeff",
+}
 ORDINARY = ("head 1", "Müller", "山田\u3000太郎", "é", "שלום", "ไทย", "-1.5 mm³", "a\\x1bb")
 
 

@@ -238,8 +238,10 @@ def _check_order(content: Mapping[str, Any], path: Path) -> None:
             raise ValueError(f"{path}: {key}: expected ascending numbers, got others")
     values, counts = content["pixel_values"], content["pixel_counts"]
     if len(values) != len(counts) or not 0 < sum(counts) <= MOST:
-        raise ValueError(f"{path}: pixel_counts: expected pixels for each of {len(values)} pixel_values, got "
-                         f"{len(counts)} counts of {sum(counts)} in all")  # fmt: skip
+        raise ValueError(
+            f"{path}: pixel_counts: expected pixels for each of {len(values)} pixel_values, got "
+            f"{len(counts)} counts of {sum(counts)} in all"
+        )
 
 
 def _check_rate(false_positive_rate: float) -> None:

@@ -59,8 +59,10 @@ class AnomalyDetector(nn.Module):
         if not strict or assign:
             raise ValueError(f"expected strict=True and assign=False, got strict={strict} and assign={assign}")
         if not all(isinstance(weight, Tensor) for weight in state_dict.values()):
-            raise ValueError(f"expected a state dict of tensors, got the keys {', '.join(state_dict)}; "
-                             "say which of them holds the network (key_in_ckpt)")  # fmt: skip
+            raise ValueError(
+                f"expected a state dict of tensors, got the keys {', '.join(state_dict)}; "
+                "say which of them holds the network (key_in_ckpt)"
+            )
         load_matching(self.network, state_dict, source="checkpoint")
         return _IncompatibleKeys([], [])
 
@@ -164,8 +166,9 @@ class OnnxDetector:
             ValueError: for an image of another shape.
         """
         if image.shape[1:] != (1, self.image_size, self.image_size):
-            raise ValueError(f"{self.path}: expected images (B, 1, {self.image_size}, {self.image_size}), "
-                             f"got {tuple(image.shape)}")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: expected images (B, 1, {self.image_size}, {self.image_size}), got {tuple(image.shape)}"
+            )
         found = self.session.run(None, {"image": image.detach().float().contiguous().cpu().numpy()})
         reconstruction, anomaly_map, score = (torch.from_numpy(values).to(image.device) for values in found)
         return reconstruction, anomaly_map, score
@@ -173,18 +176,25 @@ class OnnxDetector:
     def _check(self, checkpoint: str | None, settings: Mapping[str, Any] | None) -> None:
         found = self.record
         if found.graph != "detector":
-            raise ValueError(f"{self.path}: expected a graph of the whole method (`qfae export --graph detector`), "
-                             f"got one of the {found.graph} alone")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: expected a graph of the whole method (`qfae export --graph detector`), "
+                f"got one of the {found.graph} alone"
+            )
         if found.image_size != self.image_size:
-            raise ValueError(f"{self.path}: expected a graph for images of {self.image_size} pixels, "
-                             f"got one for {found.image_size}")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: expected a graph for images of {self.image_size} pixels, got one for {found.image_size}"
+            )
         if checkpoint is not None and found.checkpoint_sha256 != checkpoint:
-            raise ValueError(f"{self.path}: expected a graph of the checkpoint with SHA-256 {checkpoint[:12]}, got one "
-                             f"of another ({found.checkpoint_sha256[:12]}); export it again")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: expected a graph of the checkpoint with SHA-256 {checkpoint[:12]}, got one "
+                f"of another ({found.checkpoint_sha256[:12]}); export it again"
+            )
         different = [] if settings is None else found.differing_settings(settings)
         if different:
-            raise ValueError(f"{self.path}: expected a graph of the same scores, got other settings "
-                             f"({listed(different)}); export it again")  # fmt: skip
+            raise ValueError(
+                f"{self.path}: expected a graph of the same scores, got other settings "
+                f"({listed(different)}); export it again"
+            )
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -202,16 +212,20 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=PROVIDERS)
     except Exception as error:  # the runtime has an exception of its own for every kind of damage
-        raise ValueError(f"{path}: expected a complete ONNX file, but it is damaged or holds something else: "
-                         f"{type(error).__name__}: {error}") from error  # fmt: skip
+        raise ValueError(
+            f"{path}: expected a complete ONNX file, but it is damaged or holds something else: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def read_graph_record(session: onnxruntime.InferenceSession, path: Path) -> GraphRecord:
     """Read a graph file's own record; ValueError without one, because then its weights could be any."""
     found = session.get_modelmeta().custom_metadata_map.get(RECORD_KEY)
     if found is None:
-        raise ValueError(f"{path}: expected a graph that names its checkpoint, as `qfae export` writes it; "
-                         f"got one without the metadata {RECORD_KEY!r}")  # fmt: skip
+        raise ValueError(
+            f"{path}: expected a graph that names its checkpoint, as `qfae export` writes it; "
+            f"got one without the metadata {RECORD_KEY!r}"
+        )
     try:
         return GraphRecord.from_json(found)
     except ValueError as error:

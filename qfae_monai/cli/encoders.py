@@ -25,8 +25,10 @@ def compare(
     data: list[Path] = typer.Option(..., help="Folder of a data set; once per fold, each of other test patients."),
     output: Path = typer.Option(..., help="Folder for runs and table; what is complete in it is kept."),
     encoder: list[str] = typer.Option(
-        [], help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in it is "
-                 "the fold's folder name. Repeatable."),
+        [],
+        help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in it is "
+        "the fold's folder name. Repeatable.",
+    ),
     perceptual: list[str] = typer.Option([], help="As --encoder. Repeatable."),
     robust: list[str] = typer.Option([], help="NAME of options: experiments/robust-NAME. Repeatable."),
     robust_on: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL to try them on; else on all. Repeatable."),
@@ -40,7 +42,7 @@ def compare(
     weights: Path | None = typer.Option(None, help="Folder with public weights, instead of models/pretrained."),
     samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
     trust: bool = TRUST,
-) -> None:  # fmt: skip
+) -> None:
     """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
     from qfae_monai.evaluation.encoder_page import format_encoders, write_encoders
     from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders

@@ -90,8 +90,9 @@ def run(
     from qfae_monai.experiments.rows import find_row
 
     given = settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
-    results = run_experiment(find_row(name), data, output, seeds=parse_seeds(seeds), preset=preset,
-                             layout=layout, settings=given)  # fmt: skip
+    results = run_experiment(
+        find_row(name), data, output, seeds=parse_seeds(seeds), preset=preset, layout=layout, settings=given
+    )
     echo(format_results(results), lines=True)
     echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
 
@@ -110,8 +111,9 @@ def evaluate(
     """Evaluate a checkpoint once and state both readings: the released evaluation's, and every image."""
     from qfae_monai.experiments.released import evaluate_released, format_readings
 
-    readings = evaluate_released(dataset, checkpoint, data, output, preset=preset, layout=layout,
-                                 settings=settings_of(set_, weights))  # fmt: skip
+    readings = evaluate_released(
+        dataset, checkpoint, data, output, preset=preset, layout=layout, settings=settings_of(set_, weights)
+    )
     echo(format_readings(readings), lines=True)
     echo(f"written: {output / 'readings.json'}, {output / 'evaluation'}")
 

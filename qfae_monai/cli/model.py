@@ -101,9 +101,12 @@ def import_(
     check_free(output)
     with one_writer(output):
         import_checkpoint(
-            checkpoint, output, ["train", *overlays], {"preset": preset, **parse_settings(set_ or [])},
+            checkpoint,
+            output,
+            ["train", *overlays],
+            {"preset": preset, **parse_settings(set_ or [])},
             include_weights=include_weights,
-        )  # fmt: skip
+        )
     echo(f"{output}: a model folder; `qfae model show {output}` prints its card")
 
 

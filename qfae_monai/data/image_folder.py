@@ -86,8 +86,10 @@ def check_folder_patients(root: str | PathLike, patient_pattern: str | None) -> 
         for entry in image_folder_datalist(root, split, patient_pattern=patient_pattern):
             patient = entry["patient"]
             if owner.setdefault(patient, split) != split:
-                raise ValueError(f"{root}: expected each patient in one split, got {patient} in {owner[patient]} and "
-                                 f"{split} ({Path(entry['image']).name}).")  # fmt: skip
+                raise ValueError(
+                    f"{root}: expected each patient in one split, got {patient} in {owner[patient]} and "
+                    f"{split} ({Path(entry['image']).name})."
+                )
 
 
 def _patient(image: Path, pattern: str) -> str:

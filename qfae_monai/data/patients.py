@@ -12,9 +12,16 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from qfae_monai.reading.left_aside import LeftAside, counted
 
 __all__ = [
-    "BY_HEADER", "BY_LIST", "BY_NAME", "NamedScan", "Owned", "sequence_of", "tell_patients", "told_apart",
+    "BY_HEADER",
+    "BY_LIST",
+    "BY_NAME",
+    "NamedScan",
+    "Owned",
+    "sequence_of",
+    "tell_patients",
+    "told_apart",
     "warnings_on",
-]  # fmt: skip
+]
 
 MANY = 4  # scans that one patient has at least, before it is asked whether they are of several
 EACH = 8  # scans that patients told by folders have on average, before it is asked whether folders are sites

@@ -85,9 +85,19 @@ class Calibrator:
         pixels = MapHistogram.merge([part[3] for part in parts], COARSE_BITS)
         patients = set().union(*(part[2] for part in parts))
         Calibration(
-            slices, volumes, upper_values(pixels.bins, COARSE_BITS).astype(np.float64), pixels.normal,
-            len(patients), sha256_of(self.checkpoint), self.settings,
-        ).save(self.path)  # fmt: skip
+            slices,
+            volumes,
+            upper_values(pixels.bins, COARSE_BITS).astype(np.float64),
+            pixels.normal,
+            len(patients),
+            sha256_of(self.checkpoint),
+            self.settings,
+        ).save(self.path)
         left_out = sum(part[4] for part in parts)
-        logger.info("calibrated on %d normal slices, %d normal volumes, %d patients; %d slices not known to be normal "
-                    "left out", len(slices), len(volumes), len(patients), left_out)  # fmt: skip
+        logger.info(
+            "calibrated on %d normal slices, %d normal volumes, %d patients; %d slices not known to be normal left out",
+            len(slices),
+            len(volumes),
+            len(patients),
+            left_out,
+        )

@@ -36,10 +36,12 @@ class Figure:
             ValueError: if they are of other patients.
         """
         if not np.array_equal(self.patients, other.patients):
-            raise ValueError(f"expected figures of the same slices or cases, got {len(self.patients)} and "
-                             f"{len(other.patients)} rows")  # fmt: skip
-        return paired_difference(self.patients, other.statistic, self.statistic, value=self.value - other.value,
-                                 **draws)  # fmt: skip
+            raise ValueError(
+                f"expected figures of the same slices or cases, got {len(self.patients)} and {len(other.patients)} rows"
+            )
+        return paired_difference(
+            self.patients, other.statistic, self.statistic, value=self.value - other.value, **draws
+        )
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,42 @@ from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 TRIVIAL_COLUMNS = tuple(f"trivial_{name}" for name in TRIVIAL_FEATURES)
 
 SLICE_COLUMNS = (
-    "case", "patient", "slice", "position", "score", "p_value", "label", "lesion_pixels", *TRIVIAL_COLUMNS,
+    "case",
+    "patient",
+    "slice",
+    "position",
+    "score",
+    "p_value",
+    "label",
+    "lesion_pixels",
+    *TRIVIAL_COLUMNS,
     "rival_neighbours",
-)  # fmt: skip
+)
 """One row a scored slice. position: slice / (slices - 1), in [0, 1]; 0.5 for an image. label: 0, 1 or empty."""
 
 VOLUME_COLUMNS = (
-    "case", "patient", "score", "p_value", "label", "slices", "scored", "empty", "outside", "mask", "lesion_voxels",
-    "voxel_mm3", "lesions", "lesions_found", "false_positives", "dice", "file_size", "channels", "matrix_size",
-    "rival_neighbours", "slice_axis",
-)  # fmt: skip
+    "case",
+    "patient",
+    "score",
+    "p_value",
+    "label",
+    "slices",
+    "scored",
+    "empty",
+    "outside",
+    "mask",
+    "lesion_voxels",
+    "voxel_mm3",
+    "lesions",
+    "lesions_found",
+    "false_positives",
+    "dice",
+    "file_size",
+    "channels",
+    "matrix_size",
+    "rival_neighbours",
+    "slice_axis",
+)
 """One row per case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice."""
 
 LESION_COLUMNS = ("case", "patient", "lesion", "voxels", "mm3", "peak", "mean", "found")

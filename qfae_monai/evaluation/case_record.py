@@ -19,8 +19,12 @@ from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 Row = dict[str, Any]
-MAPS = {"anomaly_map": "anomaly_map", "image": "image", "mean_distance": "mean_distance_map",
-        "neighbours": "neighbours_map"}  # fmt: skip
+MAPS = {
+    "anomaly_map": "anomaly_map",
+    "image": "image",
+    "mean_distance": "mean_distance_map",
+    "neighbours": "neighbours_map",
+}
 """Name in `pixels.npz` -> key of the evaluator's output."""
 
 
@@ -67,8 +71,11 @@ def case_record(
     volume |= {"mask": True, "lesion_voxels": int(mask.sum()), "lesions": count}
     if pixel_threshold is not None:
         detection = detect(anomaly_map, regions, pixel_threshold)
-        volume |= {"lesions_found": detection.found, "false_positives": detection.false_positives,
-                   "dice": detection.dice}  # fmt: skip
+        volume |= {
+            "lesions_found": detection.found,
+            "false_positives": detection.false_positives,
+            "dice": detection.dice,
+        }
     scored = scored_slices({**found, "regions": regions[None]}, "regions", axis).numpy()
     for row, region in zip(rows, scored, strict=True):
         row["lesion_pixels"] = int((region > 0).sum())

@@ -58,8 +58,9 @@ class CaseTables:
 
     def _collect(self, engine: Engine) -> None:
         for batch, output in zip(cast(list, engine.state.batch), cast(list, engine.state.output), strict=True):
-            record = case_record({**batch, **output}, axis=self.axis, calibration=self.calibration,
-                                 pixel_threshold=self.pixel_threshold)  # fmt: skip
+            record = case_record(
+                {**batch, **output}, axis=self.axis, calibration=self.calibration, pixel_threshold=self.pixel_threshold
+            )
             for name, histogram in record.maps.items():
                 pending = self._maps.setdefault(name, [])
                 pending.append(histogram)
@@ -73,8 +74,14 @@ class CaseTables:
         if self.calibration is not None and len(self.calibration.volume_scores):
             case, score, p_value = (record.volume[key] for key in ("case", "score", "p_value"))
             normals = len(self.calibration.volume_scores)
-            logger.info("%s: score %.4g, higher than %.1f %% of normal scans (p %.3g, %d normal volumes)",
-                        case, score, 100 * (1 - p_value), p_value, normals)  # fmt: skip
+            logger.info(
+                "%s: score %.4g, higher than %.1f %% of normal scans (p %.3g, %d normal volumes)",
+                case,
+                score,
+                100 * (1 - p_value),
+                p_value,
+                normals,
+            )
 
     def _write(self, engine: Engine) -> None:
         merged = {name: MapHistogram.merge(parts) for name, parts in self._maps.items()}

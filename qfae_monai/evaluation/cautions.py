@@ -139,9 +139,11 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
     ]
     pixel = summary["metrics"]["pixel"]
     if math.isnan(pixel["auroc"]["value"]):
-        why = "no case has a mask" if not summary["counts"]["cases_with_mask"] else (
-            "among the scored slices with a mask there are not both lesion and other pixels"
-        )  # fmt: skip
+        why = (
+            "no case has a mask"
+            if not summary["counts"]["cases_with_mask"]
+            else ("among the scored slices with a mask there are not both lesion and other pixels")
+        )
         found.append(f"The pixel-level figures are undefined: {why}.")
     patients = summary["counts"]["patients"]
     if patients < 2:

@@ -95,8 +95,14 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
                 f"{f'{name} {measure}'.replace('_', ' '):<36}{_number(row['a']):>8}{_number(row['b']):>8}"
                 f"{_number(difference['value'], '+'):>9}   {interval:<20}{_number(difference['p']):>6}"
             )
-    return "\n".join([*lines, "", *comparison["notes"],
-                      "Interval and p: the same resamples of patients for both runs; -: undefined."])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *comparison["notes"],
+            "Interval and p: the same resamples of patients for both runs; -: undefined.",
+        ]
+    )
 
 
 def _number(value: float | None, sign: str = "") -> str:
@@ -153,8 +159,10 @@ def _shared(first: Level, second: Level, notes: list[str]) -> tuple[Level, Level
     )
     differ = np.flatnonzero(one.labels != other.labels)
     if len(differ):
-        raise ValueError(f"expected the same label of each {first.name} in both runs, {len(differ)} differ, "
-                         f"first {shared[differ[0]]}")  # fmt: skip
+        raise ValueError(
+            f"expected the same label of each {first.name} in both runs, {len(differ)} differ, "
+            f"first {shared[differ[0]]}"
+        )
     return one, other
 
 

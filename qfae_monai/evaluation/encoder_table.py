@@ -63,15 +63,19 @@ def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
     rivals = {one.encoder: Candidate.neighbours(runs[one.name]) for one in found}
     rows = [
         {
-            "name": one.name, "encoder": one.encoder, "perceptual": one.perceptual, "robust": one.robust,
-            "in_house": one.in_house, "seeds": len(one.pooled),
+            "name": one.name,
+            "encoder": one.encoder,
+            "perceptual": one.perceptual,
+            "robust": one.robust,
+            "in_house": one.in_house,
+            "seeds": len(one.pooled),
             "reports": [str(folder / "report.html") for folder in one.folds],
             **_intervals(models[one.name], draws),
             "slice_auroc_within_folds": _within_folds(one),
             "neighbours": _intervals(rivals[one.encoder], draws),
         }
         for one in found
-    ]  # fmt: skip
+    ]
     first = next(iter(runs.values()))[0]
     leads = _leads(found, models, rivals, draws)
     table = {
@@ -110,13 +114,16 @@ def _leads(
     encoder_of = {one.name: one.encoder for one in found}
     return [
         {
-            "best": best, "chosen_by": chosen_by, "against": name, "measure": measure,
+            "best": best,
+            "chosen_by": chosen_by,
+            "against": name,
+            "measure": measure,
             "difference": asdict(models[best].figures[measure].lead(rival.figures[measure], draws)),
         }
         for best, chosen_by in chosen.items()
         for measure in CHOSEN_BY
         for name, rival in _opponents(found, models, rivals, encoder_of[best]).items()
-    ]  # fmt: skip
+    ]
 
 
 def _opponents(

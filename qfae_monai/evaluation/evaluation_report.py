@@ -194,8 +194,9 @@ class EvaluationReport:
     def _write(self, engine: Engine) -> None:
         if not is_writer():
             return
-        summarise(self.output_dir, samples=self.samples, specificity=self.specificity,
-                  match_tolerance=self.match_tolerance)  # fmt: skip
+        summarise(
+            self.output_dir, samples=self.samples, specificity=self.specificity, match_tolerance=self.match_tolerance
+        )
         logger.info("report: %s", write_report(self.output_dir))
 
 

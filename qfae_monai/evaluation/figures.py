@@ -26,11 +26,23 @@ INK, FAINT, NORMAL, ABNORMAL, PIXEL = "#010101", "#010102", "#010103", "#010104"
 VARIABLES = {INK: "--ink", FAINT: "--line", NORMAL: "--normal", ABNORMAL: "--abnormal", PIXEL: "--third"}
 LOOKS = {"slice": (NORMAL, "-"), "image": (NORMAL, "-"), "volume": (ABNORMAL, "--"), "pixel": (PIXEL, ":")}
 STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 10, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
-    "ytick.color": INK, "axes.linewidth": 0.7, "xtick.major.width": 0.7, "ytick.major.width": 0.7,
-    "grid.color": FAINT, "grid.linewidth": 0.6, "axes.axisbelow": True,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+}
 LEGEND: dict[str, Any] = {"frameon": False, "labelcolor": INK}
 POINTS = 400  # of a curve at most: more cannot be seen
 MOST_BINS = 40  # of a histogram of scores
@@ -130,8 +142,14 @@ def score_figure(ranking: Ranking) -> Markup:
             continue
         shares = 100 * np.histogram(scores, edges)[0] / len(scores)
         axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
-        axes.stairs(shares, edges, color=colour, linewidth=1.6, linestyle="--" if label else "-",
-                    label=f"{name} ({len(scores)})")  # fmt: skip
+        axes.stairs(
+            shares,
+            edges,
+            color=colour,
+            linewidth=1.6,
+            linestyle="--" if label else "-",
+            label=f"{name} ({len(scores)})",
+        )
     if ranking.threshold is not None:
         axes.axvline(ranking.threshold, color=INK, linewidth=1.2, label=f"threshold {ranking.threshold:.3g}")
     axes.legend(

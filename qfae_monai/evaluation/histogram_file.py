@@ -68,8 +68,10 @@ class PixelHistograms:
         except FileNotFoundError:
             raise
         except Exception as error:  # each kind of damage has its own; numpy's text says how to run a pickle
-            raise ValueError(f"{path}: expected arrays of numbers, got a file that is damaged or holds something else "
-                             f"({type(error).__name__})") from None  # fmt: skip
+            raise ValueError(
+                f"{path}: expected arrays of numbers, got a file that is damaged or holds something else "
+                f"({type(error).__name__})"
+            ) from None
         names = sorted({key.split("/")[0] for key in arrays if "/" in key})
         wanted = [f"{name}/{key}" for name in names for key in FIELDS]
         wanted += _names()
@@ -78,9 +80,12 @@ class PixelHistograms:
         missing = [key for key in wanted if key not in arrays]
         if missing:
             raise ValueError(f"{path}: expected arrays {', '.join(wanted)}; missing {', '.join(missing)}")
-        maps = {name: MapHistogram(**{key: arrays[f"{name}/{key}"] for key in FIELDS[:-1]},
-                                   regions=int(arrays[f"{name}/regions"]))
-                for name in names}  # fmt: skip
+        maps = {
+            name: MapHistogram(
+                **{key: arrays[f"{name}/{key}"] for key in FIELDS[:-1]}, regions=int(arrays[f"{name}/regions"])
+            )
+            for name in names
+        }
         neighbours = _unpack(arrays, NEIGHBOURS) if f"{NEIGHBOURS}cases" in arrays else {}
         return cls(maps, _unpack(arrays), neighbours)
 

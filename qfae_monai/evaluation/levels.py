@@ -20,16 +20,25 @@ from qfae_monai.evaluation.run_folder import RunFolder
 # Names of measures, features and maps as a reader knows them.
 
 FEATURES = {
-    "trivial_mean": "mean intensity", "trivial_std": "standard deviation of intensity",
-    "trivial_max": "largest intensity", "trivial_p99": "99th percentile of intensity",
-    "trivial_foreground_area": "foreground area", "position": "position along the volume",
-    "distance_to_middle": "distance to the volume's middle", "rival_neighbours": "nearest neighbours (no training)",
-    "file_size": "file size", "channels": "channels", "matrix_size": "matrix size", "scored": "slices scored",
-}  # fmt: skip
+    "trivial_mean": "mean intensity",
+    "trivial_std": "standard deviation of intensity",
+    "trivial_max": "largest intensity",
+    "trivial_p99": "99th percentile of intensity",
+    "trivial_foreground_area": "foreground area",
+    "position": "position along the volume",
+    "distance_to_middle": "distance to the volume's middle",
+    "rival_neighbours": "nearest neighbours (no training)",
+    "file_size": "file size",
+    "channels": "channels",
+    "matrix_size": "matrix size",
+    "scored": "slices scored",
+}
 MAPS = {
-    "anomaly_map": "the model", "image": "plain intensity", "mean_distance": "distance to the training mean",
+    "anomaly_map": "the model",
+    "image": "plain intensity",
+    "mean_distance": "distance to the training mean",
     "neighbours": "nearest neighbours (no training)",
-}  # fmt: skip
+}
 NAMES = {"auroc": "AUROC", "average_precision": "average precision", "aupro": "AUPRO, to a false-positive rate of 0.3"}
 
 

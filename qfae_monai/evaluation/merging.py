@@ -60,13 +60,17 @@ def _check(runs: Sequence[RunFolder]) -> None:
     for what, counts in (("patient", patients), ("case", cases)):
         twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:
-            raise ValueError(f"expected each {what} in one fold, got {', '.join(twice[:5])} in several of "
-                             f"{', '.join(str(run.path) for run in runs)}")  # fmt: skip
+            raise ValueError(
+                f"expected each {what} in one fold, got {', '.join(twice[:5])} in several of "
+                f"{', '.join(str(run.path) for run in runs)}"
+            )
     for key in ("kind", "configuration"):
         for run in runs[1:]:
             if run.run[key] != runs[0].run[key]:
-                raise ValueError(f"expected runs of one {key}, got {runs[0].run[key]} in {runs[0].path} and "
-                                 f"{run.run[key]} in {run.path}")  # fmt: skip
+                raise ValueError(
+                    f"expected runs of one {key}, got {runs[0].run[key]} in {runs[0].path} and "
+                    f"{run.run[key]} in {run.path}"
+                )
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:

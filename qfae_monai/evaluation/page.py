@@ -21,9 +21,15 @@ __all__ = ["write_report"]
 
 SIDES = {0: "anterior", 1: "the patient's right", 2: "the patient's right"}
 SECTIONS = (
-    ("warnings", "Warnings"), ("results", "Results"), ("threshold", "Threshold"), ("curves", "Curves"),
-    ("scores", "Scores"), ("sizes", "Lesion sizes"), ("shortcuts", "Shortcuts"), ("worst", "Misses, alarms"),
-)  # fmt: skip
+    ("warnings", "Warnings"),
+    ("results", "Results"),
+    ("threshold", "Threshold"),
+    ("curves", "Curves"),
+    ("scores", "Scores"),
+    ("sizes", "Lesion sizes"),
+    ("shortcuts", "Shortcuts"),
+    ("worst", "Misses, alarms"),
+)
 
 
 def write_report(folder: Path) -> Path:
@@ -149,11 +155,15 @@ def _shortcuts(evaluation: Mapping[str, Any]) -> list[tuple[str, list[dict[str, 
         value = model["value"]
         rows.append(
             {
-                "name": "the model", "own": True, "auroc": value, "interval": model, "difference": None,
+                "name": "the model",
+                "own": True,
+                "auroc": value,
+                "interval": model,
+                "difference": None,
                 "rivals": False,
                 "separability": None if value is None else max(value, 1 - value),
             }
-        )  # fmt: skip
+        )
         rows.sort(key=lambda row: _or_least(row["separability"]), reverse=True)
     return list(levels.items())
 
@@ -164,11 +174,13 @@ def _maps(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = {"anomaly_map": model, **evaluation["maps"]}
     rows = [
         {
-            "name": MAPS.get(name, name), "own": name == "anomaly_map", "rivals": name in evaluation["maps_rivals"],
+            "name": MAPS.get(name, name),
+            "own": name == "anomaly_map",
+            "rivals": name in evaluation["maps_rivals"],
             **values,
         }
         for name, values in found.items()
-    ]  # fmt: skip
+    ]
     return sorted(rows, key=lambda row: _or_least(row["average_precision"]), reverse=True)
 
 

@@ -64,11 +64,15 @@ def run_experiment(
     evaluations = [folder / f"seed-{seed}" / EVALUATION for seed in seeds]
     results = summarise(row, found, across_seeds(evaluations))
     write_json(folder / "results.json", results)
-    write_csv(folder / "results.csv", ("seed", "images", "image_auroc"), [
-        *((entry["seed"], entry["images"], entry["image_auroc"]) for entry in found),
-        ("mean", None, results["mean"]),
-        ("std", None, results["std"]),
-    ])  # fmt: skip
+    write_csv(
+        folder / "results.csv",
+        ("seed", "images", "image_auroc"),
+        [
+            *((entry["seed"], entry["images"], entry["image_auroc"]) for entry in found),
+            ("mean", None, results["mean"]),
+            ("std", None, results["std"]),
+        ],
+    )
     return results
 
 

@@ -91,8 +91,11 @@ def combine(
     Raises:
         ValueError: if a network or option is named twice, or a name is that of no combination.
     """
-    for what, names in (("--encoder", [one.name for one in encoders]), ("--robust", list(robust)),
-                        ("--perceptual", [one.name for one in perceptuals])):  # fmt: skip
+    for what, names in (
+        ("--encoder", [one.name for one in encoders]),
+        ("--robust", list(robust)),
+        ("--perceptual", [one.name for one in perceptuals]),
+    ):
         if len(set(names)) < len(names):
             raise ValueError(f"{what}: expected each name once, got {names}")
     plain = [Combination(encoder, perceptual) for encoder in encoders for perceptual in perceptuals]
@@ -172,8 +175,9 @@ def _run(folder: Path, budget: Budget, overlays: Sequence[str | Path], fold: Pat
     train_once(folder, overlays, given)
     if read_json(folder / EVALUATED) is None:
         named = {"run_name": f"{folder.parent.parent.name}, {fold.resolve().name}, seed {seed}"}
-        _, scores = score_images(folder, overlays, {"save_maps": False, "save_pictures": False, **named,
-                                                                   **given}, model=folder / MODEL)  # fmt: skip
+        _, scores = score_images(
+            folder, overlays, {"save_maps": False, "save_pictures": False, **named, **given}, model=folder / MODEL
+        )
         write_json(folder / EVALUATED, {"seed": seed, "images": len(scores)})
 
 
@@ -190,10 +194,18 @@ def _pool(one: Combination, budget: Budget, output: Path, samples: int) -> Evalu
 
 
 CSV_COLUMNS = (
-    "combination", "encoder", "perceptual", "robust", "in_house", "seeds",
+    "combination",
+    "encoder",
+    "perceptual",
+    "robust",
+    "in_house",
+    "seeds",
     *(f"{measure}{end}" for measure in ("slice_auroc", "pixel_ap", "volume_auroc") for end in ("", "_low", "_high")),
-    "slice_auroc_within_folds", "neighbours_slice_auroc", "neighbours_pixel_ap", "neighbours_volume_auroc",
-)  # fmt: skip
+    "slice_auroc_within_folds",
+    "neighbours_slice_auroc",
+    "neighbours_pixel_ap",
+    "neighbours_volume_auroc",
+)
 
 
 def _csv_row(row: Mapping[str, Any]) -> list[Any]:

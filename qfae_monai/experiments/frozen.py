@@ -63,8 +63,9 @@ class FrozenNetwork:
         text = self.source.replace(FOLD, fold)
         path = Path(text.removeprefix(UNTRAINED))
         if not path.is_file():
-            raise FileNotFoundError(f"--{self.role} {self.name}: expected a file of weights or an overlay, "
-                                    f"got no such file: {path}")  # fmt: skip
+            raise FileNotFoundError(
+                f"--{self.role} {self.name}: expected a file of weights or an overlay, got no such file: {path}"
+            )
         if self._is_overlay:
             return self._read_overlay(path)
         architecture = read_architecture(path)
@@ -93,8 +94,10 @@ def parse_network(text: str, role: Role) -> FrozenNetwork:
     """
     name, equals, source = text.partition("=")
     if not equals or not source or not NAME.fullmatch(name) or name in (RANDOM, PUBLIC):
-        raise ValueError(f"--{role}: expected NAME=FILE with a name of letters, digits, '_', '.' or '-' that is not "
-                         f"'{RANDOM}' or '{PUBLIC}', got {text!r}")  # fmt: skip
+        raise ValueError(
+            f"--{role}: expected NAME=FILE with a name of letters, digits, '_', '.' or '-' that is not "
+            f"'{RANDOM}' or '{PUBLIC}', got {text!r}"
+        )
     return FrozenNetwork(name, role, source)
 
 

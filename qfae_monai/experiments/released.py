@@ -100,13 +100,17 @@ def two_readings(
 def format_readings(readings: Mapping[str, Any]) -> str:
     """Both readings side by side, and what was published."""
     every, released, published = (readings[key] for key in ("every_image", "released", "published"))
-    lines = [f"{readings['dataset']}: image AUROC, %", f"{'every image':<22}{every['images']:>7}  "
-             f"{every['image_auroc']:.2f}"]  # fmt: skip
+    lines = [
+        f"{readings['dataset']}: image AUROC, %",
+        f"{'every image':<22}{every['images']:>7}  {every['image_auroc']:.2f}",
+    ]
     if released["image_auroc"] is None:
         lines.append(f"{'released reading':<22}{released['images']:>7}  not defined: no batch with both classes")
     else:
-        lines.append(f"{'released reading':<22}{released['images']:>7}  {released['image_auroc']:.2f} "
-                     f"({released['low']:.2f} to {released['high']:.2f} over orders)")  # fmt: skip
+        lines.append(
+            f"{'released reading':<22}{released['images']:>7}  {released['image_auroc']:.2f} "
+            f"({released['low']:.2f} to {released['high']:.2f} over orders)"
+        )
     if published is not None:
         lines.append(f"{'published checkpoint':<22}{'':>7}  {published['checkpoint']:.1f}")
         lines.append(f"{'published, five seeds':<22}{'':>7}  {published['image_auroc']:.1f} ± {published['std']:.2f}")

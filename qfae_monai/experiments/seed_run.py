@@ -59,8 +59,9 @@ def read_scores(path: Path) -> tuple[NDArray, NDArray]:
         rows.sort(key=lambda row: (row["label"], row["case"], int(row["slice"])))
         unlabelled = [row["case"] for row in rows if row["label"] == ""]
         if unlabelled:
-            raise ValueError(f"{path}: expected a label for each image, found {len(unlabelled)} without: "
-                             f"{printable(unlabelled[0])}")  # fmt: skip
+            raise ValueError(
+                f"{path}: expected a label for each image, found {len(unlabelled)} without: {printable(unlabelled[0])}"
+            )
         scores = np.array([float(row["score"]) for row in rows])
         if not np.isfinite(scores).all():
             raise ValueError(f"{path}: expected finite scores, found {int((~np.isfinite(scores)).sum())} that are not")

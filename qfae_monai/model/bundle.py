@@ -63,8 +63,10 @@ class Bundle:
             top = re.split("::|#", key)[0]
             if top not in self.known:
                 like = difflib.get_close_matches(top, list(self.known), n=1)
-                raise ValueError(f"--set: expected a key of the configuration, got {key!r}"
-                                 f"{f'; there is {like[0]!r}' if like else ''}")  # fmt: skip
+                raise ValueError(
+                    f"--set: expected a key of the configuration, got {key!r}"
+                    f"{f'; there is {like[0]!r}' if like else ''}"
+                )
 
     def part(self, key: str) -> Any:
         """Build the object under a configuration key, once and with everything that it refers to.
@@ -111,9 +113,10 @@ class Bundle:
         named = shlex.quote(files[0]) if len(files) == 1 else '"' + json.dumps(files).replace('"', "'") + '"'
         settings = {"bundle_root": str(OWN), **self.settings}
         words = [
-            f"--{key} {shlex.quote(_text(_given(value)))}" for key, value in settings.items()
+            f"--{key} {shlex.quote(_text(_given(value)))}"
+            for key, value in settings.items()
             if value is not None or self.known.get(key, "nested") is not None
-        ]  # fmt: skip
+        ]
         return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {named}", *words])
 
 

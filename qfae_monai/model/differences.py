@@ -86,9 +86,11 @@ def _slices(
     count, usual = (scan.slices, trained.slices) if axis is None else (scan.size[axis], trained.size[axis])
     if scored is not None and not usual.least <= count <= usual.most:
         first, last = scored[0], min(scored[1], count - 1)
-        which = f"slices {first} to {last} of {count} are scored" if first <= last else (
-            f"none of {count} slices is scored, but slices {scored[0]} to {scored[1]} are"
-        )  # fmt: skip
+        which = (
+            f"slices {first} to {last} of {count} are scored"
+            if first <= last
+            else (f"none of {count} slices is scored, but slices {scored[0]} to {scored[1]} are")
+        )
         yield f"{which}: the training scans have {_span(usual)}"
     elif _is_far(count, usual, FACTOR):
         yield f"there are {count} slices: the training scans have {_span(usual)}"

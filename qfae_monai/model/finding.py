@@ -263,8 +263,14 @@ def _prepared(folder: Path) -> Finding:
             scans.append(scan if is_image_file(path) else _as_found(replace(scan, kind="volume"), str(path))[0])
     listed = {file for scan in scans for file in (scan.path, scan.mask)}
     rest = [file for file in files_below(folder) if not is_hidden(file, folder) and file not in listed]
-    return scans, [LeftAside(file, "outside of the layout", f"{file}: expected train, valid or test with good or "
-                             "Ungood, got another place") for file in rest]  # fmt: skip
+    return scans, [
+        LeftAside(
+            file,
+            "outside of the layout",
+            f"{file}: expected train, valid or test with good or Ungood, got another place",
+        )
+        for file in rest
+    ]
 
 
 def _stem(file: Path, folder: Path) -> str:

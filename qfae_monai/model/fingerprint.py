@@ -225,8 +225,10 @@ def fingerprint_of_files(
             except (ValueError, OSError, MemoryError) as error:  # which is what both readers turn anything into
                 reasons.append(str(error))
     if not found:
-        raise ValueError(f"expected training scans that can be read, got none of {len(taken)}; the first: "
-                         f"{reasons[0] if reasons else 'there is none'}")  # fmt: skip
+        raise ValueError(
+            f"expected training scans that can be read, got none of {len(taken)}; the first: "
+            f"{reasons[0] if reasons else 'there is none'}"
+        )
     kind = Counter(one.kind for one in found).most_common(1)[0][0]  # a localiser of one slice is no training volume
     kept = [one for one in found if one.kind == kind]
     return ScanFingerprint.of(kept, patients=patients, scans=len(scans), unreadable=len(taken) - len(kept))

@@ -101,8 +101,10 @@ class ModelFolder:
         content = read_object(manifest, what="the manifest of a model folder")
         version = content.get("version")
         if isinstance(version, int) and version > VERSION:
-            raise ValueError(f"{manifest}: expected a model of version {VERSION} or older, got {version}: written by "
-                             f"qfae-monai {content.get('package', '')!s:.20}, this is {__version__}")  # fmt: skip
+            raise ValueError(
+                f"{manifest}: expected a model of version {VERSION} or older, got {version}: written by "
+                f"qfae-monai {content.get('package', '')!s:.20}, this is {__version__}"
+            )
         folder = cls(path, read_object(manifest, CONTENT, what="the manifest of a model folder"))
         if NETWORK not in folder.files:
             raise ValueError(f"{manifest}: files: expected {NETWORK} among them, got none of that name")

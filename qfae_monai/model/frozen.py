@@ -57,13 +57,27 @@ class Choice:
 
 
 PAIRS = (
-    Pair("paper", "vit_large_patch14_reg4_dinov2.lvd142m", "vit_large_patch16_224.mae", 24 * GB, 64, 8e-5,
-         (2_000_000, 2_000_000)),
-    Pair("small", "vit_base_patch14_reg4_dinov2.lvd142m", "vit_base_patch16_224.mae", 8 * GB, 32, 8e-5,
-         (500_000, 500_000)),
+    Pair(
+        "paper",
+        "vit_large_patch14_reg4_dinov2.lvd142m",
+        "vit_large_patch16_224.mae",
+        24 * GB,
+        64,
+        8e-5,
+        (2_000_000, 2_000_000),
+    ),
+    Pair(
+        "small",
+        "vit_base_patch14_reg4_dinov2.lvd142m",
+        "vit_base_patch16_224.mae",
+        8 * GB,
+        32,
+        8e-5,
+        (500_000, 500_000),
+    ),
     Pair("tiny", DINOV2_SMALL, DINOV2_SMALL, 0, 16, 1e-3, (6_000, 100_000)),
     Pair("tiny", IN_HOUSE, IN_HOUSE, 0, 8, 1e-3, (35_000, 100_000)),
-)  # fmt: skip
+)
 """The best first."""
 SEEDED = Pair("tiny", RANDOM, RANDOM, 0, 8, 1e-3, (35_000, 100_000))
 WEAK = (

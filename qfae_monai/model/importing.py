@@ -81,8 +81,10 @@ def _former(path: Path, checkpoint: Path, signature: Mapping[str, Any]) -> Calib
         then = {_name_now(name): value for name, value in found.settings.items()}
     different = differences(then, {name: value for name, value in signature.items() if name in then})
     if different:
-        raise ValueError(f"{path}: expected thresholds of the settings that the model is imported with, got those of "
-                         f"others ({listed(different)})")  # fmt: skip
+        raise ValueError(
+            f"{path}: expected thresholds of the settings that the model is imported with, got those of "
+            f"others ({listed(different)})"
+        )
     return found
 
 

@@ -28,50 +28,74 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
     "window": {"_target_": "monai.transforms.ScaleIntensityRanged", "b_min": 0.0, "b_max": 1.0, "clip": True},
     "foreground": {"_target_": "qfae_monai.transforms.ScaleIntensityForegroundPercentilesd"},
     "image": {
-        "_target_": "monai.transforms.ScaleIntensityRangePercentilesd", "b_min": 0.0, "b_max": 1.0, "clip": True,
+        "_target_": "monai.transforms.ScaleIntensityRangePercentilesd",
+        "b_min": 0.0,
+        "b_max": 1.0,
+        "clip": True,
     },
-}  # fmt: skip
+}
 """By `intensity`: what makes [0, 1] of a scan."""
 LEVELS = {"window": ("a_min", "a_max"), "foreground": ("lower", "upper"), "image": ("lower", "upper")}
 
 SCHEMA: dict[str, tuple[str, Check]] = {
     "modality": ("Kind of scans: of their headers or values", text(r"[A-Za-z0-9 ]{1,16}", "a modality", 16)),
-    "axis": ("Slices lie across this axis of the patient: 0 left-right (sagittal), 1 back-front (coronal), 2 "
-             "feet-head (axial); null for images", optional(whole(0, 2))),
-    "slice_range": ("First and last slice to take, counted from 0 along the axis, where all scans lie on one grid; "
-                    "null for all", optional(items(whole(), 2, 2))),
-    "slice_share": ("Where the slices to take begin and end, in shares of the extent of all but the background along "
-                    "the axis, such as [0.2, 0.9]; null for all. Where less than half of a scan's slices is scored, "
-                    "there is no p-value", optional(items(number(0, 1), 2, 2))),
+    "axis": (
+        "Slices lie across this axis of the patient: 0 left-right (sagittal), 1 back-front (coronal), 2 "
+        "feet-head (axial); null for images",
+        optional(whole(0, 2)),
+    ),
+    "slice_range": (
+        "First and last slice to take, counted from 0 along the axis, where all scans lie on one grid; null for all",
+        optional(items(whole(), 2, 2)),
+    ),
+    "slice_share": (
+        "Where the slices to take begin and end, in shares of the extent of all but the background along "
+        "the axis, such as [0.2, 0.9]; null for all. Where less than half of a scan's slices is scored, "
+        "there is no p-value",
+        optional(items(number(0, 1), 2, 2)),
+    ),
     "min_foreground": ("Slices with a smaller share of foreground are skipped", number(0, 1)),
-    "intensity": ("What becomes [0, 1]: window (between two values, HU of CT), foreground (between percentiles of "
-                  "all but the background) or image (between percentiles of all pixels)",
-                  choice(*INTENSITIES)),
-    "levels": ("What becomes 0 and what becomes 1: two values of a window, else two percentiles",
-               items(number(-1e9, 1e9), 2, 2)),
+    "intensity": (
+        "What becomes [0, 1]: window (between two values, HU of CT), foreground (between percentiles of "
+        "all but the background) or image (between percentiles of all pixels)",
+        choice(*INTENSITIES),
+    ),
+    "levels": (
+        "What becomes 0 and what becomes 1: two values of a window, else two percentiles",
+        items(number(-1e9, 1e9), 2, 2),
+    ),
     "preset": ("Sizes of Q-Former and decoder: tiny, small or paper", choice("tiny", "small", "paper")),
-    "encoder": ("Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
-                text(r"[A-Za-z0-9_.-]+", "a network's name", 100)),
-    "perceptual": ("Frozen network that images and reconstructions are compared by: a timm name, in-house "
-                   "(mae.safetensors) or random", text(r"[A-Za-z0-9_.-]+", "a network's name", 100)),
+    "encoder": (
+        "Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
+        text(r"[A-Za-z0-9_.-]+", "a network's name", 100),
+    ),
+    "perceptual": (
+        "Frozen network that images and reconstructions are compared by: a timm name, in-house "
+        "(mae.safetensors) or random",
+        text(r"[A-Za-z0-9_.-]+", "a network's name", 100),
+    ),
     "weights": ("Folder of the weights of both; null for random ones", optional(text(r"[^$@%\0].*", "a path", 4096))),
     "image_size": ("Side of the square that slices are resized to, pixels", whole(16, 2048)),
-    "score_over_pixels": ("A slice's score: max of its map (small lesions) or mean (diffuse change)",
-                          choice("max", "mean")),
+    "score_over_pixels": (
+        "A slice's score: max of its map (small lesions) or mean (diffuse change)",
+        choice("max", "mean"),
+    ),
     "batch_size": ("Images in one step", whole(1, 65536)),
     "epochs": ("Times that every image is seen", whole(1, 1_000_000)),
     "learning_rate": ("At its highest", number(1e-9, 1)),
     "crop_area": ("Augmentation: least and largest share of an image that is seen", items(number(0.01, 1), 2, 2)),
     "max_angle": ("Augmentation: rotation up to this, degrees", number(0, 180)),
-    "flip": ("Augmentation: how often an image is turned around its first axis (left and right of axial and coronal "
-             "slices)", number(0, 1)),
+    "flip": (
+        "Augmentation: how often an image is turned around its first axis (left and right of axial and coronal slices)",
+        number(0, 1),
+    ),
     "jitter": ("Augmentation: brightness and contrast change up to this share", number(0, 1)),
     "held_out": ("Share of normal patients that give thresholds instead of being trained on", number(0.01, 0.9)),
     "false_positive_rate": ("Share of normals that thresholds may call abnormal", number(1e-4, 0.5)),
     "seed": ("Of the split and of every draw", whole(0, 2**31 - 1)),
     "precision": ("Number format of matrix products: auto, float32, tf32, bfloat16 or float16", choice(*PRECISIONS)),
     "workers": ("Processes that prepare images beside the training", whole(0, 256)),
-}  # fmt: skip
+}
 """Key -> what it is, and what its value may be; in the order of the file."""
 LATER: dict[str, Any] = {"slice_share": None}
 """What keys mean that plans of earlier versions do not have."""
@@ -172,9 +196,16 @@ class Plan:
         """Keys of the training's configuration that the plan sets; `changes` are sizes, named as in presets."""
         intensity = dict(TRANSFORMS[self.intensity])
         low, high = LEVELS[self.intensity]
-        volumes = {} if self.axis is None else {"slice_axis": self.axis, "slice_range": self.slice_range,
-                                                "slice_share": self.slice_share,
-                                                "min_foreground": self.min_foreground}  # fmt: skip
+        volumes = (
+            {}
+            if self.axis is None
+            else {
+                "slice_axis": self.axis,
+                "slice_range": self.slice_range,
+                "slice_share": self.slice_share,
+                "min_foreground": self.min_foreground,
+            }
+        )
         weights = {} if self.weights is None else {"weights_dir": path_text(self.weights)}
         return {
             "preset": self.preset,

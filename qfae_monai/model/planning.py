@@ -154,8 +154,12 @@ def _augmentation(axis: int | None) -> dict[str, Reasoned]:
     if axis == SAGITTAL:
         flip = (0.0, "front and back of sagittal slices are not alike")
     published = "as published"
-    return {"crop_area": ([0.9, 1.0], published), "max_angle": (10.0, published), "flip": flip,
-            "jitter": (0.1, published)}  # fmt: skip
+    return {
+        "crop_area": ([0.9, 1.0], published),
+        "max_angle": (10.0, published),
+        "flip": flip,
+        "jitter": (0.1, published),
+    }
 
 
 def _held_out(share: float, rate: float, split: Split) -> Reasoned:

@@ -54,9 +54,14 @@ class Data:
         """Find the scans; raises as `qfae_monai.model.scans.look`."""
         with kept_headers(), quiet_libraries():  # found, then read: each header is parsed once
             return look(
-                self.path, abnormal=self.abnormal, masks=self.masks, patient=self.patient, image=self.image,
-                volume=self.volume, include=self.include,
-            )  # fmt: skip
+                self.path,
+                abnormal=self.abnormal,
+                masks=self.masks,
+                patient=self.patient,
+                image=self.image,
+                volume=self.volume,
+                include=self.include,
+            )
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,33 @@ PERCENTILES = (0.5, 99.5)  # of the foreground, as intensities are scaled by def
 
 # last word of a file's name -> contrast by its BIDS suffix, or modality: the words of BIDS and of the BraTS challenges
 WORDS = {
-    "t1": "T1w", "t1w": "T1w", "t1n": "T1w", "t1c": "T1ce", "t1ce": "T1ce", "t1gd": "T1ce", "t2": "T2w", "t2w": "T2w",
-    "flair": "FLAIR", "t2f": "FLAIR", "pd": "PDw", "pdw": "PDw", "t2star": "T2starw", "t2starw": "T2starw",
-    "t1map": "T1map", "t2map": "T2map", "unit1": "UNIT1", "swi": "swi", "dwi": "dwi", "adc": "adc", "bold": "bold",
-    "angio": "angio", "asl": "asl", "mr": "MR", "ct": "CT", "pet": "PT",
-}  # fmt: skip
+    "t1": "T1w",
+    "t1w": "T1w",
+    "t1n": "T1w",
+    "t1c": "T1ce",
+    "t1ce": "T1ce",
+    "t1gd": "T1ce",
+    "t2": "T2w",
+    "t2w": "T2w",
+    "flair": "FLAIR",
+    "t2f": "FLAIR",
+    "pd": "PDw",
+    "pdw": "PDw",
+    "t2star": "T2starw",
+    "t2starw": "T2starw",
+    "t1map": "T1map",
+    "t2map": "T2map",
+    "unit1": "UNIT1",
+    "swi": "swi",
+    "dwi": "dwi",
+    "adc": "adc",
+    "bold": "bold",
+    "angio": "angio",
+    "asl": "asl",
+    "mr": "MR",
+    "ct": "CT",
+    "pet": "PT",
+}
 STATED = MODALITIES | set(WORDS.values())
 
 

@@ -45,9 +45,19 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 SIGNED = (
-    "model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",
-    "network_def", "score_distance", "scorer", "volume_score",
-)  # fmt: skip
+    "model",
+    "bits",
+    "slice_axis",
+    "slice_range",
+    "slice_share",
+    "min_foreground",
+    "prepare",
+    "normalize",
+    "network_def",
+    "score_distance",
+    "scorer",
+    "volume_score",
+)
 """Keys of the bundle's configurations below which everything is signed: how pixels come to be, networks, scores."""
 
 LATER = ("slice_share",)

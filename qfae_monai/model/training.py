@@ -145,16 +145,26 @@ class Training:
         memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
         wishes = self.wishes
         return make_plan(
-            found, parted, device_memory=memory, cores=os.cpu_count() or 1, weights_dirs=wishes.weights,
-            images=wishes.images, held_out=wishes.held_out, false_positive_rate=wishes.false_positive_rate,
+            found,
+            parted,
+            device_memory=memory,
+            cores=os.cpu_count() or 1,
+            weights_dirs=wishes.weights,
+            images=wishes.images,
+            held_out=wishes.held_out,
+            false_positive_rate=wishes.false_positive_rate,
             seed=wishes.seed,
-        )  # fmt: skip
+        )
 
     def _asked(self) -> dict[str, Any]:
         places = {key: str(value) if value else None for key, value in asdict(self.data).items()}
         wishes = {**asdict(self.wishes), "weights": [str(folder.resolve()) for folder in self.wishes.weights]}
-        return {**places, "path": str(self.data.path.resolve()), **wishes,
-                "plan": None if self.given is None else self.given.values()}  # fmt: skip
+        return {
+            **places,
+            "path": str(self.data.path.resolve()),
+            **wishes,
+            "plan": None if self.given is None else self.given.values(),
+        }
 
     def _check_same(self) -> None:
         started = self.local / STARTED
@@ -214,8 +224,11 @@ def train(
 
 def last_resumable(folder: Path) -> Path | None:
     """The checkpoint of the latest epoch that an interrupted training left; None before the first."""
-    epochs = {int(path.stem.rpartition("=")[2]): path for path in folder.glob("resume_checkpoint_epoch=*.pt")
-              if path.stem.rpartition("=")[2].isdecimal()}  # fmt: skip
+    epochs = {
+        int(path.stem.rpartition("=")[2]): path
+        for path in folder.glob("resume_checkpoint_epoch=*.pt")
+        if path.stem.rpartition("=")[2].isdecimal()
+    }
     return epochs[max(epochs)] if epochs else None
 
 

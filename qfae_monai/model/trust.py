@@ -14,10 +14,28 @@ from qfae_monai.model.folder import INFERENCE, inside
 VALUES = ("prepare", "normalize", "read", "intensity")
 """Keys under which transforms may stand in any order, as far as the package's own configurations use them."""
 PLACES = (
-    "bundle_root", "dataset_dir", "datalist", "model_dir", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path",
-    "output_dir", "weights_dir", "resume", "slice_store", "encoder_weights", "perceptual_file", "include_weights",
-    "own_encoder", "own_perceptual", "start_from", "device", "rank", "join",
-)  # fmt: skip
+    "bundle_root",
+    "dataset_dir",
+    "datalist",
+    "model_dir",
+    "ckpt_dir",
+    "log_dir",
+    "ckpt_path",
+    "calibration_path",
+    "output_dir",
+    "weights_dir",
+    "resume",
+    "slice_store",
+    "encoder_weights",
+    "perceptual_file",
+    "include_weights",
+    "own_encoder",
+    "own_perceptual",
+    "start_from",
+    "device",
+    "rank",
+    "join",
+)
 """Keys that say where and on what something ran: none of them is handed on, nor taken from others."""
 WRITTEN = {
     "model_dir": "@bundle_root",

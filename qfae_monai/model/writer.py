@@ -46,8 +46,17 @@ from qfae_monai.weights import find_entry, find_weights, save_checkpoint
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
 from qfae_monai.weights.checksums import SUMS_FILE
 
-LITERAL = ("model", "bits", "slice_axis", "slice_range", "slice_share", "min_foreground", "prepare", "normalize",
-           "precision")  # fmt: skip
+LITERAL = (
+    "model",
+    "bits",
+    "slice_axis",
+    "slice_range",
+    "slice_share",
+    "min_foreground",
+    "prepare",
+    "normalize",
+    "precision",
+)
 """Keys of which the model folder holds the values themselves."""
 PRESET = ("preset", "changes", "networks", "intensity")
 """Keys that those values make needless."""
@@ -90,9 +99,13 @@ class ModelWriter:
         self.network, self.perceptual, self.include_weights = network, perceptual, include_weights
         self.config = running_configuration()
         self.record = TrainingRecord(
-            self.folder / NETWORK, watches=watches, held_out=held_out, precision=resolved(self.config, "precision"),
-            device=device, seed=seed,
-        )  # fmt: skip
+            self.folder / NETWORK,
+            watches=watches,
+            held_out=held_out,
+            precision=resolved(self.config, "precision"),
+            device=device,
+            seed=seed,
+        )
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer, behind what watches it."""
@@ -109,9 +122,13 @@ class ModelWriter:
         if not is_writer():
             return
         write_model(
-            self.folder, self.config, self.network, self.perceptual, include_weights=self.include_weights,
+            self.folder,
+            self.config,
+            self.network,
+            self.perceptual,
+            include_weights=self.include_weights,
             record=lambda: self._record(engine),
-        )  # fmt: skip
+        )
 
     def _record(self, engine: Engine) -> None:
         self.record.write(engine)
@@ -146,10 +163,16 @@ def write_model(
     frozen = [*_encoders(built), *_perceptual(folder, config, built["perceptual"], perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
     images = "bits" in config
-    _write_yaml(folder / INFERENCE, inference_configuration(config, images=images, included=included),
-                "Anomaly maps by this model; written by its training, and complete in itself.")  # fmt: skip
-    _write_yaml(folder / TRAINING, training_configuration(config, included=included),
-                "How this model was trained, without places; overlays such as evaluate go on top.")  # fmt: skip
+    _write_yaml(
+        folder / INFERENCE,
+        inference_configuration(config, images=images, included=included),
+        "Anomaly maps by this model; written by its training, and complete in itself.",
+    )
+    _write_yaml(
+        folder / TRAINING,
+        training_configuration(config, included=included),
+        "How this model was trained, without places; overlays such as evaluate go on top.",
+    )
     _copy_bundle_files(folder, built["image_size"], built["out_channels"])
     record()
     for old in ("calibration.json", "evaluation/evaluation.json", "models/detector.onnx"):
@@ -179,8 +202,11 @@ def inference_configuration(config: ConfigParser, *, images: bool, included: boo
 
 def training_configuration(config: ConfigParser, *, included: bool) -> dict[str, Any]:
     """The configuration of a training as it ran, with its values for names, and without places of its machine."""
-    content = {key: None if value == NOTHING else copy.deepcopy(value) for key, value in config.get().items()
-               if key not in PRESET and not key.startswith("_")}  # fmt: skip
+    content = {
+        key: None if value == NOTHING else copy.deepcopy(value)
+        for key, value in config.get().items()
+        if key not in PRESET and not key.startswith("_")
+    }
     own = _package_training()
     places = {key: own[key] for key in PLACES if key in own and key in content}
     places |= {key: WRITTEN[key] for key in ("model_dir", "encoder_weights", "start_from")}
@@ -188,8 +214,11 @@ def training_configuration(config: ConfigParser, *, included: bool) -> dict[str,
     if isinstance(config.get()["datalist"], str) and not _is_path(config.get()["datalist"]):
         places["datalist"] = config.get()["datalist"]  # an overlay's rule, such as that of folders
     literals = _literals(config, (*LITERAL, *OF_TRAINING))
-    return {key: value for key, value in (content | literals | places | _perceptual_file(included)).items()
-            if key not in APART}  # fmt: skip
+    return {
+        key: value
+        for key, value in (content | literals | places | _perceptual_file(included)).items()
+        if key not in APART
+    }
 
 
 def update_model(folder: str | os.PathLike) -> None:
@@ -303,8 +332,9 @@ def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None
 
 def _write_yaml(path: Path, content: Mapping[str, Any], first_line: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = yaml.dump(dict(content), Dumper=_Plain, sort_keys=False, width=10_000, allow_unicode=True,
-                     default_flow_style=None)  # fmt: skip
+    body = yaml.dump(
+        dict(content), Dumper=_Plain, sort_keys=False, width=10_000, allow_unicode=True, default_flow_style=None
+    )
     write_whole(path, f"# {first_line}\n{body}")
 
 

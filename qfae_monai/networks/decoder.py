@@ -94,8 +94,10 @@ class PlainAutoencoder(WholeState):
         super().__init__()
         check_precision(precision)
         if tuple(trunk.patch_embed.grid_size) != (decoder.grid, decoder.grid):
-            raise ValueError(f"the encoder cuts an image into {tuple(trunk.patch_embed.grid_size)} patches, "
-                             f"the decoder expects {(decoder.grid, decoder.grid)}")  # fmt: skip
+            raise ValueError(
+                f"the encoder cuts an image into {tuple(trunk.patch_embed.grid_size)} patches, "
+                f"the decoder expects {(decoder.grid, decoder.grid)}"
+            )
         self.trunk = trunk.requires_grad_(not frozen)
         self.decoder = decoder
         self.frozen = frozen

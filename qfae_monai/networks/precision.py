@@ -69,8 +69,12 @@ def compute_dtype(device: torch.device, precision: Precision) -> torch.dtype:
         _require(device.type == "cuda", device, precision, "a CUDA device, whose gradients the trainer scales")
         return torch.float16
     capable = is_ampere(device)
-    _require(capable or (precision == "bfloat16" and device.type != "cuda"), device, precision,
-             "a CUDA device of capability 8.0 or newer")  # fmt: skip
+    _require(
+        capable or (precision == "bfloat16" and device.type != "cuda"),
+        device,
+        precision,
+        "a CUDA device of capability 8.0 or newer",
+    )
     return torch.float32 if precision == "tf32" else torch.bfloat16
 
 
@@ -130,8 +134,11 @@ def prepare_precision(device: torch.device, precision: Precision) -> None:
     dtype = compute_dtype(device, precision)
     if precision not in ("auto", "float32"):
         slow = dtype == torch.bfloat16 and device.type == "cpu" and not cpu_has_bfloat16()
-        logger.warning("precision %s: %sno table made on such a device shows that training in it equals float32 "
-                       "(docs/speed.md)", precision, "this CPU emulates it, slowly; " if slow else "")  # fmt: skip
+        logger.warning(
+            "precision %s: %sno table made on such a device shows that training in it equals float32 (docs/speed.md)",
+            precision,
+            "this CPU emulates it, slowly; " if slow else "",
+        )
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = precision == "tf32"

@@ -90,15 +90,23 @@ class QFAE(WholeState):
         side = self.decoder.grid * self.decoder.patch_size
         for number, encoder in enumerate(self.encoders):
             if encoder.output_dim != self.qformer.dim:
-                raise ValueError(f"encoder {number} gives tokens of width {encoder.output_dim}, "
-                                 f"the Q-Former expects {self.qformer.dim}")  # fmt: skip
+                raise ValueError(
+                    f"encoder {number} gives tokens of width {encoder.output_dim}, "
+                    f"the Q-Former expects {self.qformer.dim}"
+                )
             if encoder.image_size != (side, side):
-                raise ValueError(f"encoder {number} takes images of {encoder.image_size} pixels, the decoder makes "
-                                 f"{self.decoder.grid} x {self.decoder.grid} patches of {self.decoder.patch_size}: "
-                                 f"{(side, side)}")  # fmt: skip
+                raise ValueError(
+                    f"encoder {number} takes images of {encoder.image_size} pixels, the decoder makes "
+                    f"{self.decoder.grid} x {self.decoder.grid} patches of {self.decoder.patch_size}: "
+                    f"{(side, side)}"
+                )
         if self.qformer.queries.shape[1] != self.decoder.grid**2:
-            raise ValueError(f"{self.qformer.queries.shape[1]} queries do not fill the decoder's grid of "
-                             f"{self.decoder.grid} x {self.decoder.grid} patches")  # fmt: skip
+            raise ValueError(
+                f"{self.qformer.queries.shape[1]} queries do not fill the decoder's grid of "
+                f"{self.decoder.grid} x {self.decoder.grid} patches"
+            )
         if self.decoder.embed.in_features != self.qformer.output_dim:
-            raise ValueError(f"the Q-Former gives tokens of width {self.qformer.output_dim}, "
-                             f"the decoder expects {self.decoder.embed.in_features}")  # fmt: skip
+            raise ValueError(
+                f"the Q-Former gives tokens of width {self.qformer.output_dim}, "
+                f"the decoder expects {self.decoder.embed.in_features}"
+            )

@@ -66,8 +66,10 @@ def scan_of(scan: str | Path | ArrayLike, affine: ArrayLike | None) -> Series | 
         return read
     voxels = np.asarray(scan)
     if affine is None or voxels.ndim != 3:
-        raise ValueError(f"scan: expected voxels (X, Y, Z) and their affine, got an array of shape {voxels.shape} and "
-                         f"{'no affine' if affine is None else 'an affine'}")  # fmt: skip
+        raise ValueError(
+            f"scan: expected voxels (X, Y, Z) and their affine, got an array of shape {voxels.shape} and "
+            f"{'no affine' if affine is None else 'an affine'}"
+        )
     return tensor_of(voxels, np.asarray(affine, dtype=np.float64), "array")
 
 

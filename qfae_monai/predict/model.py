@@ -187,8 +187,17 @@ class Model:
         p_value, _, above = judged(calibration, found.score, self.bundle.part("false_positive_rate"))
         warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
         grid = None if picture or isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
-        return Finding(found.score, p_value, above, found.anomaly_map, found.mask, found.slice_scores, found.axis, grid,
-                       (*found.uncovered, *warnings))  # fmt: skip
+        return Finding(
+            found.score,
+            p_value,
+            above,
+            found.anomaly_map,
+            found.mask,
+            found.slice_scores,
+            found.axis,
+            grid,
+            (*found.uncovered, *warnings),
+        )
 
     def warnings_on(self, features: ScanFeatures, axis: int) -> list[str]:
         """Warnings on a scan that lies outside of the training scans; empty if the model has no record of them."""
@@ -225,9 +234,11 @@ class Model:
         """The whole graph, which scores, too; neither weights nor network are needed then."""
         self.bundle.config["inferer::scorer"] = None
         return OnnxDetector(
-            self.folder.path / GRAPH, image_size=self.bundle.part("model")["image_size"],
-            expected_checkpoint_sha256=self.checkpoint_sha256, settings=self._signature,
-        )  # fmt: skip
+            self.folder.path / GRAPH,
+            image_size=self.bundle.part("model")["image_size"],
+            expected_checkpoint_sha256=self.checkpoint_sha256,
+            settings=self._signature,
+        )
 
     def _check_frozen(self) -> None:
         """Networks that are not in the folder are looked up by name, and must be those that were trained with."""

@@ -86,11 +86,15 @@ class RandGreyBatch(Randomizable, Transform):
         erased_side: float = 0.2,
     ) -> None:
         if not (0 <= prob <= 1 and 0 < gamma[0] <= gamma[1] and max_sigma >= 0 and max_noise >= 0):
-            raise ValueError(f"expected prob in [0, 1], a range of positive gammas, max_sigma and max_noise from 0, "
-                             f"got {prob}, {gamma}, {max_sigma} and {max_noise}")  # fmt: skip
+            raise ValueError(
+                f"expected prob in [0, 1], a range of positive gammas, max_sigma and max_noise from 0, "
+                f"got {prob}, {gamma}, {max_sigma} and {max_noise}"
+            )
         if noise_grid < 1 or erasures < 0 or not 0 <= erased_side <= 1:
-            raise ValueError(f"expected noise_grid from 1, erasures from 0 and erased_side in [0, 1], "
-                             f"got {noise_grid}, {erasures} and {erased_side}")  # fmt: skip
+            raise ValueError(
+                f"expected noise_grid from 1, erasures from 0 and erased_side in [0, 1], "
+                f"got {noise_grid}, {erasures} and {erased_side}"
+            )
         self.prob, self.gamma_range, self.max_sigma, self.max_noise = prob, gamma, max_sigma, max_noise
         self.noise_grid, self.erasures, self.erased_side = noise_grid, erasures, erased_side
         self.randomize(torch.empty(0))

@@ -133,6 +133,8 @@ def _check_network(card: dict[str, Any], source: object) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{source}: create_vit.name: {error}") from None
     if network["embed_dim"] % network["num_heads"]:
-        raise ValueError(f"{source}: create_vit.num_heads: expected a divisor of embed_dim {network['embed_dim']}, got "
-                         f"{network['num_heads']}")  # fmt: skip
+        raise ValueError(
+            f"{source}: create_vit.num_heads: expected a divisor of embed_dim {network['embed_dim']}, got "
+            f"{network['num_heads']}"
+        )
     return card

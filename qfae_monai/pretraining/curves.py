@@ -64,8 +64,10 @@ class AssignmentInformation(Metric):
 
 # A network that sees no difference any more has collapsed: the run stops instead of writing useless weights.
 
-ADVICE = ("lower learning_rate, raise batch_size or the number of images, or lower the teacher's temperature; "
-          "a network that starts collapsed was given such initial_weights")  # fmt: skip
+ADVICE = (
+    "lower learning_rate, raise batch_size or the number of images, or lower the teacher's temperature; "
+    "a network that starts collapsed was given such initial_weights"
+)
 
 
 class CollapseError(RuntimeError):
@@ -98,9 +100,11 @@ class CollapseCheck:
             found = float(engine.state.metrics[name])
             self._below[name] = 0 if found >= floor else self._below[name] + 1  # NaN is below, too
             if self._below[name] >= self.patience:
-                raise CollapseError(f"collapsed in epoch {engine.state.epoch}: expected {name} of at least {floor:g}, "
-                                    f"got {found:.3g}, below for {self._below[name]} checks. No weights are written. "
-                                    f"{ADVICE}")  # fmt: skip
+                raise CollapseError(
+                    f"collapsed in epoch {engine.state.epoch}: expected {name} of at least {floor:g}, "
+                    f"got {found:.3g}, below for {self._below[name]} checks. No weights are written. "
+                    f"{ADVICE}"
+                )
 
 
 # `curves.csv`: what became of losses and figures over the epochs of a pretraining.

@@ -67,10 +67,15 @@ class TrunkExport:
         for row in self.curves.rows:
             last |= row
         card = model_card(
-            self.method, self.name, self.trunk, data=self.data, initial_weights=self.initial_weights,
-            settings={**self.settings, "processes": world_size()}, last=last,
+            self.method,
+            self.name,
+            self.trunk,
+            data=self.data,
+            initial_weights=self.initial_weights,
+            settings={**self.settings, "processes": world_size()},
+            last=last,
             epochs={"done": engine.state.epoch, "planned": int(engine.state.max_epochs or 0)},
-        )  # fmt: skip
+        )
         state = {key: value.cpu() for key, value in self.trunk.state_dict().items()}
         save_checkpoint(self.path, state, metadata={CARD_KEY: json.dumps(card)})
         beside = {**card, "file": self.path.name, "sha256": sha256_of(self.path)}

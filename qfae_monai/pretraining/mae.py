@@ -58,8 +58,10 @@ class MaskedAutoencoder(nn.Module):
         check_precision(precision)
         grid, patches = (decoder.grid, decoder.grid), trunk.patch_embed.num_patches
         if trunk.patch_embed.grid_size != grid or decoder.embed.in_features != trunk.embed_dim:
-            raise ValueError(f"expected a decoder of {trunk.patch_embed.grid_size} patches and tokens of width "
-                             f"{trunk.embed_dim}, got {grid} and {decoder.embed.in_features}")  # fmt: skip
+            raise ValueError(
+                f"expected a decoder of {trunk.patch_embed.grid_size} patches and tokens of width "
+                f"{trunk.embed_dim}, got {grid} and {decoder.embed.in_features}"
+            )
         self.visible = round(patches * (1 - mask_ratio))
         if not 0 < self.visible < patches:
             raise ValueError(f"mask_ratio {mask_ratio} leaves {self.visible} of {patches} patches visible")

@@ -103,8 +103,11 @@ def _warn_of_sizes(sizes: Mapping[str, int]) -> None:
     ratios = {name: float(rows) / float(columns) for name in sizes for rows, columns in [name.split(" x ")]}
     if max(ratios.values()) > min(ratios.values()) * (1 + ASPECT_TOLERANCE):
         listed = ", ".join(f"{count} of {name}" for name, count in sizes.items())
-        logger.warning("expected images of one aspect ratio, got %s pixels: each is stretched to the same square, so "
-                       "that anatomy is seen in several proportions; crop or pad them alike first", listed)  # fmt: skip
+        logger.warning(
+            "expected images of one aspect ratio, got %s pixels: each is stretched to the same square, so "
+            "that anatomy is seen in several proportions; crop or pad them alike first",
+            listed,
+        )
 
 
 class TrainingSetReview:
@@ -147,8 +150,14 @@ class TrainingSetReview:
             return
         rows = self.rows()[: self.flagged]
         write_rows(self.path, rows)
-        logger.info("%s: the %d training images least like the others, to be looked at; the first, %s, scores %.2f "
-                    "times the median", self.path, len(rows), rows[0]["case"], rows[0]["ratio"])  # fmt: skip
+        logger.info(
+            "%s: the %d training images least like the others, to be looked at; the first, %s, scores %.2f "
+            "times the median",
+            self.path,
+            len(rows),
+            rows[0]["case"],
+            rows[0]["ratio"],
+        )
 
     def rows(self) -> list[Row]:
         """All training images, the least like the others first."""

@@ -147,8 +147,12 @@ class SelfDistillation(nn.Module):
         rows, columns = self.student.patch_embed.grid_size
         least = min(LEAST_HIDDEN, self.hidden_share)
         block = max(1, min(SMALLEST_BLOCK, int(least * rows * columns)))  # a small grid has no room for iBOT's four
-        drawn = random_block_mask((len(whole), rows, columns), min_image_mask_ratio=least,
-                                  max_image_mask_ratio=self.hidden_share, min_num_masks_per_block=block)  # fmt: skip
+        drawn = random_block_mask(
+            (len(whole), rows, columns),
+            min_image_mask_ratio=least,
+            max_image_mask_ratio=self.hidden_share,
+            min_num_masks_per_block=block,
+        )
         return drawn.to(whole.device)
 
 

@@ -20,9 +20,15 @@ __all__ = ["give_to_series", "without_copies"]
 # Copies of an object: dropped where they are the same, kept for the guard to refuse where they are not.
 
 SAME = (
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "PixelRepresentation",
-    "RescaleSlope", "RescaleIntercept",
-)  # fmt: skip
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "PixelRepresentation",
+    "RescaleSlope",
+    "RescaleIntercept",
+)
 PHOTOMETRIC, INVERTED = "PhotometricInterpretation", "MONOCHROME1"  # of colour it may change with the compression
 
 

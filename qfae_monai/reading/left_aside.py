@@ -106,16 +106,43 @@ KINDS = {
 
 # prefixes of SOP classes behind CLASS, longest first where one begins another
 CLASSES = {
-    "66.1": "registration", "66.2": "registration", "66.3": "registration", "66.4": "segmentation",
-    "66.5": "segmentation", "66.6": "segmentation", "66.7": "segmentation", "66.8": "segmentation", "66": "raw-data",
-    "30": "parametric-map", "88.59": "key-object", "88": "report", "11": "presentation-state", "104": "document",
-    "7": "secondary-capture", "481.2": "dose", "481.1": "", "481": "radiotherapy", "9": "waveform", "4.2": "waveform",
-}  # fmt: skip
+    "66.1": "registration",
+    "66.2": "registration",
+    "66.3": "registration",
+    "66.4": "segmentation",
+    "66.5": "segmentation",
+    "66.6": "segmentation",
+    "66.7": "segmentation",
+    "66.8": "segmentation",
+    "66": "raw-data",
+    "30": "parametric-map",
+    "88.59": "key-object",
+    "88": "report",
+    "11": "presentation-state",
+    "104": "document",
+    "7": "secondary-capture",
+    "481.2": "dose",
+    "481.1": "",
+    "481": "radiotherapy",
+    "9": "waveform",
+    "4.2": "waveform",
+}
 MODALITIES = {
-    "SEG": "segmentation", "RTDOSE": "dose", "RTSTRUCT": "radiotherapy", "RTPLAN": "radiotherapy",
-    "RTRECORD": "radiotherapy", "SR": "report", "PR": "presentation-state", "KO": "key-object", "REG": "registration",
-    "FID": "registration", "DOC": "document", "AU": "waveform", "ECG": "waveform", "HD": "waveform",
-}  # fmt: skip
+    "SEG": "segmentation",
+    "RTDOSE": "dose",
+    "RTSTRUCT": "radiotherapy",
+    "RTPLAN": "radiotherapy",
+    "RTRECORD": "radiotherapy",
+    "SR": "report",
+    "PR": "presentation-state",
+    "KO": "key-object",
+    "REG": "registration",
+    "FID": "registration",
+    "DOC": "document",
+    "AU": "waveform",
+    "ECG": "waveform",
+    "HD": "waveform",
+}
 PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "IO", "PX", "RG", "OP", "XC", "ES", "GM", "RTIMAGE"})
 """Whose single frames are images of their own, such as radiographs and photographs."""
 

@@ -15,11 +15,25 @@ __all__ = ["Volume", "volumes_of"]
 
 MEANINGS = ("dimension index", "stack and time", "segment", *VOLUME_KEYWORDS)
 NAMES = {
-    "EchoNumbers": "echo", "EchoTime": "te", "InversionTime": "ti", "DiffusionBValue": "b", "TriggerTime": "trigger",
-    "TemporalPositionIdentifier": "time", "ImageType": "type", "segment": "segment",
-}  # fmt: skip
-WORDS = {"echo": "echo {}", "te": "TE {} ms", "ti": "TI {} ms", "b": "b = {}", "trigger": "trigger {} ms",
-         "time": "time point {}", "type": "{}", "segment": "segment {}"}  # fmt: skip
+    "EchoNumbers": "echo",
+    "EchoTime": "te",
+    "InversionTime": "ti",
+    "DiffusionBValue": "b",
+    "TriggerTime": "trigger",
+    "TemporalPositionIdentifier": "time",
+    "ImageType": "type",
+    "segment": "segment",
+}
+WORDS = {
+    "echo": "echo {}",
+    "te": "TE {} ms",
+    "ti": "TI {} ms",
+    "b": "b = {}",
+    "trigger": "trigger {} ms",
+    "time": "time point {}",
+    "type": "{}",
+    "segment": "segment {}",
+}
 TYPES = {"M": "magnitude", "P": "phase", "R": "real", "I": "imaginary"}
 FEWEST = 2  # complete volumes from which one that has fewer slices is an interrupted one and no repeated slice
 

@@ -105,8 +105,14 @@ def _identity(header: DicomFile, *, mixed: bool) -> tuple[str, ...]:
     series = "" if mixed else text_of(values, "SeriesInstanceUID") or f"files in {header.source.name.parent}"
     patient = text_of(values, "PatientID") or text_of(values, "PatientName")
     alone = text_of(values, "SOPInstanceUID") or str(header.source.name) if is_picture(header) else ""
-    return (series, patient, text_of(values, "StudyInstanceUID"), text_of(values, "FrameOfReferenceUID"), header.kind,
-            alone)  # fmt: skip
+    return (
+        series,
+        patient,
+        text_of(values, "StudyInstanceUID"),
+        text_of(values, "FrameOfReferenceUID"),
+        header.kind,
+        alone,
+    )
 
 
 def _joined(groups: dict[tuple[str, ...], Group]) -> dict[tuple[str, ...], Group]:

@@ -82,10 +82,39 @@ class Contents:
 # Attributes of a series beyond its voxels, for manifests, tables and metadata.
 
 # what a header may say of itself in results: anything else may be a person's name
-MODALITIES = frozenset({
-    "BI", "CR", "CT", "DX", "ES", "GM", "IO", "IVOCT", "IVUS", "MG", "MR", "NM", "OCT", "OP", "OPT", "OT", "PT", "PX",
-    "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "TG", "US", "XA", "XC",
-})  # fmt: skip
+MODALITIES = frozenset(
+    {
+        "BI",
+        "CR",
+        "CT",
+        "DX",
+        "ES",
+        "GM",
+        "IO",
+        "IVOCT",
+        "IVUS",
+        "MG",
+        "MR",
+        "NM",
+        "OCT",
+        "OP",
+        "OPT",
+        "OT",
+        "PT",
+        "PX",
+        "RF",
+        "RG",
+        "RTDOSE",
+        "RTIMAGE",
+        "SC",
+        "SEG",
+        "SM",
+        "TG",
+        "US",
+        "XA",
+        "XC",
+    }
+)
 
 
 def whole_number(header: Mapping[str, Any], keyword: str) -> int | None:

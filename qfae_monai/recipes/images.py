@@ -71,8 +71,14 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
     )
     if not source.label:
         return ImageAndMask(image, None)
-    label = read_mask(_paths(source.label), image.array.shape, image.affine, series=source.label_series,
-                      volume=source.volume, allow=allow)  # fmt: skip
+    label = read_mask(
+        _paths(source.label),
+        image.array.shape,
+        image.affine,
+        series=source.label_series,
+        volume=source.volume,
+        allow=allow,
+    )
     if label.array.shape != image.array.shape:
         raise ValueError(
             f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}."

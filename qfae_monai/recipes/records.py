@@ -28,10 +28,26 @@ __all__ = [
 # Manifest and data list: one row an output, and the same as MONAI's JSON of training, validation and test.
 
 COLUMNS = (
-    "output", "mask", "split", "label", "lesion_pixels", "patient", "told_by", "series", "slice_index", "rows",
-    "columns", "spacing_mm", "affine", "scaling", "source_hmac", "burned_in_annotation", "allowed_risks", "recipe",
+    "output",
+    "mask",
+    "split",
+    "label",
+    "lesion_pixels",
+    "patient",
+    "told_by",
+    "series",
+    "slice_index",
+    "rows",
+    "columns",
+    "spacing_mm",
+    "affine",
+    "scaling",
+    "source_hmac",
+    "burned_in_annotation",
+    "allowed_risks",
+    "recipe",
     "software",
-)  # fmt: skip
+)
 """label: 1 abnormal, 0 normal. told_by: how the patient was told from others. spacing_mm: between rows, columns,
 slices. affine: (row, column, 0, 1) to RAS+ mm, row after row. scaling: JSON. source_hmac: keyed hash of all files that
 voxels come from, see :meth:`Pseudonyms.content`."""

@@ -37,8 +37,9 @@ def whole_batches(images: int, batch_size: int) -> int:
     128
     """
     if images < batch_size:
-        raise ValueError(f"expected at least one batch of {batch_size} images to train on, got {images}: "
-                         "set batch_size lower")  # fmt: skip
+        raise ValueError(
+            f"expected at least one batch of {batch_size} images to train on, got {images}: set batch_size lower"
+        )
     return images // batch_size * batch_size
 
 

@@ -53,9 +53,11 @@ class OutOfMemoryAdvice:
         if self.device.type != "cuda":
             return f"out of memory: {asked / GIB:.2f} GiB more were asked for than the machine has free"
         free, total = torch.cuda.mem_get_info(self.device)
-        return (f"out of memory on {torch.cuda.get_device_name(self.device)}: the step needs at least "
-                f"{(torch.cuda.memory_allocated(self.device) + asked) / GIB:.2f} GiB, the device has "
-                f"{total / GIB:.2f} GiB, of which {free / GIB:.2f} are free")  # fmt: skip
+        return (
+            f"out of memory on {torch.cuda.get_device_name(self.device)}: the step needs at least "
+            f"{(torch.cuda.memory_allocated(self.device) + asked) / GIB:.2f} GiB, the device has "
+            f"{total / GIB:.2f} GiB, of which {free / GIB:.2f} are free"
+        )
 
     def _advice(self) -> str:
         open_ones = {name: value for name, value in self.settings.items() if not _at_its_end(name, value)}

@@ -33,10 +33,14 @@ BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
 BITS_OF_MODE = {"L": 8, "I;16": 16}
 ORIENTATION = 0x0112  # EXIF: how a camera was held
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+}
 """By EXIF orientation: what makes of the stored picture the one that any viewer shows."""
 PIXEL_BYTES = 12  # at most, of all copies while an image is read: decoded (4 for colours and floats), grey, tensor
 

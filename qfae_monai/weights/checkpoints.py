@@ -62,14 +62,17 @@ def read_checkpoint(path: str | os.PathLike, key: str = "model") -> dict[str, Te
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} not found: expected a file ({', '.join(SUFFIXES)}), "
-                                f"found {'a folder' if path.is_dir() else 'nothing'}")  # fmt: skip
+        raise FileNotFoundError(
+            f"checkpoint {path} not found: expected a file ({', '.join(SUFFIXES)}), "
+            f"found {'a folder' if path.is_dir() else 'nothing'}"
+        )
     _check_suffix(path)
     content = _read(path)
     state = content.get(key, content) if isinstance(content, Mapping) else content
     if not _is_state_dict(state):
-        raise ValueError(f"{path}: expected a state dict of tensors, or one under the key {key!r}; "
-                         f"found {_describe(content)}")  # fmt: skip
+        raise ValueError(
+            f"{path}: expected a state dict of tensors, or one under the key {key!r}; found {_describe(content)}"
+        )
     return dict(state)
 
 
@@ -133,8 +136,10 @@ def _read(path: Path) -> Any:
         if is_refused_pickle(error):
             raise refused_pickle(path, error) from None
         reason = str(error).strip().splitlines() or [""]
-        raise ValueError(f"{path}: expected a complete file of tensors, but it is damaged or holds something else: "
-                         f"{type(error).__name__}: {reason[0]}") from error  # fmt: skip
+        raise ValueError(
+            f"{path}: expected a complete file of tensors, but it is damaged or holds something else: "
+            f"{type(error).__name__}: {reason[0]}"
+        ) from error
 
 
 def _check_suffix(path: Path) -> None:

@@ -50,8 +50,10 @@ def read_sums(folder: Path) -> dict[str, str]:
             continue
         match = LINE.fullmatch(line)
         if match is None:
-            raise ValueError(f"{path}, line {number}: expected 64 hexadecimal digits, two spaces and a file name; "
-                             f"found {line[:80]!r}")  # fmt: skip
+            raise ValueError(
+                f"{path}, line {number}: expected 64 hexadecimal digits, two spaces and a file name; "
+                f"found {line[:80]!r}"
+            )
         sums[match[2]] = match[1].lower()
     return sums
 
@@ -78,8 +80,10 @@ def verify_file(path: Path) -> None:
         if name in sums:
             found = sha256_of(path)
             if found != sums[name]:
-                raise ChangedFileError(f"{path} has changed: {folder / SUMS_FILE} expects SHA-256 {sums[name]}, "
-                                       f"found {found}; fetch it again")  # fmt: skip
+                raise ChangedFileError(
+                    f"{path} has changed: {folder / SUMS_FILE} expects SHA-256 {sums[name]}, "
+                    f"found {found}; fetch it again"
+                )
             return
     if (path.parent / SUMS_FILE).is_file():
         logger.warning("%s is not listed in the %s beside it: loaded without a check", path, SUMS_FILE)

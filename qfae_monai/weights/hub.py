@@ -64,8 +64,10 @@ def download(
     _compare_with_hub(path, described[name])
     wanted = sha256 or entry.sha256
     if wanted is not None and sha256_of(path) != wanted.lower():
-        raise ChangedFileError(f"{entry.name}: expected a file of SHA-256 {wanted.lower()}, got {sha256_of(path)} from "
-                               f"{repository} at {commit}")  # fmt: skip
+        raise ChangedFileError(
+            f"{entry.name}: expected a file of SHA-256 {wanted.lower()}, got {sha256_of(path)} from "
+            f"{repository} at {commit}"
+        )
     return path, commit
 
 
@@ -116,7 +118,9 @@ def fetch_weights(
         path = folder / f"{entry.name}{came.suffix}"
         recorded, found = read_sums(folder).get(path.name), sha256_of(came)
         if sha256 is None and recorded not in (None, found):
-            raise ChangedFileError(f"{entry.name}: {folder / SUMS_FILE} recorded SHA-256 {recorded} at an earlier "
-                                   f"fetch, got {found}; sha256={found!r} insists on the new one")  # fmt: skip
+            raise ChangedFileError(
+                f"{entry.name}: {folder / SUMS_FILE} recorded SHA-256 {recorded} at an earlier "
+                f"fetch, got {found}; sha256={found!r} insists on the new one"
+            )
         os.replace(came, path)
     return Fetched(path, commit, record_sum(path))

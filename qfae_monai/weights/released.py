@@ -128,8 +128,10 @@ def _rename(name: str) -> str:
         match = released.fullmatch(name)
         if match:
             return match.expand(ours)
-    raise ValueError(f"{name!r} is not a name of the released QFAE layout: "
-                     "expected encoders.N.model.*, junction.*, decoder.decoder_* or decoder.*_token(s)")  # fmt: skip
+    raise ValueError(
+        f"{name!r} is not a name of the released QFAE layout: "
+        "expected encoders.N.model.*, junction.*, decoder.decoder_* or decoder.*_token(s)"
+    )
 
 
 def _check_positions(state_dict: Mapping[str, Tensor]) -> None:

@@ -60,8 +60,9 @@ def create_vit(
         ConnectionError: if a download was asked for and failed.
     """
     if weights is None and seed is None:
-        raise ValueError(f"{name}: expected weights (a file, a folder, 'hub', 'checkpoint') or a seed for random ones, "
-                         "got neither")  # fmt: skip
+        raise ValueError(
+            f"{name}: expected weights (a file, a folder, 'hub', 'checkpoint') or a seed for random ones, got neither"
+        )
     if find_entry(name).published_at is not None:  # a name that timm does not know stops here, too
         raise ValueError(f"{name}: expected a vision transformer of timm, found a checkpoint of the whole model")
     # Looked up first: a missing file must not cost the seconds that building a large network takes.

@@ -146,7 +146,8 @@ def test_weight_of_one_and_an_image_without_background_change_nothing() -> None:
     image, reconstruction = images()
     plain = tiny_loss()(reconstruction, image)
     assert torch.equal(tiny_loss(foreground_weight=1.0)(reconstruction, image), plain)
-    torch.testing.assert_close(tiny_loss(foreground_weight=9.0)(reconstruction, image.abs()),
-                               tiny_loss()(reconstruction, image.abs()))  # fmt: skip
+    torch.testing.assert_close(
+        tiny_loss(foreground_weight=9.0)(reconstruction, image.abs()), tiny_loss()(reconstruction, image.abs())
+    )
     with pytest.raises(ValueError, match="foreground_weight must be above 0, got 0"):
         tiny_loss(foreground_weight=0)

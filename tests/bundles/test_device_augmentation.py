@@ -41,8 +41,13 @@ def test_ranges_are_those_of_the_transforms_on_the_cpu() -> None:
 @pytest.mark.cpu
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_resumed_run_repeats_uninterrupted_one(num_workers: int, cohort: Path, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"dataset_dir": cohort, "max_epochs": 2, "val_interval": 1, "max_angle": 8.0,
-                                "num_workers": num_workers}  # fmt: skip
+    settings: dict[str, Any] = {
+        "dataset_dir": cohort,
+        "max_epochs": 2,
+        "val_interval": 1,
+        "max_angle": 8.0,
+        "num_workers": num_workers,
+    }
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     run_bundle(*PHANTOMS, **settings, model_dir=straight, **RESUMABLE)
     (first_epoch,) = (straight / "training").glob(
@@ -67,7 +72,16 @@ def test_image_folders_are_decoded_once(overlays: list[str], tmp_path: Path, mon
         return load(loader, path)
 
     monkeypatch.setattr(LoadGreyImage, "__call__", count_reads)
-    run_bundle("train", "datasets/bmad", *overlays, dataset_dir=tmp_path, model_dir=tmp_path / "model", batch_size=2,
-               max_epochs=3, val_interval=9, check_data=None)  # fmt: skip
+    run_bundle(
+        "train",
+        "datasets/bmad",
+        *overlays,
+        dataset_dir=tmp_path,
+        model_dir=tmp_path / "model",
+        batch_size=2,
+        max_epochs=3,
+        val_interval=9,
+        check_data=None,
+    )
     # once for three epochs, and when they are over once for the mean training image, and once for the fingerprint
     assert len([path for path in read if "train" in path]) == 3 * 4

@@ -49,8 +49,17 @@ def evaluated(model: dict[str, Any], cohort: Path, tmp_path_factory: pytest.Temp
 
 def test_run_folder_is_complete(evaluated: Path, cohort: Path) -> None:
     names = {path.name for path in evaluated.iterdir()}
-    assert names == {"slices.csv", "volumes.csv", "lesions.csv", "pixels.npz", "run.json", "metrics.csv", "pictures",
-                     "evaluation.json", "report.html"}  # fmt: skip
+    assert names == {
+        "slices.csv",
+        "volumes.csv",
+        "lesions.csv",
+        "pixels.npz",
+        "run.json",
+        "metrics.csv",
+        "pictures",
+        "evaluation.json",
+        "report.html",
+    }
     cases = [entry["case"] for entry in json.loads((cohort / "dataset.json").read_text())["test"]]
     assert [row["case"] for row in rows(evaluated / "volumes.csv")] == cases
     assert {row["slice"] for row in rows(evaluated / "slices.csv")} == {"9", "10", "11", "12", "13"}
@@ -86,8 +95,12 @@ def test_thresholds_of_other_settings_or_checkpoints_are_refused(
         run_bundle(*TINY, "evaluate", run_id="evaluating", **{**settings, "slice_range": [8, 13]})
     assert "slice_range" in causes(error.value)
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, "evaluate", run_id="evaluating",
-                   **{**settings, "ckpt_path": next(Path(model["model_dir"]).glob("training/resume*.pt"))})  # fmt: skip
+        run_bundle(
+            *TINY,
+            "evaluate",
+            run_id="evaluating",
+            **{**settings, "ckpt_path": next(Path(model["model_dir"]).glob("training/resume*.pt"))},
+        )
     assert "another checkpoint" in causes(error.value)
     # the lock is this process's, which may try again; it goes with it
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {LOCK}
@@ -105,9 +118,15 @@ def test_inference_says_how_unusual_a_scan_is(
     shutil.copy(cohort / "image" / "test-003.nii.gz", tmp_path / "scans" / "unknown.nii.gz")
     logger = logging.getLogger("qfae_monai.evaluation.case_tables")
     logger.addHandler(caplog.handler)
-    run_bundle(model["model_dir"] / "configs" / "inference.yaml", run_id="run", preset=None, slice_range=[9, 13],
-               bundle_root=model["model_dir"], dataset_dir=tmp_path / "scans",
-               output_dir=tmp_path / "out")  # fmt: skip
+    run_bundle(
+        model["model_dir"] / "configs" / "inference.yaml",
+        run_id="run",
+        preset=None,
+        slice_range=[9, 13],
+        bundle_root=model["model_dir"],
+        dataset_dir=tmp_path / "scans",
+        output_dir=tmp_path / "out",
+    )
     logger.removeHandler(caplog.handler)
     (volume,) = rows(tmp_path / "out" / "volumes.csv")
     (before,) = (row for row in rows(evaluated / "volumes.csv") if row["case"] == "test-003")
@@ -126,8 +145,15 @@ def test_patient_in_two_sections_is_refused(model: dict[str, Any], cohort: Path,
     sections["training"][0]["patient"] = sections["test"][0]["patient"] = "P7"
     (tmp_path / "dataset.json").write_text(json.dumps(sections))
     with pytest.raises(RuntimeError) as error:
-        run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, **model,
-                   output_dir=tmp_path / "out", calibration="$None")  # fmt: skip
+        run_bundle(
+            *TINY,
+            "evaluate",
+            run_id="evaluating",
+            dataset_dir=tmp_path,
+            **model,
+            output_dir=tmp_path / "out",
+            calibration="$None",
+        )
     assert "P7 in 'training' and 'test'" in causes(error.value)
 
 
@@ -153,8 +179,17 @@ def test_one_class_alone_leaves_the_rest_reported(model: dict[str, Any], cohort:
     normal = [entry for entry in content["test"] if entry["case"] in ("test-000", "test-001")]
     normal = [{**e, "image": str(cohort / e["image"]), "label": str(cohort / e["label"])} for e in normal]
     (tmp_path / "dataset.json").write_text(json.dumps({"test": normal}))
-    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, output_dir=tmp_path / "out",
-               rivals="$None", false_positive_rate=0.2, **model, **QUICK)  # fmt: skip
+    run_bundle(
+        *TINY,
+        "evaluate",
+        run_id="evaluating",
+        dataset_dir=tmp_path,
+        output_dir=tmp_path / "out",
+        rivals="$None",
+        false_positive_rate=0.2,
+        **model,
+        **QUICK,
+    )
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert found["metrics"]["slice"]["auroc"]["value"] is None
     assert found["counts"]["normal_cases"] == 2
@@ -173,8 +208,16 @@ def test_cases_without_masks_end_in_a_report(
         for name, truth in zip(names, truths, strict=True)
     ]
     (tmp_path / "dataset.json").write_text(json.dumps({"test": entries}))
-    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=tmp_path, output_dir=tmp_path / "out",
-               rivals="$None", **model, **QUICK)  # fmt: skip
+    run_bundle(
+        *TINY,
+        "evaluate",
+        run_id="evaluating",
+        dataset_dir=tmp_path,
+        output_dir=tmp_path / "out",
+        rivals="$None",
+        **model,
+        **QUICK,
+    )
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert (found["metrics"]["volume"]["auroc"]["value"] is not None) == (truths == [1, 0])
     assert (tmp_path / "out" / "report.html").is_file()
@@ -183,9 +226,17 @@ def test_cases_without_masks_end_in_a_report(
 
 def test_wanted_rate_is_achieved_on_fresh_normals(model: dict[str, Any], tmp_path: Path) -> None:
     write_phantom_cohort(tmp_path, train=1, validation=39, test_normal=60, test_abnormal=0, seed=11)
-    settings = {"dataset_dir": tmp_path, "output_dir": tmp_path / "out", "rivals": "$None",
-                "save_pictures": False, "false_positive_rate": 0.1, "pixel_false_positive_rate": 0.02,
-                **model, "calibration_path": tmp_path / "calibration.json", **QUICK}  # fmt: skip
+    settings = {
+        "dataset_dir": tmp_path,
+        "output_dir": tmp_path / "out",
+        "rivals": "$None",
+        "save_pictures": False,
+        "false_positive_rate": 0.1,
+        "pixel_false_positive_rate": 0.02,
+        **model,
+        "calibration_path": tmp_path / "calibration.json",
+        **QUICK,
+    }
     run_bundle(*TINY, "evaluate", "calibrate", run_id="calibrating", **settings)
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings)
     run = json.loads((tmp_path / "out" / "run.json").read_text())["calibration"]

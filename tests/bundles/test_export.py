@@ -33,10 +33,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_exporter(exporter: Callable[..., None], model: Path, path: Path, net_id: str, **arguments: Any) -> None:
     """As the model card has it."""
     exporter(
-        net_id=net_id, filepath=str(path), meta_file=str(model / "configs" / "metadata.json"),
-        config_file=str(model / INFERENCE), bundle_root=str(model), precision="float32",
+        net_id=net_id,
+        filepath=str(path),
+        meta_file=str(model / "configs" / "metadata.json"),
+        config_file=str(model / INFERENCE),
+        bundle_root=str(model),
+        precision="float32",
         **{"ckpt_file": str(model / NETWORK), "use_trace": True, "input_shape": [2, 1, 64, 64], **arguments},
-    )  # fmt: skip
+    )
 
 
 def expected_outputs(model: Path, image: Tensor) -> list[Tensor]:
@@ -52,8 +56,7 @@ def test_torchscript(model: Path, tmp_path: Path, net_id: str, outputs: int) -> 
     assert "detector_def" in json.loads(extra["inference.json"])
     image = torch.randn(3, 1, 64, 64)
     found = traced(image)
-    for one, wanted in zip(found if outputs > 1 else [found], expected_outputs(model, image)[:outputs],
-                           strict=True):  # fmt: skip
+    for one, wanted in zip(found if outputs > 1 else [found], expected_outputs(model, image)[:outputs], strict=True):
         torch.testing.assert_close(one, wanted, rtol=0, atol=1e-4)
 
 
@@ -63,8 +66,7 @@ def test_onnx_with_any_batch(model: Path, tmp_path: Path) -> None:
     run_exporter(onnx_export, model, path, "detector_def", converter_kwargs=dict(DYNAMIC_BATCH))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     image = torch.randn(3, 1, 64, 64)
-    for found, wanted in zip(session.run(None, {"image": image.numpy()}), expected_outputs(model, image),
-                             strict=True):  # fmt: skip
+    for found, wanted in zip(session.run(None, {"image": image.numpy()}), expected_outputs(model, image), strict=True):
         torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-4)
 
 

@@ -26,8 +26,15 @@ from tests.bundles.conftest import TINY, config, run_bundle, weights
 def calibrated(trained: Path, cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the trained model with thresholds, which its own training configuration gave."""
     folder = shutil.copytree(trained, tmp_path_factory.mktemp("calibrated") / "model")
-    run_bundle(folder / "configs" / "training.yaml", "evaluate", "calibrate", run_id="calibrating", preset=None,
-               bundle_root=folder, dataset_dir=cohort)  # fmt: skip
+    run_bundle(
+        folder / "configs" / "training.yaml",
+        "evaluate",
+        "calibrate",
+        run_id="calibrating",
+        preset=None,
+        bundle_root=folder,
+        dataset_dir=cohort,
+    )
     return folder
 
 
@@ -71,10 +78,14 @@ def test_bundle_load_fills_a_network_given_and_create_workflow_one_of_its_own(
 ) -> None:
     network: Any = load(calibrated.name, model=create_qfae("tiny"), bundle_dir=str(calibrated.parent), device="cpu")
     workflow = create_workflow(
-        config_file=str(calibrated / "configs" / "inference.yaml"), workflow_type="inference", logging_file=False,
-        meta_file=str(calibrated / "configs" / "metadata.json"), bundle_root=str(calibrated), dataset_dir=str(scan),
+        config_file=str(calibrated / "configs" / "inference.yaml"),
+        workflow_type="inference",
+        logging_file=False,
+        meta_file=str(calibrated / "configs" / "metadata.json"),
+        bundle_root=str(calibrated),
+        dataset_dir=str(scan),
         output_dir=str(tmp_path),
-    )  # fmt: skip
+    )
     for one in (network, workflow.network_def):
         assert all(torch.equal(value, weights(calibrated)[key]) for key, value in one.state_dict().items())
 

@@ -26,9 +26,15 @@ ROUNDS = 3
 def test_training_is_tracked_by_mlflow(cohort: Path, tmp_path: Path) -> None:
     pytest.importorskip("mlflow")
     run_bundle(
-        *TRAINING, tracking="mlflow", output_dir=f"$'{tmp_path}/eval'", dataset_dir=str(cohort), max_epochs=1,
-        val_interval=1, model_dir=tmp_path / "model", num_workers=0,
-    )  # fmt: skip
+        *TRAINING,
+        tracking="mlflow",
+        output_dir=f"$'{tmp_path}/eval'",
+        dataset_dir=str(cohort),
+        max_epochs=1,
+        val_interval=1,
+        model_dir=tmp_path / "model",
+        num_workers=0,
+    )
     with sqlite3.connect(tmp_path / "eval" / "mlruns.db") as database:
         tracked = {name for (name,) in database.execute("select key from metrics")}
     assert {"train_loss", "val_distance"} <= tracked
@@ -36,14 +42,21 @@ def test_training_is_tracked_by_mlflow(cohort: Path, tmp_path: Path) -> None:
 
 def client(name: str, cohort: Path, folder: Path) -> MonaiAlgo:
     settings: dict[str, Any] = {
-        "bundle_root": str(BUNDLE), "preset": "tiny", "dataset_dir": str(cohort),
-        "model_dir": str(folder / "model"), "num_workers": 0, "schedule_epochs": ROUNDS,
-    }  # fmt: skip
+        "bundle_root": str(BUNDLE),
+        "preset": "tiny",
+        "dataset_dir": str(cohort),
+        "model_dir": str(folder / "model"),
+        "num_workers": 0,
+        "schedule_epochs": ROUNDS,
+    }
     files = config(*TRAINING)
     made = MonaiAlgo(
-        str(BUNDLE), config_train_filename=files, config_evaluate_filename=files, train_kwargs=dict(settings),
+        str(BUNDLE),
+        config_train_filename=files,
+        config_evaluate_filename=files,
+        train_kwargs=dict(settings),
         eval_kwargs=dict(settings),
-    )  # fmt: skip
+    )
     made.initialize({ExtraItems.CLIENT_NAME: name})
     return made
 

@@ -38,13 +38,19 @@ def test_map_peaks_at_the_lesions_millimetres(name: str, tmp_path: Path) -> None
     (tmp_path / "scans").mkdir()
     nib.save(nib.Nifti1Image((body + lesion).astype(np.float32), affine), tmp_path / "scans" / "case.nii.gz")
     run_bundle(
-        "inference", run_id="run", dataset_dir=tmp_path / "scans", output_dir=tmp_path / "out", initialize=[],
+        "inference",
+        run_id="run",
+        dataset_dir=tmp_path / "scans",
+        output_dir=tmp_path / "out",
+        initialize=[],
         network_def={"_target_": "tests.bundles.clipped_image.ClippedImage", "limit": (0.5 - 0.449) / 0.226},
-        scorer={"_target_": "qfae_monai.anomaly.AnomalyScorer",
-                "distance": {"_target_": "torch.nn.L1Loss", "reduction": "none"}},
+        scorer={
+            "_target_": "qfae_monai.anomaly.AnomalyScorer",
+            "distance": {"_target_": "torch.nn.L1Loss", "reduction": "none"},
+        },
         intensity={"_target_": "monai.transforms.Identityd", "keys": "image"},
         handlers=[],
-    )  # fmt: skip
+    )
     found = nib.Nifti1Image.from_filename(tmp_path / "out" / "case_anomaly_map.nii.gz")
     assert found.shape == SHAPE
     np.testing.assert_allclose(found.affine, affine, atol=1e-4)

@@ -24,10 +24,27 @@ from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle, weight
 from tests.forked import in_two_processes
 
 METHODS = ("mae", "dino")
-SMALL: dict[str, Any] = {"batch_size": 8, "depth": 1, "width": 32, "heads": 2, "image_size": 32, "num_local": 1,
-                         "local_size": 16, "prototypes": 32, "head_width": 32, "head_bottleneck": 16, "decoder_dim": 32,
-                         "decoder_depth": 1, "slice_range": [8, 15], "feature_blocks": [-1], "mae_images": 60,
-                         "dino_images": 60, "checks": 2, "held_out_images": 8, "reference_images": 16}  # fmt: skip
+SMALL: dict[str, Any] = {
+    "batch_size": 8,
+    "depth": 1,
+    "width": 32,
+    "heads": 2,
+    "image_size": 32,
+    "num_local": 1,
+    "local_size": 16,
+    "prototypes": 32,
+    "head_width": 32,
+    "head_bottleneck": 16,
+    "decoder_dim": 32,
+    "decoder_depth": 1,
+    "slice_range": [8, 15],
+    "feature_blocks": [-1],
+    "mae_images": 60,
+    "dino_images": 60,
+    "checks": 2,
+    "held_out_images": 8,
+    "reference_images": 16,
+}
 
 
 def names(method: str, dataset: str = "phantoms") -> tuple[str, ...]:
@@ -37,8 +54,14 @@ def names(method: str, dataset: str = "phantoms") -> tuple[str, ...]:
 
 
 def pretrain(method: str, data: Path, folder: Path, *, dataset: str = "phantoms", **settings: Any) -> None:
-    run_bundle(*names(method, dataset), run_id=f"pretraining_{method}", preset=None, dataset_dir=data, ckpt_dir=folder,
-               **{**SMALL, **settings})  # fmt: skip
+    run_bundle(
+        *names(method, dataset),
+        run_id=f"pretraining_{method}",
+        preset=None,
+        dataset_dir=data,
+        ckpt_dir=folder,
+        **{**SMALL, **settings},
+    )
 
 
 def cause(error: pytest.ExceptionInfo[RuntimeError]) -> BaseException:
@@ -81,8 +104,14 @@ def test_the_weights_fill_encoder_and_perceptual_network(pretrained: Path) -> No
 def test_the_method_trains_and_is_judged_with_both(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     own = str(pretrained / f"{pretrained.name}.safetensors")
     order = ("train", "own_weights", "datasets/phantoms")
-    settings: dict[str, Any] = {"own_encoder": own, "own_perceptual": own, "model_dir": tmp_path / "model",
-                                "dataset_dir": cohort, "slice_range": [8, 15], "changes::image_size": 32}  # fmt: skip
+    settings: dict[str, Any] = {
+        "own_encoder": own,
+        "own_perceptual": own,
+        "model_dir": tmp_path / "model",
+        "dataset_dir": cohort,
+        "slice_range": [8, 15],
+        "changes::image_size": 32,
+    }
     run_bundle(*order, max_epochs=1, **settings)
     state = weights(tmp_path / "model")
     trunk = create_vit(**json.loads(Path(own).with_suffix(".json").read_text())["create_vit"], weights=own).state_dict()
@@ -140,8 +169,10 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(pretrained: Path, cohort: Pa
 def test_given_weights_are_gone_on_with(pretrained: Path, cohort: Path, tmp_path: Path) -> None:
     path = pretrained / f"{pretrained.name}.safetensors"
     pretrain("mae", cohort, tmp_path, initial_weights=path, max_epochs=1, learning_rate=1e-9)
-    before, after = (create_vit(**json.loads(one.with_suffix(".json").read_text())["create_vit"], weights=one)
-                     for one in (path, tmp_path / "mae.safetensors"))  # fmt: skip
+    before, after = (
+        create_vit(**json.loads(one.with_suffix(".json").read_text())["create_vit"], weights=one)
+        for one in (path, tmp_path / "mae.safetensors")
+    )
     for key, value in before.state_dict().items():
         torch.testing.assert_close(after.state_dict()[key], value, atol=1e-6, rtol=0)
     card = json.loads((tmp_path / "mae.json").read_text())

@@ -26,8 +26,15 @@ DYING = {"_target_": "tests.bundles.dying_rank.DyingRank", "rank": "@rank", "die
 
 
 def training(cohort: Path, folder: Path, **settings: Any) -> dict[str, Any]:
-    return {"run_id": "training", "dataset_dir": cohort, "model_dir": folder, "max_epochs": 2,
-            "val_interval": 1, "checkpoint_handlers::1::n_saved": 2, **settings}  # fmt: skip
+    return {
+        "run_id": "training",
+        "dataset_dir": cohort,
+        "model_dir": folder,
+        "max_epochs": 2,
+        "val_interval": 1,
+        "checkpoint_handlers::1::n_saved": 2,
+        **settings,
+    }
 
 
 def assert_same_weights(folder: Path, other: Path, atol: float = 0.0) -> None:
@@ -56,8 +63,14 @@ def straight(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_checkpoints_of_several_processes_are_those_of_one(straight: Path, trained: Path) -> None:
     assert weights(straight).keys() == weights(trained).keys()
-    files = [{path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-              and "logs" not in path.parts} for folder in (straight, trained)]  # fmt: skip
+    files = [
+        {
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and "logs" not in path.parts
+        }
+        for folder in (straight, trained)
+    ]
     assert files[0] == files[1]
 
 
@@ -66,14 +79,22 @@ def test_batch_size_is_a_process_and_the_learning_rate_is_not_scaled(cohort: Pat
 
     They validate on 17 slices, three batches for one process and two for the other, and do not wait for each other.
     """
-    settings = {"max_epochs": 1, **PLAIN, "validate::dataset::index_range": [3, 19],
-                "validate::dataset::data": "$data.volume_datalist(@datalist, 'validation')[:1]"}  # fmt: skip
+    settings = {
+        "max_epochs": 1,
+        **PLAIN,
+        "validate::dataset::index_range": [3, 19],
+        "validate::dataset::data": "$data.volume_datalist(@datalist, 'validation')[:1]",
+    }
     one, two = tmp_path / "one", tmp_path / "two"
     sequential = {"_target_": "torch.utils.data.SequentialSampler", "data_source": "@train::dataset"}
     in_turn: dict[str, Any] = {"batch_size": 8, "train::sampler": sequential}
     run_bundle(*TINY, **training(cohort, one, **settings, **in_turn))
-    shared = {"_target_": "monai.data.DistributedSampler", "dataset": "@train::dataset", "even_divisible": True,
-              "shuffle": False}  # fmt: skip
+    shared = {
+        "_target_": "monai.data.DistributedSampler",
+        "dataset": "@train::dataset",
+        "even_divisible": True,
+        "shuffle": False,
+    }
     in_turn = {"batch_size": 4, "train::sampler": shared}
     in_two_processes(partial(run_bundle, *TRAIN, **training(cohort, two, **settings, **in_turn)), tmp_path)
     states = [torch.load(folder / LAST, weights_only=True) for folder in (one, two)]
@@ -117,8 +138,11 @@ def numbers(path: Path) -> dict[str, float]:
 
 def test_evaluation_in_two_processes_equals_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
     saver = {"_target_": "monai.handlers.MetricsSaver", "save_dir": "@output_dir", "metrics": "*", "delimiter": ","}
-    settings: dict[str, Any] = {"dataset_dir": cohort, "model_dir": trained,
-                                "validate::handlers": ["@load", "@case_tables", "@run_record", saver]}  # fmt: skip
+    settings: dict[str, Any] = {
+        "dataset_dir": cohort,
+        "model_dir": trained,
+        "validate::handlers": ["@load", "@case_tables", "@run_record", saver],
+    }
     one, two = tmp_path / "one", tmp_path / "two"
     run_bundle(*TINY, "evaluate", run_id="evaluating", **settings, output_dir=one)
     names = (*TINY, "evaluate", "distributed")

@@ -41,8 +41,15 @@ def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_
 
 
 def test_a_batch_in_parts_takes_as_many_optimiser_steps(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1, accumulation_steps=4,
-               checkpointing="full")  # fmt: skip
+    run_bundle(
+        *TINY,
+        dataset_dir=cohort,
+        model_dir=tmp_path,
+        max_epochs=2,
+        val_interval=1,
+        accumulation_steps=4,
+        checkpointing="full",
+    )
     whole, parts = checkpoint(trained), checkpoint(tmp_path)
     steps = [int(state["optimizer"]["state"][0]["step"]) for state in (whole, parts)]
     assert steps[0] == steps[1] > 0
@@ -57,8 +64,15 @@ def test_a_precision_that_the_device_lacks_is_an_error(cohort: Path, tmp_path: P
 
 
 def test_evaluation_scores_slices_and_writes_maps_in_patient_space(trained: Path, cohort: Path, tmp_path: Path) -> None:
-    run_bundle(*TINY, "evaluate", run_id="evaluating", dataset_dir=cohort, model_dir=trained,
-               output_dir=tmp_path, save_reconstructions=True)  # fmt: skip
+    run_bundle(
+        *TINY,
+        "evaluate",
+        run_id="evaluating",
+        dataset_dir=cohort,
+        model_dir=trained,
+        output_dir=tmp_path,
+        save_reconstructions=True,
+    )
     rows = list(csv.DictReader((tmp_path / "slices.csv").open()))
     assert {row["label"] for row in rows} == {"0", "1"}
     assert {int(row["slice"]) for row in rows} == set(range(3, 21))
@@ -83,9 +97,20 @@ def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path,
     scans = tmp_path / "scans"
     scans.mkdir()
     shutil.copy(cohort / "image" / "test-003.nii.gz", scans / "unknown.nii.gz")
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file",
-               str(trained / "configs" / "inference.yaml"), "--bundle_root", str(trained), "--dataset_dir", str(scans),
-               "--output_dir", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "monai.bundle",
+        "run",
+        "--config_file",
+        str(trained / "configs" / "inference.yaml"),
+        "--bundle_root",
+        str(trained),
+        "--dataset_dir",
+        str(scans),
+        "--output_dir",
+        str(tmp_path / "out"),
+    ]
     subprocess.run(command, check=True, capture_output=True, text=True)
     image, found = (
         load(scans / "unknown.nii.gz"),
@@ -151,9 +176,15 @@ def test_metadata_is_complete(tmp_path: Path) -> None:
 def test_network_takes_and_gives_what_the_metadata_says() -> None:
     overrides: dict[str, Any] = {
         "encoder": {"name": "vit_tiny_patch16_224", "seed": 1, "embed_dim": 48, "depth": 4, "num_heads": 3},
-        "dim": 48, "decoder_depth": 1, "decoder_heads": 4, "grid": 14,
-    }  # fmt: skip
+        "dim": 48,
+        "decoder_depth": 1,
+        "decoder_heads": 4,
+        "grid": 14,
+    }
     verify_net_in_out(
-        net_id="network_def", meta_file=str(CONFIGS / "metadata.json"), config_file=config("inference"),
-        device="cpu", changes=overrides,
-    )  # fmt: skip
+        net_id="network_def",
+        meta_file=str(CONFIGS / "metadata.json"),
+        config_file=config("inference"),
+        device="cpu",
+        changes=overrides,
+    )

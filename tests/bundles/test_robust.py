@@ -27,8 +27,9 @@ def parsed(*overlays: str, **settings: Any) -> ConfigParser:
 
 
 def train(folder: Path, cohort: Path, *overlays: str, **settings: Any) -> dict[str, torch.Tensor]:
-    run_bundle(*TINY, *overlays, dataset_dir=cohort, model_dir=folder,
-               **{"max_epochs": 1, "val_interval": 1, **settings})  # fmt: skip
+    run_bundle(
+        *TINY, *overlays, dataset_dir=cohort, model_dir=folder, **{"max_epochs": 1, "val_interval": 1, **settings}
+    )
     return weights(folder)
 
 

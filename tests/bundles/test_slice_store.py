@@ -26,8 +26,9 @@ def test_training_from_the_store_repeats_training_from_memory(
     monkeypatch.setattr(SliceCutter, "_read", count)
     for start in ("first", "second"):
         folder = tmp_path / start
-        run_bundle(*TINY, dataset_dir=cohort, model_dir=folder, max_epochs=2, val_interval=1,
-                   slice_store=tmp_path / "store")  # fmt: skip
+        run_bundle(
+            *TINY, dataset_dir=cohort, model_dir=folder, max_epochs=2, val_interval=1, slice_store=tmp_path / "store"
+        )
         assert same(weights(folder), weights(trained))
     assert len(reads) == len(set(reads)) == 6  # four to train, two to validate, by the first start alone
     assert len(list((tmp_path / "store").iterdir())) == 6

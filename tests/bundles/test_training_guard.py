@@ -54,8 +54,14 @@ def test_a_model_that_learned_nothing_is_called_that(
 
 def test_a_run_that_becomes_nan_names_step_and_checkpoint(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"iteration 13 \(epoch 2\).*resume_checkpoint_epoch=1\.pt"), plain_errors():
-        run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=3, val_interval=1,
-                   **{"optimizer::_target_": f"{__name__}.Exploding"})  # fmt: skip
+        run_bundle(
+            *TINY,
+            dataset_dir=cohort,
+            model_dir=tmp_path,
+            max_epochs=3,
+            val_interval=1,
+            **{"optimizer::_target_": f"{__name__}.Exploding"},
+        )
     assert {path.name for path in tmp_path.iterdir()} == {"training", LOCK}  # no model, nor half of one
     assert [path.name for path in (tmp_path / "training").glob("resume*")] == ["resume_checkpoint_epoch=1.pt"]
 
@@ -65,6 +71,8 @@ def test_the_same_seed_data_format_and_threads_give_the_same_bytes(trained: Path
     run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1)
     hashes = [json.loads((folder / "model.json").read_text())["files"] for folder in (trained, tmp_path)]
     assert {name for name in hashes[0] if hashes[0][name] != hashes[1].get(name)} <= {
-        "models/training.json", "configs/training.yaml"}  # its seconds; what was asked for beside  # fmt: skip
+        "models/training.json",
+        "configs/training.yaml",
+    }  # its seconds; what was asked for beside
     for name in ("models/model.pt", "configs/inference.yaml", "docs/README.md"):
         assert (trained / name).read_bytes() == (tmp_path / name).read_bytes()

@@ -14,15 +14,37 @@ from qfae_monai import __version__
 from tests.bundles.conftest import BUNDLE, CONFIGS
 from tests.bundles.zoo_rules import large_file_problems, personal_paths
 
-FILES = ("LICENSE", "large_files.yml", "configs/metadata.json", "configs/inference.yaml", "configs/train.yaml",
-         "docs/README.md", "docs/data_license.txt")  # fmt: skip
+FILES = (
+    "LICENSE",
+    "large_files.yml",
+    "configs/metadata.json",
+    "configs/inference.yaml",
+    "configs/train.yaml",
+    "docs/README.md",
+    "docs/data_license.txt",
+)
 INFERENCE_KEYS = ("bundle_root", "device", "dataset_dir", "output_dir", "network_def", "inferer")
 TRAIN_KEYS = (
-    "bundle_root", "device", "dataset_dir", "output_dir", "network_def", "val_interval", "train::trainer",
-    "train::trainer::max_epochs", "train::dataset", "train::dataset::data", "train::handlers", "train::inferer",
-    "train::key_metric", "validate::evaluator", "validate::handlers", "validate::dataset", "validate::dataset::data",
-    "validate::inferer", "validate::key_metric",
-)  # fmt: skip
+    "bundle_root",
+    "device",
+    "dataset_dir",
+    "output_dir",
+    "network_def",
+    "val_interval",
+    "train::trainer",
+    "train::trainer::max_epochs",
+    "train::dataset",
+    "train::dataset::data",
+    "train::handlers",
+    "train::inferer",
+    "train::key_metric",
+    "validate::evaluator",
+    "validate::handlers",
+    "validate::dataset",
+    "validate::dataset::data",
+    "validate::inferer",
+    "validate::key_metric",
+)
 README_SECTIONS = ("Data", "Commands", "Output", "Export", "Limits")
 
 
@@ -47,8 +69,19 @@ def test_metadata_names_what_is_needed() -> None:
     assert {"onnx", "onnxscript", "onnxruntime"} == set(found["optional_packages_version"])
     for versions in (found["required_packages_version"], found["optional_packages_version"]):
         assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in versions.values())
-    for field in ("task", "description", "authors", "copyright", "data_source", "data_type", "image_classes",
-                  "label_classes", "pred_classes", "intended_use", "references"):  # fmt: skip
+    for field in (
+        "task",
+        "description",
+        "authors",
+        "copyright",
+        "data_source",
+        "data_type",
+        "image_classes",
+        "label_classes",
+        "pred_classes",
+        "intended_use",
+        "references",
+    ):
         assert found[field], field
     assert isinstance(found["supported_apps"], dict)
 

@@ -19,10 +19,23 @@ def start(
 ) -> subprocess.Popen[str]:
     """`torchrun [launcher] -m monai.bundle run RUN_ID --config_file ... --KEY VALUE ...`, started."""
     given = {"bundle_root": BUNDLE, "preset": "tiny", **settings}
-    command = [sys.executable, "-m", "torch.distributed.run", *launcher, "-m", "monai.bundle", "run", run_id,
-               "--config_file", str(config(*names)),
-               "--meta_file", str(CONFIGS / "metadata.json"), "--logging_file", str(CONFIGS / "logging.conf"),
-               *(text for key, value in given.items() for text in (f"--{key}", str(value)))]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        *launcher,
+        "-m",
+        "monai.bundle",
+        "run",
+        run_id,
+        "--config_file",
+        str(config(*names)),
+        "--meta_file",
+        str(CONFIGS / "metadata.json"),
+        "--logging_file",
+        str(CONFIGS / "logging.conf"),
+        *(text for key, value in given.items() for text in (f"--{key}", str(value))),
+    ]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # torchrun itself says so only for several on one host
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=one_thread)
 

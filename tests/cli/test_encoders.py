@@ -36,11 +36,27 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def arguments(folds: list[Path], output: Path, *more: str) -> list[str]:
     weights = folds[0].parent / "weights"
     return [
-        "encoders", "compare", "--output", str(output), "--config", "datasets/phantoms",
+        "encoders",
+        "compare",
+        "--output",
+        str(output),
+        "--config",
+        "datasets/phantoms",
         *(part for fold in folds for part in ("--data", str(fold))),
-        "--encoder", f"dino={weights}/{{fold}}/dino.safetensors", "--perceptual", f"mae={weights}/mae.safetensors",
-        "--epochs", "1", "--samples", "20", "--set", "bootstrap_samples=10", "--set", "slice_range=[8, 16]", *more,
-    ]  # fmt: skip
+        "--encoder",
+        f"dino={weights}/{{fold}}/dino.safetensors",
+        "--perceptual",
+        f"mae={weights}/mae.safetensors",
+        "--epochs",
+        "1",
+        "--samples",
+        "20",
+        "--set",
+        "bootstrap_samples=10",
+        "--set",
+        "slice_range=[8, 16]",
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")

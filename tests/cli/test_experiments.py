@@ -55,9 +55,12 @@ def test_run_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path:
     typed = ["--seeds", "7", "--epochs", "3", "--weights", "w", "--set", "batch_size=8", "--set", "precision=auto"]
     assert qfae(monkeypatch, "run", "qfae-resc", "--data", tmp_path, "--output", tmp_path, *typed) == 0
     assert seen == {
-        "row": "qfae-resc", "seeds": [7], "preset": "paper", "layout": "datasets/bmad",
+        "row": "qfae-resc",
+        "seeds": [7],
+        "preset": "paper",
+        "layout": "datasets/bmad",
         "settings": {"weights_dir": "w", "batch_size": 8, "precision": "auto", "max_epochs": 3},
-    }  # fmt: skip
+    }
 
 
 def test_what_cannot_be_read_is_refused() -> None:

@@ -70,9 +70,12 @@ def test_an_interruption_says_how_to_go_on(
 
 
 def test_bad_input_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], normals: Path, model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    normals: Path,
+    model_folder: Path,
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     volume(tmp_path / "one" / "a.nii.gz", 0)
     (tmp_path / "empty").mkdir()
     plan = tmp_path / "plan.yaml"

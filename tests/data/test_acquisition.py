@@ -22,9 +22,14 @@ def test_the_plane_is_of_the_patient_and_not_of_storage() -> None:
 
 @pytest.mark.parametrize(
     ("planes", "axis", "word"),
-    [([0, 0, 2], 0, "sagittal"), ([1], 1, "coronal"), ([None, None, 1], 2, "about as wide"), ([], 2, "axial"),
-     ([None, 0, 0], 0, "2 of 3 scans")],
-)  # fmt: skip
+    [
+        ([0, 0, 2], 0, "sagittal"),
+        ([1], 1, "coronal"),
+        ([None, None, 1], 2, "about as wide"),
+        ([], 2, "axial"),
+        ([None, 0, 0], 0, "2 of 3 scans"),
+    ],
+)
 def test_most_scans_decide(planes: list[int | None], axis: int, word: str) -> None:
     found, why = common_plane(planes)
     assert found == axis

@@ -48,9 +48,25 @@ def power(exponent: float) -> Any:
 
 
 KINDS: list[Any] = [
-    None, 1, 1.5, "a", b"a", (1, [2, {"a": 3}]), {1, 2}, np.arange(3), np.float32(2), torch.ones(2, dtype=torch.half),
-    MetaTensor(torch.ones(2)), torch.float32, np.float32, np.exp, Path("a"), power(2), partial(power, 2), len,
-]  # fmt: skip
+    None,
+    1,
+    1.5,
+    "a",
+    b"a",
+    (1, [2, {"a": 3}]),
+    {1, 2},
+    np.arange(3),
+    np.float32(2),
+    torch.ones(2, dtype=torch.half),
+    MetaTensor(torch.ones(2)),
+    torch.float32,
+    np.float32,
+    np.exp,
+    Path("a"),
+    power(2),
+    partial(power, 2),
+    len,
+]
 
 
 def test_every_kind_of_thing_has_its_own_and_keeps_it() -> None:
@@ -88,8 +104,12 @@ def test_two_of_a_kind_are_one() -> None:
 
 LOADER = "read"
 SERIES = {"_target_": "qfae_monai.reading.LoadSeriesd", "keys": ["image", "label"], "allow_missing_keys": True}
-READER = {"_target_": "monai.transforms.LoadImaged", "keys": "image", "ensure_channel_first": True,
-          "reader": {"_target_": "qfae_monai.reading.SeriesReader"}}  # fmt: skip
+READER = {
+    "_target_": "monai.transforms.LoadImaged",
+    "keys": "image",
+    "ensure_channel_first": True,
+    "reader": {"_target_": "qfae_monai.reading.SeriesReader"},
+}
 OVERLAYS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     ((), {}),
     (("datasets/ct_window",), {}),

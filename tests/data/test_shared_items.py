@@ -64,10 +64,17 @@ def sent(data: Any) -> tuple[Any, bytes]:
 def mixed() -> SharedItems:
     """All kinds of tensors, strides and types."""
     image = MetaTensor(torch.arange(6.0).reshape(1, 2, 3), affine=torch.diag(torch.tensor([2.0, 3, 4, 1])))
-    return SharedItems([
-        {"image": image, "case": "a"}, torch.arange(3).detach(), torch.tensor(True), torch.ones(2, 3).T,
-        torch.zeros(0, 2), torch.ones(3, dtype=torch.bfloat16), torch.nn.Parameter(torch.ones(2)),
-    ])  # fmt: skip
+    return SharedItems(
+        [
+            {"image": image, "case": "a"},
+            torch.arange(3).detach(),
+            torch.tensor(True),
+            torch.ones(2, 3).T,
+            torch.zeros(0, 2),
+            torch.ones(3, dtype=torch.bfloat16),
+            torch.nn.Parameter(torch.ones(2)),
+        ]
+    )
 
 
 def same(one: Any, other: Any) -> bool:

@@ -122,8 +122,11 @@ def test_volume_without_a_wanted_slice_is_read_once(
 
 
 OTHERWISE: list[dict[str, Any]] = [
-    {"axis": 0}, {"index_range": (0, 7)}, {"min_foreground": 0.02}, {"maximum": 2.0},
-]  # fmt: skip
+    {"axis": 0},
+    {"index_range": (0, 7)},
+    {"min_foreground": 0.02},
+    {"maximum": 2.0},
+]
 
 
 @pytest.mark.parametrize("change", OTHERWISE)

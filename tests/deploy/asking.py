@@ -36,16 +36,23 @@ def ask(app: Any, method: str, path: str, query: Any = b"", body: bytes = b"", *
     """One request; `query` as bytes or as keys with values, header names with `_` for `-`, a list where one repeats."""
     sent = {"host": "127.0.0.1:8000", **{key.replace("_", "-"): value for key, value in headers.items()}}
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
-        "method": method, "path": path, "raw_path": path.encode("utf-8", "replace"),
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "root_path": "",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode("utf-8", "replace"),
         "query_string": query if isinstance(query, bytes) else urlencode(query).encode(),
         "headers": [
             (key.encode(), value.encode("utf-8", "replace"))
             for key, values in sent.items()
             for value in (values if isinstance(values, list) else [values])
         ],
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8000),
-    }  # fmt: skip
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8000),
+    }
     return Answer(asyncio.run(_exchange(app, scope, body)))
 
 

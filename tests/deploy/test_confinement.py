@@ -30,11 +30,18 @@ TOKEN = "t" * 43
 ALL = Options(TOKEN, allow_upload=True, allow_delete=True, upload_bytes=1 << 20)
 BEARER: dict[str, Any] = {"authorization": f"Bearer {TOKEN}"}
 BY_NAME = [
-    ("GET", "/datastore/image", "image"), ("GET", "/datastore/image/info", "image"),
-    ("PUT", "/datastore/image/info", "image"), ("PUT", "/datastore/image", "image"), ("PUT", "/datastore/", "image"),
-    ("DELETE", "/datastore/image", "id"), ("DELETE", "/datastore/", "id"), ("PUT", "/datastore/label", "image"),
-    ("GET", "/datastore/label", "label"), ("DELETE", "/datastore/label", "id"), ("POST", "/infer/qfae", "image"),
-]  # fmt: skip
+    ("GET", "/datastore/image", "image"),
+    ("GET", "/datastore/image/info", "image"),
+    ("PUT", "/datastore/image/info", "image"),
+    ("PUT", "/datastore/image", "image"),
+    ("PUT", "/datastore/", "image"),
+    ("DELETE", "/datastore/image", "id"),
+    ("DELETE", "/datastore/", "id"),
+    ("PUT", "/datastore/label", "image"),
+    ("GET", "/datastore/label", "label"),
+    ("DELETE", "/datastore/label", "id"),
+    ("POST", "/infer/qfae", "image"),
+]
 FILE_KEY = {"/datastore/image": "file", "/datastore/": "file", "/datastore/label": "label", "/infer/qfae": "file"}
 CODE = "$__import__('pathlib').Path('ran').write_text('')"
 
@@ -113,20 +120,30 @@ def test_a_session_holds_a_volume_of_the_viewers_own_until_it_ends(gate: Gate, p
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"_target_": "os.system"}, "_target_"), ({"$import os": 1}, "$import os"),
+        ({"_target_": "os.system"}, "_target_"),
+        ({"$import os": 1}, "$import os"),
         ({"initialize": [CODE]}, "initialize"),
-        ({"source": "/etc/passwd"}, "source"), ({"image": "/etc/passwd"}, "image"), ({"label": "/etc/passwd"}, "label"),
-        ({"save_label": True}, "save_label"), ({"label_tag": "../.."}, "label_tag"), ({"device": CODE}, "device"),
-        ({"logging": "DEBUG"}, "logging"), ({"result_write_to_file": False}, "result_write_to_file"),
-        ({"result_extension": "/../../x.py"}, "result_extension"), ({"result_extension": ".py"}, "result_extension"),
-        ({"result_dtype": "x" * 1000}, "result_dtype"), ({"result_dtype": ["uint8"]}, "result_dtype"),
-        ({"output_type": CODE}, "output_type"), ({"output_type": ["mask"]}, "output_type"),
+        ({"source": "/etc/passwd"}, "source"),
+        ({"image": "/etc/passwd"}, "image"),
+        ({"label": "/etc/passwd"}, "label"),
+        ({"save_label": True}, "save_label"),
+        ({"label_tag": "../.."}, "label_tag"),
+        ({"device": CODE}, "device"),
+        ({"logging": "DEBUG"}, "logging"),
+        ({"result_write_to_file": False}, "result_write_to_file"),
+        ({"result_extension": "/../../x.py"}, "result_extension"),
+        ({"result_extension": ".py"}, "result_extension"),
+        ({"result_dtype": "x" * 1000}, "result_dtype"),
+        ({"result_dtype": ["uint8"]}, "result_dtype"),
+        ({"output_type": CODE}, "output_type"),
+        ({"output_type": ["mask"]}, "output_type"),
         ({"pixel_false_positive_rate": CODE}, "pixel_false_positive_rate"),
         ({"pixel_false_positive_rate": float("nan")}, "pixel_false_positive_rate"),
-        ({"pixel_false_positive_rate": 1}, "pixel_false_positive_rate"), ({"client_id": {"$": CODE}}, "client_id"),
+        ({"pixel_false_positive_rate": 1}, "pixel_false_positive_rate"),
+        ({"client_id": {"$": CODE}}, "client_id"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_only_known_parameters_of_an_inference_are_taken(gate: Gate, params: dict[str, Any], words: str) -> None:
     body, headers = form(params=json.dumps(params))
     _refused(ask(gate, "POST", "/infer/qfae", {"image": "test-000"}, body, **headers, **BEARER), 400, words)
@@ -143,15 +160,23 @@ def test_what_is_no_document_is_refused(gate: Gate, text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "document"),
     [
-        ("/train/qfae", {"bundle_path": "/tmp"}), ("/train/qfae", {"gpus": "0"}), ("/train/qfae", {"model": "x"}),
-        ("/train/qfae", {"max_epochs": CODE}), ("/train/qfae", {"max_epochs": 0}), ("/train/qfae", {"held_out": 2}),
-        ("/train/qfae", {"train#trainer": CODE}), ("/batch/infer/qfae", {"images": ["../x"]}),
-        ("/batch/infer/qfae", {"images": "/etc"}), ("/batch/infer/qfae", {"label_tag": "../.."}),
-        ("/batch/infer/qfae", {"device": CODE}), ("/batch/infer/qfae", {"source": "/etc/passwd"}),
-        ("/scoring/anomaly", {"method": "x"}), ("/activelearning/most_anomalous", {"strategy": "x"}),
+        ("/train/qfae", {"bundle_path": "/tmp"}),
+        ("/train/qfae", {"gpus": "0"}),
+        ("/train/qfae", {"model": "x"}),
+        ("/train/qfae", {"max_epochs": CODE}),
+        ("/train/qfae", {"max_epochs": 0}),
+        ("/train/qfae", {"held_out": 2}),
+        ("/train/qfae", {"train#trainer": CODE}),
+        ("/batch/infer/qfae", {"images": ["../x"]}),
+        ("/batch/infer/qfae", {"images": "/etc"}),
+        ("/batch/infer/qfae", {"label_tag": "../.."}),
+        ("/batch/infer/qfae", {"device": CODE}),
+        ("/batch/infer/qfae", {"source": "/etc/passwd"}),
+        ("/scoring/anomaly", {"method": "x"}),
+        ("/activelearning/most_anomalous", {"strategy": "x"}),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_only_known_keys_reach_a_task(gate: Gate, path: str, document: dict[str, Any], started: list[Any]) -> None:
     _refused(ask(gate, "POST", path, b"", json.dumps(document).encode(), **BEARER), 400)
     assert started == []
@@ -160,15 +185,37 @@ def test_only_known_keys_reach_a_task(gate: Gate, path: str, document: dict[str,
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/reload"), ("GET", "/logs/"), ("GET", "/logs/gpu"), ("GET", "/model/qfae"), ("PUT", "/model/qfae"),
-        ("DELETE", "/model/qfae"), ("GET", "/model/info/qfae"), ("POST", "/infer/wsi/qfae"), ("POST", "/infer/w/x"),
-        ("GET", "/ohif/"), ("GET", "/ohif/../../etc/x"), ("GET", "/proxy/dicom/wado/x"), ("POST", "/proxy/dicom/x"),
-        ("GET", "/static/favicon.ico"), ("GET", "/static/../../app.py"), ("GET", "/openapi.json"), ("GET", "/docs"),
-        ("GET", "/datastore/dataset"), ("PUT", "/datastore/updatelabelinfo"), ("PUT", "/datastore/label/info"),
-        ("GET", "//etc/passwd"), ("GET", "/../../etc/passwd"), ("GET", "/infer/qfae"), ("PATCH", "/datastore/"),
-        ("TRACE", "/"), ("CONNECT", "/"), ("OPTIONS", "/datastore/"), ("HEAD", "/datastore/image"), ("X\r\nY", "/"),
+        ("POST", "/reload"),
+        ("GET", "/logs/"),
+        ("GET", "/logs/gpu"),
+        ("GET", "/model/qfae"),
+        ("PUT", "/model/qfae"),
+        ("DELETE", "/model/qfae"),
+        ("GET", "/model/info/qfae"),
+        ("POST", "/infer/wsi/qfae"),
+        ("POST", "/infer/w/x"),
+        ("GET", "/ohif/"),
+        ("GET", "/ohif/../../etc/x"),
+        ("GET", "/proxy/dicom/wado/x"),
+        ("POST", "/proxy/dicom/x"),
+        ("GET", "/static/favicon.ico"),
+        ("GET", "/static/../../app.py"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/datastore/dataset"),
+        ("PUT", "/datastore/updatelabelinfo"),
+        ("PUT", "/datastore/label/info"),
+        ("GET", "//etc/passwd"),
+        ("GET", "/../../etc/passwd"),
+        ("GET", "/infer/qfae"),
+        ("PATCH", "/datastore/"),
+        ("TRACE", "/"),
+        ("CONNECT", "/"),
+        ("OPTIONS", "/datastore/"),
+        ("HEAD", "/datastore/image"),
+        ("X\r\nY", "/"),
     ],
-)  # fmt: skip
+)
 def test_other_requests_of_monai_label_do_not_exist(gate: Gate, method: str, path: str) -> None:
     answer = ask(gate, method, path, {"image": "test-000"}, **BEARER)
     assert answer.status in (404, 405)
@@ -226,11 +273,14 @@ def test_an_upload_has_the_suffix_of_a_volume(gate: Gate, volume: bytes, place: 
 @pytest.mark.parametrize(
     ("name", "header"),
     [
-        ("x.nrrd", b"NRRD0004\ndimension: 3\ndata file: /etc/passwd\n"), ("x.nrrd", b"NRRD0004\nDATAFILE: ../x.raw\n"),
-        ("x.nrrd", b"NRRD0004\ndata file: LIST\n"), ("x.mha", b"NDims = 3\nElementDataFile = /etc/passwd\n"),
-        ("x.mha", b"NDims = 3\nElementDataFile=../../x\n"), ("x.mha", b"NDims = 3\nelementdatafile : x%d.raw 1 9 1\n"),
+        ("x.nrrd", b"NRRD0004\ndimension: 3\ndata file: /etc/passwd\n"),
+        ("x.nrrd", b"NRRD0004\nDATAFILE: ../x.raw\n"),
+        ("x.nrrd", b"NRRD0004\ndata file: LIST\n"),
+        ("x.mha", b"NDims = 3\nElementDataFile = /etc/passwd\n"),
+        ("x.mha", b"NDims = 3\nElementDataFile=../../x\n"),
+        ("x.mha", b"NDims = 3\nelementdatafile : x%d.raw 1 9 1\n"),
     ],
-)  # fmt: skip
+)
 def test_an_upload_holds_its_own_voxels(gate: Gate, place: Place, name: str, header: bytes) -> None:
     for path, key in (("/datastore/image", "file"), ("/infer/qfae", "file"), ("/datastore/label", "label")):
         body, headers = form(**{key: (name, header)})
@@ -275,10 +325,11 @@ def test_a_list_of_studies_from_a_stranger_leads_nowhere(place: Place, tmp_path:
     entry = {"image": {"ext": ".nii.gz", "info": {}}, "labels": {}}
     outside = os.path.relpath(place.secret, tmp_path).removesuffix(".nii.gz")
     objects = {
-        outside: entry, str(place.secret).removesuffix(".nii.gz"): entry,
+        outside: entry,
+        str(place.secret).removesuffix(".nii.gz"): entry,
         "a": {**entry, "image": {"ext": f"/../{outside}.nii.gz", "info": {"name": "../../x"}}},
         "b": {**entry, "labels": {"../..": {"ext": ".nii.gz"}, "final": {"ext": f"/../../{outside}"}}},
-    }  # fmt: skip
+    }
     (tmp_path / "b.nii.gz").write_bytes(b"")
     listed = {"name": "x", "description": "", "images_dir": "/etc", "labels_dir": "/etc", "objects": objects}
     (tmp_path / "datastore_v2.json").write_text(json.dumps(listed))
@@ -292,10 +343,17 @@ def test_a_list_of_studies_from_a_stranger_leads_nowhere(place: Place, tmp_path:
 @pytest.mark.parametrize(
     "name",
     [
-        ".server", ".server/temporary", ".server/sessions", ".server/pseudonyms.key", "labels", "labels/final", "model",
-        ".nifti", "datastore_v2.json",
+        ".server",
+        ".server/temporary",
+        ".server/sessions",
+        ".server/pseudonyms.key",
+        "labels",
+        "labels/final",
+        "model",
+        ".nifti",
+        "datastore_v2.json",
     ],
-)  # fmt: skip
+)
 def test_a_folder_of_the_servers_own_is_no_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "studies" / name).parent.mkdir(parents=True)
     (tmp_path / "studies" / name).symlink_to(tmp_path)

@@ -69,15 +69,38 @@ def test_without_a_token_only_when_it_was_said(place: Place) -> None:
     assert ask(gate, "POST", "/auth/token").status == 401
 
 
-@pytest.mark.parametrize("host", ["", "elsewhere.example", "127.0.0.1.example", "localhost.example:8000", "127.0.0.1@x",
-                                  "x@127.0.0.1", "0.0.0.0", "[::1]", "127.0.0.1:8000/x", "127.0.0.1\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "elsewhere.example",
+        "127.0.0.1.example",
+        "localhost.example:8000",
+        "127.0.0.1@x",
+        "x@127.0.0.1",
+        "0.0.0.0",
+        "[::1]",
+        "127.0.0.1:8000/x",
+        "127.0.0.1\n",
+    ],
+)
 def test_another_name_of_the_host_is_refused(gate: Gate, host: str) -> None:
     answer = ask(gate, "GET", "/datastore/", host=host, authorization=f"Bearer {TOKEN}")
     assert (answer.status, "host" in answer.detail) == (400, True)
 
 
-@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "", "https://127.0.0.1:8000", "http://127.0.0.1:9000",
-                                    "http://localhost:8000", "http://127.0.0.1:8000.example"])  # fmt: skip
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://elsewhere.example",
+        "null",
+        "",
+        "https://127.0.0.1:8000",
+        "http://127.0.0.1:9000",
+        "http://localhost:8000",
+        "http://127.0.0.1:8000.example",
+    ],
+)
 def test_pages_of_other_sites_are_refused_and_told_nothing(gate: Gate, origin: str) -> None:
     answer = ask(gate, "GET", "/datastore/", origin=origin, authorization=f"Bearer {TOKEN}")
     assert answer.status == 403

@@ -262,7 +262,19 @@ def training_record(warnings: list[str]) -> dict[str, Any]:
         "map_spread_over_images": 0.4,
     }
     return {
-        "version": 1, "checkpoint": {"file": "model.pt", "sha256": "0" * 64}, "precision": "auto", "format": "float32",
-        "device": "x86_64 CPU, AVX2", "threads": 1, "processes": 1, "seed": 0, "epochs": 2, "iterations": 8,
-        "training_images": 32, "seconds": 1.5, "held_out": figures, "warnings": warnings, "versions": {"torch": "2.14"},
-    }  # fmt: skip
+        "version": 1,
+        "checkpoint": {"file": "model.pt", "sha256": "0" * 64},
+        "precision": "auto",
+        "format": "float32",
+        "device": "x86_64 CPU, AVX2",
+        "threads": 1,
+        "processes": 1,
+        "seed": 0,
+        "epochs": 2,
+        "iterations": 8,
+        "training_images": 32,
+        "seconds": 1.5,
+        "held_out": figures,
+        "warnings": warnings,
+        "versions": {"torch": "2.14"},
+    }

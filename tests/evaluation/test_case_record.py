@@ -32,10 +32,17 @@ def evaluated(**changes: Any) -> dict[str, Any]:
     anomaly_map[0, 1, 1, 1] = 0.9
     anomaly_map[0, 4, 4, 2] = 0.8
     found = {
-        "case": "a", "patient": "p", "image": image, "label": label, "anomaly_map": anomaly_map,
-        "slice_scores": torch.tensor([0.1, 0.9, 0.8, torch.nan]), "score": torch.tensor(0.9),
-        "empty": torch.tensor(1), "outside": torch.tensor(0), **changes,
-    }  # fmt: skip
+        "case": "a",
+        "patient": "p",
+        "image": image,
+        "label": label,
+        "anomaly_map": anomaly_map,
+        "slice_scores": torch.tensor([0.1, 0.9, 0.8, torch.nan]),
+        "score": torch.tensor(0.9),
+        "empty": torch.tensor(1),
+        "outside": torch.tensor(0),
+        **changes,
+    }
     return summarised(found)
 
 
@@ -45,9 +52,22 @@ def test_rows_of_a_volume() -> None:
     assert [row["label"] for row in record.slices] == [0, 1, 0]
     assert [row["lesion_pixels"] for row in record.slices] == [0, 4, 0]
     assert [row["position"] for row in record.slices] == pytest.approx([0, 1 / 3, 2 / 3])
-    expected = {"case": "a", "patient": "p", "label": 1, "slices": 4, "scored": 3, "empty": 1, "outside": 0,
-                "mask": True, "lesions": 2, "lesions_found": 1, "false_positives": 1, "lesion_voxels": 5,
-                "voxel_mm3": 12.0, "slice_axis": 2}  # fmt: skip
+    expected = {
+        "case": "a",
+        "patient": "p",
+        "label": 1,
+        "slices": 4,
+        "scored": 3,
+        "empty": 1,
+        "outside": 0,
+        "mask": True,
+        "lesions": 2,
+        "lesions_found": 1,
+        "false_positives": 1,
+        "lesion_voxels": 5,
+        "voxel_mm3": 12.0,
+        "slice_axis": 2,
+    }
     assert {key: record.volume[key] for key in expected} == pytest.approx(expected)
     assert record.volume["dice"] == pytest.approx(2 * 1 / (2 + 5))
 
@@ -91,10 +111,15 @@ def test_p_values_and_rivals() -> None:
 
 def test_image_is_a_case_of_one_slice() -> None:
     found = {
-        "case": "i", "image": torch.rand(1, 6, 6), "anomaly_map": torch.rand(1, 6, 6), "image_label": 1,
-        "slice_scores": torch.tensor([0.5]), "score": torch.tensor(0.5), "empty": torch.tensor(0),
+        "case": "i",
+        "image": torch.rand(1, 6, 6),
+        "anomaly_map": torch.rand(1, 6, 6),
+        "image_label": 1,
+        "slice_scores": torch.tensor([0.5]),
+        "score": torch.tensor(0.5),
+        "empty": torch.tensor(0),
         "outside": torch.tensor(0),
-    }  # fmt: skip
+    }
     record = case_record(summarised(found), axis=2)
     (row,) = record.slices
     assert (row["position"], row["label"], row["patient"]) == (0.5, 1, "i")

@@ -8,22 +8,26 @@ from qfae_monai.evaluation.cases import Thresholds, choose_cases, view_case, wor
 from qfae_monai.evaluation.sprites import Picture
 
 NAN = float("nan")
-SLICES = Table({
-    "case": np.array(["a", "a", "a", "b", "b", "c"]),
-    "slice": np.array([1.0, 2, 4, 1, 2, 0]),
-    "score": np.array([1.0, 5, 2, 3, 4, 2.5]),
-    "p_value": np.array([0.5, 0.01, 0.3, 0.2, NAN, NAN]),
-    "label": np.array([1.0, 1, 0, 0, 0, NAN]),
-    "lesion_pixels": np.array([3.0, 20, 0, 0, 0, NAN]),
-})  # fmt: skip
-VOLUMES = Table({
-    "case": np.array(["a", "b", "c"]),
-    "patient": np.array(["A", "B", "C"]),
-    "score": np.array([5.0, 4, 2.5]),
-    "p_value": np.array([0.01, NAN, NAN]),
-    "label": np.array([1.0, 0, NAN]),
-    "slices": np.array([6.0, 6, 1]),
-})  # fmt: skip
+SLICES = Table(
+    {
+        "case": np.array(["a", "a", "a", "b", "b", "c"]),
+        "slice": np.array([1.0, 2, 4, 1, 2, 0]),
+        "score": np.array([1.0, 5, 2, 3, 4, 2.5]),
+        "p_value": np.array([0.5, 0.01, 0.3, 0.2, NAN, NAN]),
+        "label": np.array([1.0, 1, 0, 0, 0, NAN]),
+        "lesion_pixels": np.array([3.0, 20, 0, 0, 0, NAN]),
+    }
+)
+VOLUMES = Table(
+    {
+        "case": np.array(["a", "b", "c"]),
+        "patient": np.array(["A", "B", "C"]),
+        "score": np.array([5.0, 4, 2.5]),
+        "p_value": np.array([0.01, NAN, NAN]),
+        "label": np.array([1.0, 0, NAN]),
+        "slices": np.array([6.0, 6, 1]),
+    }
+)
 
 
 def test_a_card_begins_with_the_highest_slice_and_says_what_it_shows(pictures: dict[str, Picture]) -> None:
@@ -71,8 +75,9 @@ def test_the_worst_slices_are_one_a_case_and_have_a_picture(pictures: dict[str, 
     assert [(tile["case"], tile["slice"], tile["verdict"]) for tile in misses] == [("a", 1, "missed")]
     alarms = worst_slices(SLICES, pictures, thresholds, missed=False)
     assert [(tile["case"], tile["slice"], tile["verdict"]) for tile in alarms] == [
-        ("b", 2, "false alarm"), ("a", 4, "false alarm"),
-    ]  # fmt: skip
+        ("b", 2, "false alarm"),
+        ("a", 4, "false alarm"),
+    ]
     assert worst_slices(SLICES, {}, thresholds, missed=True) == []
 
 

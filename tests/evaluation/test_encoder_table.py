@@ -40,9 +40,10 @@ def test_leads_are_those_of_the_paired_comparison(tmp_path: Path) -> None:
         assert lead["difference"] == wanted[level][name]["difference"]
     assert table["rows"][1]["volume_auroc"]["value"] == wanted["volume"]["auroc"]["b"]
     assert {against for against, _ in leads} == {
-        "seeded random networks (random+random)", "nearest neighbours, dino encoder",
+        "seeded random networks (random+random)",
+        "nearest neighbours, dino encoder",
         "nearest neighbours, random encoder",
-    }  # fmt: skip
+    }
 
 
 def test_nearest_neighbours_are_judged_by_their_own_scores_and_map(tmp_path: Path) -> None:

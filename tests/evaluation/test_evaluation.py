@@ -70,8 +70,10 @@ def test_counts(folder: Path, summary: dict[str, Any]) -> None:
 def test_at_the_thresholds(folder: Path, summary: dict[str, Any]) -> None:
     rows = [row for row in _rows(folder / "volumes.csv") if row["label"]]
     found = summary["threshold"]
-    called = {kind: [float(row["score"]) > THRESHOLDS["volume_threshold"] for row in rows if row["label"] == kind]
-              for kind in ("0", "1")}  # fmt: skip
+    called = {
+        kind: [float(row["score"]) > THRESHOLDS["volume_threshold"] for row in rows if row["label"] == kind]
+        for kind in ("0", "1")
+    }
     assert found["volume"]["achieved_fpr"] == np.mean(called["0"])
     assert found["volume"]["sensitivity"] == np.mean(called["1"])
     assert found["volume"]["n"] == 5

@@ -46,13 +46,24 @@ def text(tags: Tags) -> str:
 def test_the_page_has_every_part_in_order(tmp_path: Path, kind: Any) -> None:
     tags = parsed(make_run_folder(tmp_path / "run", kind=kind))
     parts = [attributes["id"] for tag, attributes in tags.tags if tag == "section"]
-    links = [str(attributes["href"])[1:] for tag, attributes in tags.tags if attributes.get("href", "") in
-             [f"#{part}" for part in parts]]  # fmt: skip
+    links = [
+        str(attributes["href"])[1:]
+        for tag, attributes in tags.tags
+        if attributes.get("href", "") in [f"#{part}" for part in parts]
+    ]
     assert parts == links
     assert parts == [
-        "warnings", "results", "threshold", "curves", "scores", "sizes", "shortcuts", "worst", "cases-section",
+        "warnings",
+        "results",
+        "threshold",
+        "curves",
+        "scores",
+        "sizes",
+        "shortcuts",
+        "worst",
+        "cases-section",
         "settings",
-    ]  # fmt: skip
+    ]
     assert len([1 for tag, attributes in tags.tags if attributes.get("class") == "case"]) == 12
     assert len([1 for tag, attributes in tags.tags if attributes.get("type") == "range"]) == 12 * (kind == "volume")
     sprites = [attributes["href"] for tag, attributes in tags.tags if tag == "image"]

@@ -23,9 +23,13 @@ def saved(folder: Path, image: NDArray, **changes: Any) -> tuple[NDArray[np.int6
     """The sprite as (rows, columns, tile, tile, RGB) and what is noted beside it."""
     count = 1 if image.ndim == 2 else image.shape[changes.get("axis", 2)]
     settings = {
-        "reconstruction": image, "anomaly_map": image, "label": np.zeros(image.shape), "scores": np.arange(count),
-        "tile": TILE, **changes,
-    }  # fmt: skip
+        "reconstruction": image,
+        "anomaly_map": image,
+        "label": np.zeros(image.shape),
+        "scores": np.arange(count),
+        "tile": TILE,
+        **changes,
+    }
     path = save_pictures(folder, "case", image, **settings)
     facts = json.loads((folder / "case.json").read_text())
     sprite = np.asarray(Image.open(path)).astype(int)
@@ -61,9 +65,12 @@ def test_an_image_is_shown_as_it_is(tmp_path: Path) -> None:
     assert tiles[0, 0, 4, 4, 0] > 200
     assert tiles[0, 0, 12, 4, 0] < 50
     assert facts == {
-        "slices": [0], "scores": [2.5], "tile": TILE, "rows": ["input", "reconstruction", "anomaly map", "mask"],
+        "slices": [0],
+        "scores": [2.5],
+        "tile": TILE,
+        "rows": ["input", "reconstruction", "anomaly map", "mask"],
         "map_limit": 1.0,
-    }  # fmt: skip
+    }
 
 
 def test_the_sides_ratio_is_kept(tmp_path: Path) -> None:

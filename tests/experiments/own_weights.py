@@ -11,8 +11,12 @@ from safetensors.torch import save_file
 from qfae_monai.weights import create_vit
 
 ARCHITECTURE: dict[str, Any] = {
-    "name": "vit_tiny_patch16_224", "patch_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 2,
-}  # fmt: skip
+    "name": "vit_tiny_patch16_224",
+    "patch_size": 8,
+    "embed_dim": 32,
+    "depth": 4,
+    "num_heads": 2,
+}
 
 
 def write_own(path: Path, *, seed: int, inside: bool = False) -> Path:

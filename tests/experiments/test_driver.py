@@ -143,5 +143,10 @@ def test_missing_checkpoint_and_unknown_data_set_are_refused(images: Path, tmp_p
 
 def test_missing_weights_are_the_error_of_the_weights(images: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="qfae weights fetch vit_large_patch14_reg4_dinov2"):
-        run_experiment(find_row("qfae-resc"), images, tmp_path, seeds=(1,),
-                       settings={"weights_dir": str(tmp_path), "batch_size": 2})  # fmt: skip
+        run_experiment(
+            find_row("qfae-resc"),
+            images,
+            tmp_path,
+            seeds=(1,),
+            settings={"weights_dir": str(tmp_path), "batch_size": 2},
+        )

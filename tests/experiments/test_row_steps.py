@@ -24,9 +24,16 @@ STEP = {
     "batch_size": 1,
     "train::dataset::data": "$data.image_folder_datalist(@dataset_dir, 'train')[:1]",
 }
-SCORING = {"changes::score_blocks", "changes::score_patch_sizes", "changes::score_consensus",
-           "changes::score_over_pixels", "changes::score_over_layers", "changes::map_over_layers", "score_distance",
-           "_row_"}  # fmt: skip
+SCORING = {
+    "changes::score_blocks",
+    "changes::score_patch_sizes",
+    "changes::score_consensus",
+    "changes::score_over_pixels",
+    "changes::score_over_layers",
+    "changes::map_over_layers",
+    "score_distance",
+    "_row_",
+}
 
 
 def parser(*names: str, **settings: Any) -> ConfigParser:
@@ -75,10 +82,19 @@ def losses(*names: str) -> Callable[[ConfigParser], bool]:
 def default(parser: ConfigParser) -> bool:
     """The paper's own: 784 queries over the tokens of one encoder (section 3; 522 of them), cosine, max, then mean."""
     network = parser.get_parsed_content("network_def")
-    return network.num_tokens == 522 and network.qformer.queries.shape[1] == 784 and scorer(
-        blocks=(11, 15, 19), patch_sizes=(16, 32, 56), metric="cosine", consensus="product",
-        score_over_pixels="max", score_over_layers="mean", map_over_layers="mean",
-    )(parser)  # fmt: skip
+    return (
+        network.num_tokens == 522
+        and network.qformer.queries.shape[1] == 784
+        and scorer(
+            blocks=(11, 15, 19),
+            patch_sizes=(16, 32, 56),
+            metric="cosine",
+            consensus="product",
+            score_over_pixels="max",
+            score_over_layers="mean",
+            map_over_layers="mean",
+        )(parser)
+    )
 
 
 def pair(parser: ConfigParser) -> bool:
@@ -182,9 +198,12 @@ def test_every_row_has_its_test() -> None:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Path, tmp_path: Path) -> None:
     places: dict[str, Any] = {
-        "dataset_dir": str(images), "weights_dir": str(stand_ins), "ckpt_path": str(tmp_path / "model.pt"),
-        "model_dir": str(tmp_path), "output_dir": str(tmp_path / "out"),
-    }  # fmt: skip
+        "dataset_dir": str(images),
+        "weights_dir": str(stand_ins),
+        "ckpt_path": str(tmp_path / "model.pt"),
+        "model_dir": str(tmp_path),
+        "output_dir": str(tmp_path / "out"),
+    }
     training = parser(*ROWS[name].overlays(), **places, **STEP)
     trainer = training.get_parsed_content("train::trainer")
     before = [weight.detach().clone() for weight in trainer.network.parameters() if weight.requires_grad]

@@ -10,8 +10,12 @@ import pytest
 from qfae_monai.experiments import rows
 from qfae_monai.experiments.rows import DATASETS, find_row, load_rows
 
-FIGURES = {"qfae-brats2021": "94.3 ± 0.18", "qfae-resc": "91.8 ± 0.55", "qfae-rsna": "83.8 ± 0.46",
-           "qfae-liverct": "65.5 ± 1.96"}  # fmt: skip
+FIGURES = {
+    "qfae-brats2021": "94.3 ± 0.18",
+    "qfae-resc": "91.8 ± 0.55",
+    "qfae-rsna": "83.8 ± 0.46",
+    "qfae-liverct": "65.5 ± 1.96",
+}
 """The paper's Table 5."""
 
 
@@ -34,8 +38,10 @@ def test_overlays_are_applied_in_order() -> None:
     assert find_row("qfae-rsna").overlays("datasets/npy")[1] == "datasets/npy"
 
 
-@pytest.mark.parametrize("content", [{}, {"_row_": {"row": "x"}}, {"_row_": {"table": [], "row": "x", "dataset": "rsna",
-                                                                          "published": {"auroc": 1}}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"_row_": {"row": "x"}}, {"_row_": {"table": [], "row": "x", "dataset": "rsna", "published": {"auroc": 1}}}],
+)
 def test_overlay_without_description_is_refused(
     tmp_path: Path, content: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

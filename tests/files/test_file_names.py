@@ -8,13 +8,60 @@ import pytest
 
 from qfae_monai.files.tables import check_file_name, is_file_name
 
-GOOD = ["a", "patient 7", "p.1", "Müller", "患者", ".hidden", "a..b", "-", "x" * 200, "console", "com", "aux1",
-        "T1 10:30", "a ", " a", "a.", "a*", 'a"b', "<a>"]  # fmt: skip
+GOOD = [
+    "a",
+    "patient 7",
+    "p.1",
+    "Müller",
+    "患者",
+    ".hidden",
+    "a..b",
+    "-",
+    "x" * 200,
+    "console",
+    "com",
+    "aux1",
+    "T1 10:30",
+    "a ",
+    " a",
+    "a.",
+    "a*",
+    'a"b',
+    "<a>",
+]
 BAD = [
-    "", " ", ".", "..", "...", ". .", "/", "a/b", "/etc/passwd", "../x", "..\\x", "a\\b", "C:\\x", "C:x", "\\\\host\\x",
-    "a\0", "a\nb", "a\x1b[2J", "a\x85", "a\u2028b", "\ud800",
-    "con", "NUL", "nul.nii.gz", "Com1", "lpt9.txt", "COM²", "aux .x", "CONIN$", "x" * 201, "ä" * 101,
-]  # fmt: skip
+    "",
+    " ",
+    ".",
+    "..",
+    "...",
+    ". .",
+    "/",
+    "a/b",
+    "/etc/passwd",
+    "../x",
+    "..\\x",
+    "a\\b",
+    "C:\\x",
+    "C:x",
+    "\\\\host\\x",
+    "a\0",
+    "a\nb",
+    "a\x1b[2J",
+    "a\x85",
+    "a\u2028b",
+    "\ud800",
+    "con",
+    "NUL",
+    "nul.nii.gz",
+    "Com1",
+    "lpt9.txt",
+    "COM²",
+    "aux .x",
+    "CONIN$",
+    "x" * 201,
+    "ä" * 101,
+]
 
 
 @pytest.mark.parametrize("text", GOOD)

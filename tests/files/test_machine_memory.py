@@ -31,9 +31,14 @@ def test_there_is_memory_here() -> None:
 
 VERSIONS = [
     ("0::/job/inner\n", "", "memory.max", "memory.current", "inactive_file 100"),
-    ("4:cpu,memory:/job/inner\n0::/\n", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-     "cache 5\ntotal_inactive_file 100"),
-]  # fmt: skip
+    (
+        "4:cpu,memory:/job/inner\n0::/\n",
+        "memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "cache 5\ntotal_inactive_file 100",
+    ),
+]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

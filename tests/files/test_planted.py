@@ -45,23 +45,45 @@ from tests.files.planting import MARK, Entrance, plant
 from tests.model.export.checkpoints import make_model
 
 SETTINGS = {
-    "image_size": 64, "perceptual_network": "vit_tiny_patch16_224", "score_blocks": [0], "score_patch_sizes": [8, 16],
-    "score_consensus": "product", "metric": "l2", "score_over_pixels": "max", "score_over_layers": "mean",
-    "map_over_layers": "mean", "volume_score_over_slices": "max", "volume_score_k": 3, "slice_axis": 2,
-    "slice_range": [0, 9], "min_foreground": 0.01,
-}  # fmt: skip
+    "image_size": 64,
+    "perceptual_network": "vit_tiny_patch16_224",
+    "score_blocks": [0],
+    "score_patch_sizes": [8, 16],
+    "score_consensus": "product",
+    "metric": "l2",
+    "score_over_pixels": "max",
+    "score_over_layers": "mean",
+    "map_over_layers": "mean",
+    "volume_score_over_slices": "max",
+    "volume_score_k": 3,
+    "slice_axis": 2,
+    "slice_range": [0, 9],
+    "min_foreground": 0.01,
+}
 SCORES = {
-    "study": "a", "kind": "NIfTI", "input_sha256": "0", "score": 1.5, "p_value": 0.1, "threshold": None,
-    "pixel_threshold": 0.5, "above_threshold": False, "risks": ["noted"],
-    "warnings": ["another"], "notice": "Research use only",
-    "slices": [{"slice": 1, "score": 1.5, "p_value": None}], "skipped": {"empty": 0, "outside": 1},
-    "settings": SETTINGS, "model": {"preset": "tiny"},
-}  # fmt: skip
+    "study": "a",
+    "kind": "NIfTI",
+    "input_sha256": "0",
+    "score": 1.5,
+    "p_value": 0.1,
+    "threshold": None,
+    "pixel_threshold": 0.5,
+    "above_threshold": False,
+    "risks": ["noted"],
+    "warnings": ["another"],
+    "notice": "Research use only",
+    "slices": [{"slice": 1, "score": 1.5, "p_value": None}],
+    "skipped": {"empty": 0, "outside": 1},
+    "settings": SETTINGS,
+    "model": {"preset": "tiny"},
+}
 SUMMARY = {
-    "version": 1, "model": {"checkpoint_sha256": "0" * 64, "preset": "tiny", "version": "1"},
-    "settings": {"false_positive_rate": 0.05}, "counts": {"done": 1, "kept": 0, "failed": 1},
+    "version": 1,
+    "model": {"checkpoint_sha256": "0" * 64, "preset": "tiny", "version": "1"},
+    "settings": {"false_positive_rate": 0.05},
+    "counts": {"done": 1, "kept": 0, "failed": 1},
     "studies": [{"study": "a", "status": "done", "reason": ""}, {"study": "b", "status": "failed", "reason": "no"}],
-}  # fmt: skip
+}
 
 
 def _resealed(model: Path) -> None:

@@ -17,13 +17,51 @@ from qfae_monai.pretraining.curves import write_rows
 from qfae_monai.recipes.records import COLUMNS, table_text
 
 FORMULAS = (
-    "=1+1", "=HYPERLINK(\"http://x\";\"y\")", "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1", "\r=1", "\n=1",
-    "\tx", "\rx", "\uff1d1+1", "\uff0b1", "\uff0d1+1", "\uff20A1", "\ufe62x", "\u2212x", " =1+1", "\u3000=1",
-    "\ufeff=1", "\u200b=1", "\x00=1", "-", "=", "-1-1", "+1(2)", "-1e5x", "\n1",
-)  # fmt: skip
+    "=1+1",
+    '=HYPERLINK("http://x";"y")',
+    "+cmd|' /C calc'!A0",
+    "-2+3+cmd",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\tx",
+    "\rx",
+    "\uff1d1+1",
+    "\uff0b1",
+    "\uff0d1+1",
+    "\uff20A1",
+    "\ufe62x",
+    "\u2212x",
+    " =1+1",
+    "\u3000=1",
+    "\ufeff=1",
+    "\u200b=1",
+    "\x00=1",
+    "-",
+    "=",
+    "-1-1",
+    "+1(2)",
+    "-1e5x",
+    "\n1",
+)
 TEXTS = (
-    "a", "", "'a", "''", "1-1", "a=b", "-1.5", "+3", "-1e-05", "-inf", "-1 0 0 -2.5", "a,b", 'a"b', "a;=b", "Müller",
-)  # fmt: skip
+    "a",
+    "",
+    "'a",
+    "''",
+    "1-1",
+    "a=b",
+    "-1.5",
+    "+3",
+    "-1e-05",
+    "-inf",
+    "-1 0 0 -2.5",
+    "a,b",
+    'a"b',
+    "a;=b",
+    "Müller",
+)
 NUMBERS = (-1.5, 3, -2, 1e-30, -1e-30, float("-inf"), np.float32(-0.25), np.int64(-4), "-0.98 0 -1e-05")
 MARKED = tuple(marks + text for marks in ("", "'", "''") for text in FORMULAS)
 

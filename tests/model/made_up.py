@@ -33,8 +33,16 @@ def picture(path: Path, seed: int) -> Path:
     return path
 
 
-def scan(patient: str, label: str = "normal", *, kind: str = "volume", section: str | None = None,
-         plane: int | None = 2, modality: str = "MR", side: int = 64) -> Scan:  # fmt: skip
+def scan(
+    patient: str,
+    label: str = "normal",
+    *,
+    kind: str = "volume",
+    section: str | None = None,
+    plane: int | None = 2,
+    modality: str = "MR",
+    side: int = 64,
+) -> Scan:
     """A scan that was looked at, without a file."""
     axes, spacing = ((0, 1, 2), (1.0, 1.0, 3.0)) if kind == "volume" else (None, None)
     shape = (side, side, 20) if kind == "volume" else (side, side)

@@ -24,10 +24,13 @@ def test_two_encoders_are_two_of_a_list() -> None:
     assert len(create_qfae("tiny", encoder=[TINY["encoder"], TINY["perceptual"]]).encoders) == 2
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"grid": 5}, "image_size 64 is not divisible by grid 5"),
-    ({"dimm": 5}, "got 'dimm'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grid": 5}, "image_size 64 is not divisible by grid 5"),
+        ({"dimm": 5}, "got 'dimm'"),
+    ],
+)
 def test_sizes_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_qfae("tiny", **changes)

@@ -10,10 +10,20 @@ import pytest
 from qfae_monai.model.bundle import Bundle, parse_settings
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("a=false", False), ("a=1e-3", 0.001), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=light", "light"),
-    ("a=", ""), ("a=x=y", "x=y"), ('a="7"', "7"), ("a={not json", "{not json"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=false", False),
+        ("a=1e-3", 0.001),
+        ("a=[1, 2]", [1, 2]),
+        ("a=null", None),
+        ("a=light", "light"),
+        ("a=", ""),
+        ("a=x=y", "x=y"),
+        ('a="7"', "7"),
+        ("a={not json", "{not json"),
+    ],
+)
 def test_a_value_is_json_or_text(text: str, value: object) -> None:
     assert parse_settings([text]) == {"a": value}
 

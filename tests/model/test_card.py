@@ -14,12 +14,28 @@ from qfae_monai.model.card import model_card
 from qfae_monai.model.folder import ModelFolder
 
 TRAINING = {
-    "version": 1, "checkpoint": {"file": "model.pt", "sha256": "0" * 64}, "precision": "auto", "format": "float32",
-    "device": "CPU", "threads": 3, "processes": 1, "seed": 5, "epochs": 2, "iterations": 6, "training_images": 72,
-    "seconds": 1.0, "warnings": ["The maps are constant"], "versions": {"torch": "2"},
-    "held_out": {"images": 3, "distance": 0.1, "mean_image_distance": 0.2, "map_spread": 0.5,
-                 "map_spread_over_images": 0.4},
-}  # fmt: skip
+    "version": 1,
+    "checkpoint": {"file": "model.pt", "sha256": "0" * 64},
+    "precision": "auto",
+    "format": "float32",
+    "device": "CPU",
+    "threads": 3,
+    "processes": 1,
+    "seed": 5,
+    "epochs": 2,
+    "iterations": 6,
+    "training_images": 72,
+    "seconds": 1.0,
+    "warnings": ["The maps are constant"],
+    "versions": {"torch": "2"},
+    "held_out": {
+        "images": 3,
+        "distance": 0.1,
+        "mean_image_distance": 0.2,
+        "map_spread": 0.5,
+        "map_spread_over_images": 0.4,
+    },
+}
 
 
 def test_what_is_not_known_is_said_so(phantom_model: Path) -> None:
@@ -31,15 +47,27 @@ def test_what_is_not_known_is_said_so(phantom_model: Path) -> None:
 def test_training_and_its_faults_are_said(copied: Path) -> None:
     (copied / "models" / "training.json").write_text(json.dumps(TRAINING))
     card = model_card(copied)
-    for sentence in ("72 normal training images", "2 epochs, 6 iterations", "3 thread(s)", "mean distance 0.1",
-                     "- **Warning**: The maps are constant."):  # fmt: skip
+    for sentence in (
+        "72 normal training images",
+        "2 epochs, 6 iterations",
+        "3 thread(s)",
+        "mean distance 0.1",
+        "- **Warning**: The maps are constant.",
+    ):
         assert sentence in card
 
 
 def test_thresholds_and_figures_become_part_of_the_card_and_of_the_model(copied: Path) -> None:
     scores = np.arange(1.0, 21.0)
-    Calibration(scores, scores, scores, np.ones(20, int), 20, sha256_of(copied / "models" / "model.pt"),
-                ModelFolder.open(copied).content["signature"]).save(copied / "calibration.json")  # fmt: skip
+    Calibration(
+        scores,
+        scores,
+        scores,
+        np.ones(20, int),
+        20,
+        sha256_of(copied / "models" / "model.pt"),
+        ModelFolder.open(copied).content["signature"],
+    ).save(copied / "calibration.json")
     (copied / "evaluation").mkdir()
     figures = {
         "metrics": {"volume": {"auroc": {"value": 0.9, "low": 0.8, "high": 0.95}}, "slice": {"auroc": {"value": None}}}

@@ -18,9 +18,7 @@ from qfae_monai.reading import read_series
 from tests.reading.dicom_factory import series
 
 SCAN = ScanFeatures("volume", "MR", (0.5, 0.5, 5.0), (256, 256, 24), "axial", 24, (20.0, 900.0))
-TRAINED = ScanFingerprint.of(
-    [SCAN, replace(SCAN, spacing=(0.6, 0.6, 4.0), intensity=(10.0, 1200.0))], patients=2
-)  # fmt: skip
+TRAINED = ScanFingerprint.of([SCAN, replace(SCAN, spacing=(0.6, 0.6, 4.0), intensity=(10.0, 1200.0))], patients=2)
 PICTURE = ScanFeatures("image", NOT_STATED, None, (512, 512), None, 1, (3.0, 250.0))
 
 

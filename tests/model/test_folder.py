@@ -37,10 +37,21 @@ def test_a_newer_model_says_which_version_wrote_it(copied: Path) -> None:
         ModelFolder.open(copied)
 
 
-@pytest.mark.parametrize("content", [
-    {"version": "1"}, {"version": True}, {"version": None}, {"version": 1.5}, {"files": []}, {"kind": "film"},
-    {"files": {"a": "b"}}, {"frozen": [{"role": "encoder"}]}, {"signature": {"a": {}}}, {"more": 1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"version": "1"},
+        {"version": True},
+        {"version": None},
+        {"version": 1.5},
+        {"files": []},
+        {"kind": "film"},
+        {"files": {"a": "b"}},
+        {"frozen": [{"role": "encoder"}]},
+        {"signature": {"a": {}}},
+        {"more": 1},
+    ],
+)
 def test_a_manifest_of_another_form_is_refused(copied: Path, content: dict[str, Any]) -> None:
     change(copied, **content)
     with pytest.raises(ValueError, match=r"model\.json"):
@@ -78,13 +89,17 @@ def test_a_link_in_place_of_a_file_is_refused(copied: Path, phantom_model: Path)
         ModelFolder.open(copied)
 
 
-@pytest.mark.parametrize(("old", "new", "name"), [
-    ("upper: 99.5", "upper: 99.4", "prepare::transforms::2::upper: 99.5 then, 99.4 now"),
-    ("divisor: 0.226", "divisor: 0.227", "normalize::divisor"),
-    ("min_foreground: 0.01", "min_foreground: 0.02", "min_foreground"),
-    ("slice_range: [3, 20]", "slice_range: [3, 21]", "slice_range"), ("metric: l2", "metric: l1", "model::metric"),
-    ("precision: float32", "precision: bfloat16", "precision"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("upper: 99.5", "upper: 99.4", "prepare::transforms::2::upper: 99.5 then, 99.4 now"),
+        ("divisor: 0.226", "divisor: 0.227", "normalize::divisor"),
+        ("min_foreground: 0.01", "min_foreground: 0.02", "min_foreground"),
+        ("slice_range: [3, 20]", "slice_range: [3, 21]", "slice_range"),
+        ("metric: l2", "metric: l1", "model::metric"),
+        ("precision: float32", "precision: bfloat16", "precision"),
+    ],
+)
 def test_a_changed_number_is_named(copied: Path, edit: Any, old: str, new: str, name: str) -> None:
     edit(copied / "configs" / "inference.yaml", old, new)
     with pytest.raises(ValueError, match=f"inference.yaml: expected the configuration .*{name}"):

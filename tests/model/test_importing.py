@@ -30,9 +30,10 @@ def former(model_folder: Path, tmp_path: Path) -> Path:
     content = json.loads((model_folder / CALIBRATION).read_text())
     names = {now: then for then, now in FORMER_NAMES.items()}
     settings = {
-        names.get(name, name.removeprefix("model::")): value for name, value in content["settings"].items()
+        names.get(name, name.removeprefix("model::")): value
+        for name, value in content["settings"].items()
         if name in OF_DATA or name in names or name in ("model::metric", "model::score_blocks", "model::image_size")
-    }  # fmt: skip
+    }
     content.update(version=1, checkpoint=sha256_of(folder / "model.pt"), settings=settings)
     (folder / CALIBRATION).write_text(json.dumps(content))
     return folder / "model.pt"

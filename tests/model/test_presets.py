@@ -19,10 +19,13 @@ def test_a_change_stays_with_who_asked_for_it() -> None:
     assert model_settings("tiny", {"dim": 64})["dim"] == 64
 
 
-@pytest.mark.parametrize(("preset", "changes", "message"), [
-    ("huge", {}, "expected one of paper, small, tiny, got 'huge'"),
-    ("tiny", {"dimm": 1}, r"changes: expected names of .*; got 'dimm'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("preset", "changes", "message"),
+    [
+        ("huge", {}, "expected one of paper, small, tiny, got 'huge'"),
+        ("tiny", {"dimm": 1}, r"changes: expected names of .*; got 'dimm'"),
+    ],
+)
 def test_unknown_names_are_refused(preset: str, changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model_settings(preset, changes)

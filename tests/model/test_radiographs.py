@@ -84,10 +84,16 @@ def test_a_prepared_folder_may_hold_them(tmp_path: Path) -> None:
     assert [scan.label for scan in found.scans if scan.mask] == ["abnormal"]
 
 
-@pytest.mark.parametrize("elements", [
-    {}, {"RescaleSlope": 0.5, "RescaleIntercept": -100.0}, {"RescaleSlope": 2, "RescaleIntercept": 7},
-    {"BitsStored": 14, "HighBit": 13}, {"BitsStored": 16, "HighBit": 15},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"RescaleSlope": 0.5, "RescaleIntercept": -100.0},
+        {"RescaleSlope": 2, "RescaleIntercept": 7},
+        {"BitsStored": 14, "HighBit": 13},
+        {"BitsStored": 16, "HighBit": 15},
+    ],
+)
 def test_pixels_are_those_stored_at_their_depth(tmp_path: Path, elements: dict[str, Any]) -> None:
     bits = elements.get("BitsStored", 12)
     image = LoadPicture()(radiograph(tmp_path / "a.dcm", chest(1), **elements))
@@ -148,8 +154,11 @@ def test_a_model_of_radiographs(tmp_path: Path) -> None:
     model = train(tmp_path / "normal", tmp_path / "model", images=100, abnormal=tmp_path / "ill")
     assert json.loads((model / "fingerprint.json").read_text())["modalities"] == {"DX": 12}
     more, ill, run, out = (tmp_path / name for name in ("more", "ill", "run", "out"))
-    for command in (["calibrate", more], ["evaluate", more, "--abnormal", ill, "-o", run],
-                    ["predict", "-i", ill, "-o", out]):  # fmt: skip
+    for command in (
+        ["calibrate", more],
+        ["evaluate", more, "--abnormal", ill, "-o", run],
+        ["predict", "-i", ill, "-o", out],
+    ):
         result = CliRunner().invoke(app, [*map(str, command), "-m", str(model)])
         assert result.exit_code == 0, result.output
     assert "2 done, 0 kept, 0 failed" in result.output

@@ -126,9 +126,9 @@ def test_what_cannot_give_thresholds_is_refused(own_copy: Path, cohort_folders: 
         calibration(pack(own_copy, tmp_path / "model.zip"), Data(cohort_folders / "normal"))
     with pytest.raises(FileNotFoundError, match="none"):
         calibration(own_copy, Data(tmp_path / "none"))
-    (own_copy / LOCAL / "dataset.json").write_text(json.dumps({"training": [
-        {"image": str(path.absolute())} for path in (cohort_folders / "normal").iterdir()
-    ]}))  # fmt: skip
+    (own_copy / LOCAL / "dataset.json").write_text(
+        json.dumps({"training": [{"image": str(path.absolute())} for path in (cohort_folders / "normal").iterdir()]})
+    )
     with pytest.raises(ValueError, match="expected normal scans that the model was not trained on, got none"):
         calibration(own_copy, Data(cohort_folders / "normal"))
     assert (own_copy / CALIBRATION).read_bytes() == before

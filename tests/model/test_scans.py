@@ -75,8 +75,13 @@ def test_what_is_left_aside_is_counted(tmp_path: Path) -> None:
     (tmp_path / "broken.nii.gz").write_bytes(first.read_bytes()[:200])
     found = look(tmp_path)
     assert len(found.scans) == 2
-    assert aside(found) == {"the same scan again": 1, "in a folder of masks (give it with --masks)": 1,
-                            "an image among volumes": 1, "no image": 1, "refused by the reader": 1}  # fmt: skip
+    assert aside(found) == {
+        "the same scan again": 1,
+        "in a folder of masks (give it with --masks)": 1,
+        "an image among volumes": 1,
+        "no image": 1,
+        "refused by the reader": 1,
+    }
     assert any(line.startswith("left aside, no image: 1; ") for line in found.sentences())
 
 
@@ -124,8 +129,10 @@ def test_a_data_list_keeps_sections_and_patients(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"training": [*entries[:2], unsaid], "test": entries[2:]}))
     found = look(tmp_path)
     assert [(scan.section, scan.patient) for scan in found.scans] == [
-        ("training", "p0"), ("training", "p1"), ("test", "p2"),
-    ]  # fmt: skip
+        ("training", "p0"),
+        ("training", "p1"),
+        ("test", "p2"),
+    ]
     assert aside(found) == {"not said to be normal": 1}
 
 
@@ -158,8 +165,14 @@ def test_nothing_to_train_on_is_one_sentence(tmp_path: Path) -> None:
 
 def test_dicom_tells_patient_and_modality_in_a_folder_and_in_a_data_list(tmp_path: Path) -> None:
     for number in range(2):
-        series(tmp_path / f"s{number}", dicom_volume() + number, Modality="MR", PatientID=f"P{number}",
-               SeriesInstanceUID=f"1.2.{number}", StudyInstanceUID=f"1.3.{number}")  # fmt: skip
+        series(
+            tmp_path / f"s{number}",
+            dicom_volume() + number,
+            Modality="MR",
+            PatientID=f"P{number}",
+            SeriesInstanceUID=f"1.2.{number}",
+            StudyInstanceUID=f"1.3.{number}",
+        )
     found = look(tmp_path)
     assert patients(found) == ["P0", "P1"]
     assert [scan.path.name for scan in found.scans] == ["s0", "s1"]

@@ -16,10 +16,17 @@ from qfae_monai.model.signature import SIGNED
 from tests.model.conftest import make_model
 
 OVERLAYS: list[tuple[str, ...]] = [
-    (), ("datasets/phantoms",), ("datasets/ct_window",), ("datasets/brats2015",),
-    ("datasets/brats2015", "datasets/brats2015_equalised"), ("datasets/bmad",), ("datasets/bmad", "datasets/npy"),
-    ("device_augmentation",), ("experiments/ablation-score-mae",), ("distributed",),
-]  # fmt: skip
+    (),
+    ("datasets/phantoms",),
+    ("datasets/ct_window",),
+    ("datasets/brats2015",),
+    ("datasets/brats2015", "datasets/brats2015_equalised"),
+    ("datasets/bmad",),
+    ("datasets/bmad", "datasets/npy"),
+    ("device_augmentation",),
+    ("experiments/ablation-score-mae",),
+    ("distributed",),
+]
 RUN = ("_target_", "keys", "allow_missing_keys", "precision", "settings", "trunk", "distance", "weights", "compile")
 
 
@@ -60,8 +67,11 @@ def test_one_changed_number_is_named(overlay: str, tmp_path: Path) -> None:
     bundle = Bundle([path])
     before, content = bundle.signature, copy.deepcopy(bundle.config.get())
     written = [place for key in SIGNED if key in content for place in numbers(content[key], key)]
-    plain = [(name, value) for name, value in written
-             if not str(value).startswith(("@", "$")) and name.split("::")[-1] not in RUN]  # fmt: skip
+    plain = [
+        (name, value)
+        for name, value in written
+        if not str(value).startswith(("@", "$")) and name.split("::")[-1] not in RUN
+    ]
     assert len(plain) > 30
     for name, value in plain:
         bundle.config.set(copy.deepcopy(content))
@@ -71,8 +81,10 @@ def test_one_changed_number_is_named(overlay: str, tmp_path: Path) -> None:
 
 
 def test_another_component_is_a_difference() -> None:
-    plain, other = (Bundle(["train", *names], {"preset": "tiny", "slice_axis": 2}).signature
-                    for names in ((), ("experiments/ablation-score-mae",)))  # fmt: skip
+    plain, other = (
+        Bundle(["train", *names], {"preset": "tiny", "slice_axis": 2}).signature
+        for names in ((), ("experiments/ablation-score-mae",))
+    )
     assert any("torch.nn.L1Loss" in one for one in differences(plain, other))
 
 

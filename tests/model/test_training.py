@@ -61,8 +61,13 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(
         "calibrating": [True, False, False],
         "evaluating": [True, True, False],
     }
-    train(cohort_folders / "normal", output, abnormal=cohort_folders / "abnormal", masks=cohort_folders / "masks",
-          images=BUDGET)  # fmt: skip
+    train(
+        cohort_folders / "normal",
+        output,
+        abnormal=cohort_folders / "abnormal",
+        masks=cohort_folders / "masks",
+        images=BUDGET,
+    )
     files = ModelFolder.open(output).files, ModelFolder.open(trained_folder).files
     differing = {name for name in files[0].keys() | files[1].keys() if files[0].get(name) != files[1].get(name)}
     assert differing <= {"models/training.json", "docs/README.md"}  # which say how long it took, and on what
@@ -73,8 +78,13 @@ def test_the_same_command_on_a_complete_model_does_nothing_again(
 ) -> None:
     monkeypatch.setattr(Bundle, "run", lambda *_, **__: pytest.fail("something was run"))
     before = (trained_folder / MANIFEST).read_bytes()
-    train(cohort_folders / "normal", trained_folder, abnormal=cohort_folders / "abnormal",
-          masks=cohort_folders / "masks", images=BUDGET)  # fmt: skip
+    train(
+        cohort_folders / "normal",
+        trained_folder,
+        abnormal=cohort_folders / "abnormal",
+        masks=cohort_folders / "masks",
+        images=BUDGET,
+    )
     assert (trained_folder / MANIFEST).read_bytes() == before
 
 

@@ -22,8 +22,14 @@ CODE = ("$__import__('os').system('true')", "%other.yaml", "@evaluator")
 
 @pytest.mark.parametrize("overlays", OVERLAYS, ids="+".join)
 def test_models_of_this_package_need_no_trust(overlays: tuple[str, ...], tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"format": "float32", "slice_store": str(tmp_path), "device": "cpu",
-                                "checkpointing": "full", "seed": 3, "max_epochs": 2}  # fmt: skip
+    settings: dict[str, Any] = {
+        "format": "float32",
+        "slice_store": str(tmp_path),
+        "device": "cpu",
+        "checkpointing": "full",
+        "seed": 3,
+        "max_epochs": 2,
+    }
     model = make_model(tmp_path / "model", *overlays, **settings)
     for name in NAMES:
         check_model_trusted(model.path, f"configs/{name}.yaml", trusted=False)
@@ -104,17 +110,34 @@ def test_code_planted_in_any_field_is_refused(name: str, phantom_model: Path, tm
         assert refused(tmp_path, name, at(path, {"_target_": "os.system", "command": "true"})), path
 
 
-@pytest.mark.parametrize("planted", [
-    {"imports": ["$import subprocess"]}, {"+imports": ["$import subprocess"]}, {"imports#0": "$import subprocess"},
-    {"+initialize": ["$exit()"]}, {"~imports": "$exit()"}, {"more": "$exit()"}, {"more": {"_target_": "os.abort"}},
-    {"read": {"_target_": "monai.transforms.LoadImaged", "keys": "image", "reader": "subprocess.Popen"}},
-    {"prepare": {"_target_": "monai.transforms.Lambdad", "keys": "image", "func": "os.system"}},
-    {"prepare": {"_target_": "monai.transforms.Compose", "_mode_": "debug"}}, {"prepare::_target_": "os.system"},
-    {"save": {"output_dir": "/etc"}}, {"slice_store": "/tmp/x"}, {"output_dir": "/tmp/x"}, {"weights_dir": "/tmp/x"},
-    {"perceptual_file": "/tmp/x"}, {"ckpt_path": "/tmp/x"}, {"encoder_weights": "hub"}, {"device": "cuda"},
-    {"model": {"encoder": {"_target_": "os.system"}}}, {"model": "$exit()"}, {"model": {"dim": "@run"}},
-    {"network_def": {"_target_": "qfae_monai.model.create_qfae", "settings": "/tmp/x"}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"imports": ["$import subprocess"]},
+        {"+imports": ["$import subprocess"]},
+        {"imports#0": "$import subprocess"},
+        {"+initialize": ["$exit()"]},
+        {"~imports": "$exit()"},
+        {"more": "$exit()"},
+        {"more": {"_target_": "os.abort"}},
+        {"read": {"_target_": "monai.transforms.LoadImaged", "keys": "image", "reader": "subprocess.Popen"}},
+        {"prepare": {"_target_": "monai.transforms.Lambdad", "keys": "image", "func": "os.system"}},
+        {"prepare": {"_target_": "monai.transforms.Compose", "_mode_": "debug"}},
+        {"prepare::_target_": "os.system"},
+        {"save": {"output_dir": "/etc"}},
+        {"slice_store": "/tmp/x"},
+        {"output_dir": "/tmp/x"},
+        {"weights_dir": "/tmp/x"},
+        {"perceptual_file": "/tmp/x"},
+        {"ckpt_path": "/tmp/x"},
+        {"encoder_weights": "hub"},
+        {"device": "cuda"},
+        {"model": {"encoder": {"_target_": "os.system"}}},
+        {"model": "$exit()"},
+        {"model": {"dim": "@run"}},
+        {"network_def": {"_target_": "qfae_monai.model.create_qfae", "settings": "/tmp/x"}},
+    ],
+)
 def test_other_words_are_refused(planted: dict[str, Any], tmp_path: Path) -> None:
     for name in NAMES:
         assert refused(tmp_path / name, name, planted), name

@@ -29,14 +29,22 @@ def mixed(tmp_path: Path) -> Path:
     values = np.random.default_rng(1).integers(0, 900, (6, 5, 4, 3)).astype(np.int16)
     nib.save(nib.Nifti1Image(values, np.diag([1.0, 1.0, 3.0, 1.0])), folder / "bold.nii.gz")
     for echo in (1, 2):
-        factory.series(folder / "echoes" / str(echo), factory.volume() + 1000 * echo, shuffle=False, EchoNumbers=echo,
-                       Modality="MR", PatientID="p7", InstanceNumber=[5 * echo + n for n in range(5)])  # fmt: skip
+        factory.series(
+            folder / "echoes" / str(echo),
+            factory.volume() + 1000 * echo,
+            shuffle=False,
+            EchoNumbers=echo,
+            Modality="MR",
+            PatientID="p7",
+            InstanceNumber=[5 * echo + n for n in range(5)],
+        )
     volume(folder / "one.nii.gz", 3)
     return folder
 
 
-@pytest.mark.parametrize(("choice", "volumes"), [("first", [1, 1, None]), (2, [2, 2, None]),
-                                                 ("all", [1, 2, 3, 1, 2, None])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("choice", "volumes"), [("first", [1, 1, None]), (2, [2, 2, None]), ("all", [1, 2, 3, 1, 2, None])]
+)
 def test_a_choice_is_for_series_that_have_several(mixed: Path, choice: str | int, volumes: list[int | None]) -> None:
     found = look(mixed, volume=choice)
     assert [scan.volume for scan in found.scans] == volumes
@@ -72,8 +80,10 @@ def test_written_lists_carry_the_volume_and_cases_differ(mixed: Path, tmp_path: 
 
 
 def test_a_choice_stands_for_entries_of_a_list_that_make_none(mixed: Path, tmp_path: Path) -> None:
-    entries = [{"image": str(mixed / "bold.nii.gz"), "image_label": 0, "patient": "a"},
-               {"image": str(mixed / "echoes"), "image_label": 0, "volume": 2}]  # fmt: skip
+    entries = [
+        {"image": str(mixed / "bold.nii.gz"), "image_label": 0, "patient": "a"},
+        {"image": str(mixed / "echoes"), "image_label": 0, "volume": 2},
+    ]
     listed = tmp_path / "list.json"
     listed.write_text(json.dumps({"training": entries}))
     found = look(listed, volume="all")

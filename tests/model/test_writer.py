@@ -23,8 +23,13 @@ from qfae_monai.weights.checksums import ChangedFileError
 from tests.model.conftest import make_model
 
 MAE = {"name": "vit_base_patch16_224.mae", "patch_size": 8, "depth": 1, "num_heads": 4, "embed_dim": 64}
-OVERLAYS = ["datasets/phantoms", "datasets/ct_window", "datasets/bmad", "datasets/brats2015",
-            "experiments/ablation-score-mae"]  # fmt: skip
+OVERLAYS = [
+    "datasets/phantoms",
+    "datasets/ct_window",
+    "datasets/bmad",
+    "datasets/brats2015",
+    "experiments/ablation-score-mae",
+]
 
 
 def words(value: Any) -> Iterator[str]:
@@ -50,8 +55,19 @@ def test_inference_is_complete_in_itself(overlay: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("overlays", [("datasets/phantoms",), ("datasets/bmad",), ("distributed",)])
 def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path: Path) -> None:
-    names = ("dataset_dir", "datalist", "ckpt_dir", "log_dir", "ckpt_path", "calibration_path", "output_dir",
-             "weights_dir", "resume", "slice_store", "encoder_weights")  # fmt: skip
+    names = (
+        "dataset_dir",
+        "datalist",
+        "ckpt_dir",
+        "log_dir",
+        "ckpt_path",
+        "calibration_path",
+        "output_dir",
+        "weights_dir",
+        "resume",
+        "slice_store",
+        "encoder_weights",
+    )
     places: dict[str, Any] = {name: str(tmp_path / name) for name in names}
     model = make_model(tmp_path / "model", *overlays, **places, device="cpu", format="float32")
     for file in (
@@ -61,7 +77,8 @@ def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path:
     training = read_configuration(model.path / "configs" / "training.yaml")
     own = Bundle(["train"]).config.get()
     assert {name: training[name] for name in ("device", "rank", "join")} == {
-        name: own[name] for name in ("device", "rank", "join")}  # fmt: skip
+        name: own[name] for name in ("device", "rank", "join")
+    }
     assert not {"backend", "timeout_s"} & training.keys()
 
 
@@ -112,8 +129,16 @@ def test_weights_that_may_not_be_handed_on_are_left_out_unless_asked_for(mae: di
 def test_ones_own_networks_become_part_of_the_model(tmp_path: Path) -> None:
     name = "vit_tiny_patch16_224"
     trunk = create_frozen(MAE | {"name": name, "seed": 3}, image_size=32)
-    card = model_card("mae", name, trunk, data=Survey(3, "abc", {}), initial_weights=None, settings={},
-                      epochs={"done": 1, "planned": 1}, last={})  # fmt: skip
+    card = model_card(
+        "mae",
+        name,
+        trunk,
+        data=Survey(3, "abc", {}),
+        initial_weights=None,
+        settings={},
+        epochs={"done": 1, "planned": 1},
+        last={},
+    )
     own = tmp_path / "own.safetensors"
     save_checkpoint(own, trunk.state_dict(), metadata={CARD_KEY: json.dumps(card)})
     model = make_model(tmp_path / "model", "own_weights", own_encoder=str(own), own_perceptual=str(own))
@@ -124,8 +149,10 @@ def test_ones_own_networks_become_part_of_the_model(tmp_path: Path) -> None:
 
 
 def test_monais_own_tools_refuse_another_perceptual_network(copied: Path) -> None:
-    other = create_frozen({"name": "vit_tiny_patch16_224", "patch_size": 8, "depth": 1, "num_heads": 4, "embed_dim": 64,
-                           "seed": 1}, image_size=64)  # fmt: skip
+    other = create_frozen(
+        {"name": "vit_tiny_patch16_224", "patch_size": 8, "depth": 1, "num_heads": 4, "embed_dim": 64, "seed": 1},
+        image_size=64,
+    )
     save_checkpoint(copied / "models" / "perceptual.safetensors", other.state_dict())
     with pytest.raises(ChangedFileError):
         Bundle([copied / "configs" / "inference.yaml"], {"bundle_root": str(copied)}).part("perceptual_trunk")

@@ -37,8 +37,15 @@ def test_the_reason_stands_in_the_row(tmp_path: Path, error: Exception) -> None:
     reasons = written(tmp_path, error)
     assert not list(tmp_path.iterdir())
     assert "Doe" not in reasons["dicom"]
-    scores = {"study": "MR-1", "score": 1.0, "p_value": None, "above_threshold": None, "not_written": reasons,
-              "slices": [], "skipped": {"empty": 0, "outside": 0}}  # fmt: skip
+    scores = {
+        "study": "MR-1",
+        "score": 1.0,
+        "p_value": None,
+        "above_threshold": None,
+        "not_written": reasons,
+        "slices": [],
+        "skipped": {"empty": 0, "outside": 0},
+    }
     outcome = cohort._outcome("done", scores)
     assert outcome.status == "done"
     assert outcome.reason.startswith("dicom not written: ")

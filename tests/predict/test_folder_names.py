@@ -19,8 +19,24 @@ OURS = (
     "x.lock",
     "a.unfinished",
 )
-ODD = ("", ".", "..", " . ", "aux", "NUL.txt", "com1", "a.", "a ", "a/b", "a:b", "a\x1b[31m", "a\nb", "x" * 400,
-       "\u00e9" * 200, os.fsdecode(b"M\xfcller"))  # fmt: skip
+ODD = (
+    "",
+    ".",
+    "..",
+    " . ",
+    "aux",
+    "NUL.txt",
+    "com1",
+    "a.",
+    "a ",
+    "a/b",
+    "a:b",
+    "a\x1b[31m",
+    "a\nb",
+    "x" * 400,
+    "\u00e9" * 200,
+    os.fsdecode(b"M\xfcller"),
+)
 
 
 @pytest.mark.parametrize("text", [*OURS, *ODD])

@@ -104,8 +104,14 @@ def test_the_volume_that_was_read_of_several_is_written(run: Any, tmp_path: Path
     pixels = (np.arange(24 * 32 * 32, dtype=np.int16) % 997).reshape(24, 32, 32)
     for echo in (1, 2):
         numbers = [24 * echo + place for place in range(24)]
-        series(tmp_path / "in" / str(echo), pixels, shuffle=False, EchoNumbers=echo, InstanceNumber=numbers,
-               skip=range(10, 24) if echo == 2 else ())  # fmt: skip
+        series(
+            tmp_path / "in" / str(echo),
+            pixels,
+            shuffle=False,
+            EchoNumbers=echo,
+            InstanceNumber=numbers,
+            skip=range(10, 24) if echo == 2 else (),
+        )
     assert "1 done" in run(tmp_path / "in", tmp_path / "out").output
     (scores,) = (json.loads(path.read_text()) for path in (tmp_path / "out").glob("*/scores.json"))
     assert "interrupted: 1 incomplete volumes left out, with 10 of 24 slices" in scores["risks"]
@@ -161,8 +167,12 @@ def test_dicom_objects_stand_beside_a_dicom_study_only(run: Any, inputs: Path, t
     with_objects = [path for path in folders.values() if (path / "dicom").exists()]
     assert len(with_objects) == 1
     assert {path.name for path in (with_objects[0] / "dicom").iterdir()} == {
-        "parametric_map.dcm", "segmentation.dcm", "key_image_1.dcm", "key_image_2.dcm", "key_image_3.dcm",
-    }  # fmt: skip
+        "parametric_map.dcm",
+        "segmentation.dcm",
+        "key_image_1.dcm",
+        "key_image_2.dcm",
+        "key_image_3.dcm",
+    }
     mask = pydicom.dcmread(with_objects[0] / "dicom" / "segmentation.dcm")
     assert mask.PatientName == "Doe^Jane"
     assert "0 done, 1 kept" in run(inputs / "dicom", tmp_path / "out", "--dicom", "--set", "region=head").output
@@ -214,8 +224,10 @@ def test_named_and_anonymous_results_do_not_share_an_output(run: Any, inputs: Pa
     assert "1 done, 0 kept" in run(source, hidden, "--anonymous").output
     assert "0 done, 1 kept" in run(source, hidden, "--anonymous").output
     for output, options in (
-        (named, ("--anonymous",)), (hidden, ()), (hidden, ("--anonymous", "--key", str(tmp_path / "other.key")))
-    ):  # fmt: skip
+        (named, ("--anonymous",)),
+        (hidden, ()),
+        (hidden, ("--anonymous", "--key", str(tmp_path / "other.key"))),
+    ):
         result = run(source, output, *options)
         assert "got others in it" in str(result.exception)
     assert (tmp_path / "hidden.key").is_file()

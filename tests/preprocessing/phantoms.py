@@ -154,7 +154,11 @@ def dicom_study(folder: Path, *, slices: int = 6, leave_out: tuple[int, ...] = (
         for name, series, values in (("FLAIR", image_uid, pixels), ("ROI", mask_uid, mask)):
             if index not in leave_out:
                 dicom(
-                    folder / name / f"Johanna-{index}.dcm", values, position=5.0 * index, SeriesInstanceUID=series,
-                    InstanceNumber=index + 1, **{**IDENTIFIERS, "SeriesDescription": name, **elements},
-                )  # fmt: skip
+                    folder / name / f"Johanna-{index}.dcm",
+                    values,
+                    position=5.0 * index,
+                    SeriesInstanceUID=series,
+                    InstanceNumber=index + 1,
+                    **{**IDENTIFIERS, "SeriesDescription": name, **elements},
+                )
     return folder

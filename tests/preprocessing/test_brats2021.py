@@ -34,8 +34,12 @@ def test_published_counts_follow_from_the_rule() -> None:
         survey = found[int(source.patient[-5:])]
         counts.update((split, survey[k] > 0) for k, split in (source.slices or {}).items())
     assert counts == {
-        ("train", False): 7500, ("valid", False): 39, ("valid", True): 44, ("test", False): 640, ("test", True): 3075,
-    }  # fmt: skip
+        ("train", False): 7500,
+        ("valid", False): 39,
+        ("valid", True): 44,
+        ("test", False): 640,
+        ("test", True): 3075,
+    }
     assert sum(counts[split, abnormal] for split in ("test",) for abnormal in (False, True)) == 3715
 
 

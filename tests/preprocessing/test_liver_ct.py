@@ -27,8 +27,10 @@ def test_published_counts_follow_from_the_rule() -> None:
             surveys.append(list(range(count)))
     planned = LiverCT().plan(sources, surveys, seed=0)
     assert Counter(split for s in planned for split in (s.slices or {}).values()) == {
-        "train": 1542, "valid": 166, "test": 1493,
-    }  # fmt: skip
+        "train": 1542,
+        "valid": 166,
+        "test": 1493,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,10 @@ def test_published_counts_follow_from_the_rule() -> None:
     surveys = [*lesions.reshape(70, 128).tolist(), *[[True] * 128] * 15]
     planned = RescOCT().plan(sources, surveys, seed=0)
     assert Counter(split for s in planned for split in (s.slices or {}).values()) == {
-        "train": 4297, "valid": 115, "test": 1805,
-    }  # fmt: skip
+        "train": 4297,
+        "valid": 115,
+        "test": 1805,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,12 @@ def test_published_counts_follow_from_the_rule() -> None:
     planned = RsnaCXR().plan(sources, [], seed=0)
     counts = Counter(((s.slices or {})[0], s.image_label) for s in planned)
     assert counts == {
-        ("train", 0): 8000, ("valid", 0): 70, ("valid", 1): 1420, ("test", 0): 781, ("test", 1): 16413,
-    }  # fmt: skip
+        ("train", 0): 8000,
+        ("valid", 0): 70,
+        ("valid", 1): 1420,
+        ("test", 0): 781,
+        ("test", 1): 16413,
+    }
 
 
 @pytest.fixture(scope="module")

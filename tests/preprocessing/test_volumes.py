@@ -43,8 +43,12 @@ def test_splits_are_by_patient_and_the_layout_is_bmads(cohort: Path, run: Any) -
     assert made.exit_code == 0, made.text
     # slices 0, 1, 4 are normal and 2, 3 are not: of 7, 1 and 2 patients
     assert made.counts == {
-        ("train", 0): 21, ("valid", 0): 3, ("valid", 1): 2, ("test", 0): 6, ("test", 1): 4,
-    }  # fmt: skip
+        ("train", 0): 21,
+        ("valid", 0): 3,
+        ("valid", 1): 2,
+        ("test", 0): 6,
+        ("test", 1): 4,
+    }
     assert len(image_folder_datalist(made.output, "train")) == 21
     assert len(image_folder_datalist(made.output, "test", require_masks=True)) == 10
     check_patient_disjoint(made.output / "dataset.json")
@@ -238,8 +242,14 @@ def test_key_is_made_for_its_owner_alone_and_outside(tmp_path: Path, cohort: Pat
 )
 def test_bundle_trains_on_the_output(cohort: Path, tmp_path: Path, run: Any, form: str, overlays: tuple) -> None:
     made = run(app, cohort, *MASKS, "--format", form)
-    settings: dict[str, Any] = {"preset": "tiny", "dataset_dir": str(made.output), "model_dir": str(tmp_path / "m"),
-                                "output_dir": str(tmp_path / "eval"), "batch_size": 4, "max_epochs": 1}  # fmt: skip
+    settings: dict[str, Any] = {
+        "preset": "tiny",
+        "dataset_dir": str(made.output),
+        "model_dir": str(tmp_path / "m"),
+        "output_dir": str(tmp_path / "eval"),
+        "batch_size": 4,
+        "max_epochs": 1,
+    }
     names = ["train", "datasets/bmad", *overlays]
     Bundle(names, settings).run("training", quiet=True)
     Bundle([*names, "evaluate"], settings).run("evaluating", quiet=True)
@@ -279,9 +289,29 @@ def train_with_bmad(output: Path, work: Path, *more: str) -> None:
     """One epoch, by the command that the documentation gives."""
     configs = [f"bundles/qfae/configs/{name}.yaml" for name in ("train", "datasets/bmad")]
     subprocess.run(
-        [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(configs),
-         "--bundle_root", "bundles/qfae", "--preset", "tiny", "--dataset_dir", str(output),
-         "--model_dir", str(work / "model"), "--max_epochs", "1", "--batch_size", "8", *more],
-        cwd=ROOT, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "monai.bundle",
+            "run",
+            "training",
+            "--config_file",
+            str(configs),
+            "--bundle_root",
+            "bundles/qfae",
+            "--preset",
+            "tiny",
+            "--dataset_dir",
+            str(output),
+            "--model_dir",
+            str(work / "model"),
+            "--max_epochs",
+            "1",
+            "--batch_size",
+            "8",
+            *more,
+        ],
+        cwd=ROOT,
+        check=True,
+    )
     assert (work / "model" / NETWORK).is_file()

@@ -52,5 +52,13 @@ def test_hidden_patches_do_not_reach_the_tokens(images: Tensor) -> None:
 
 def test_a_network_without_a_class_token_is_refused() -> None:
     with pytest.raises(ValueError, match="class token"):
-        create_trunk("vit_tiny_patch16_224", image_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2,
-                     class_token=False, global_pool="avg")  # fmt: skip
+        create_trunk(
+            "vit_tiny_patch16_224",
+            image_size=32,
+            patch_size=8,
+            embed_dim=24,
+            depth=1,
+            num_heads=2,
+            class_token=False,
+            global_pool="avg",
+        )

@@ -57,10 +57,19 @@ class _Unprintable(ValueError):
 
 
 KINDS: list[BaseException] = [
-    BytesLengthException("Doe"), zlib.error("Error -3 Doe"), RecursionError("Doe"), MemoryError(), struct.error("Doe"),
-    OverflowError("Doe"), UnicodeDecodeError("utf-8", b"Doe", 0, 1, "Doe"), SystemError("Doe"), UserWarning("Doe"),
-    _Unprintable(), KeyError("Doe"), BaseException("Doe"),
-]  # fmt: skip
+    BytesLengthException("Doe"),
+    zlib.error("Error -3 Doe"),
+    RecursionError("Doe"),
+    MemoryError(),
+    struct.error("Doe"),
+    OverflowError("Doe"),
+    UnicodeDecodeError("utf-8", b"Doe", 0, 1, "Doe"),
+    SystemError("Doe"),
+    UserWarning("Doe"),
+    _Unprintable(),
+    KeyError("Doe"),
+    BaseException("Doe"),
+]
 
 
 @pytest.mark.parametrize("error", KINDS, ids=lambda error: type(error).__name__)

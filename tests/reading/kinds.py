@@ -69,9 +69,13 @@ class Kind:
         number = 1 + [one.name for one in KINDS].index(self.name)
         root = f"1.2.826.0.1.3680043.8.498.7.{number}"
         return {
-            "PatientID": f"P{number}", "StudyInstanceUID": f"{root}.1", "SeriesInstanceUID": f"{root}.2",
-            "FrameOfReferenceUID": f"{root}.3", "SeriesNumber": number, "SeriesDescription": self.folder[:40],
-        }  # fmt: skip
+            "PatientID": f"P{number}",
+            "StudyInstanceUID": f"{root}.1",
+            "SeriesInstanceUID": f"{root}.2",
+            "FrameOfReferenceUID": f"{root}.3",
+            "SeriesNumber": number,
+            "SeriesDescription": self.folder[:40],
+        }
 
 
 def head() -> np.ndarray:
@@ -208,29 +212,74 @@ KINDS = (
     Kind("enhanced multi-frame DICOM", enhanced, READ),
     Kind("CT with a tilted gantry", lambda folder, own: stack(folder, own, direction=TILT), READ, "gantry tilt"),
     Kind("mosaic", lambda folder, own: siemens(folder / "mosaic.dcm", **own), READ, "mosaic"),
-    Kind("mosaic that does not say how many slices it has",
-         lambda folder, own: siemens(folder / "mosaic.dcm", tiles=False, **own), REFUSED, "[mosaic]"),
-    Kind("several volumes in one series: echoes, b-values, phases, time points", volumes, REFUSED,
-         "volume 2 of 2: echo 2 of 2, TE 20 ms", {"volume": "echo=2"}),
-    Kind("interrupted acquisition", lambda folder, own: volumes(folder, own, last=3), READ,
-         "interrupted: 1 incomplete volumes left out"),
-    Kind("NIfTI with four axes", nifti("bold.nii.gz", np.stack([head().T, head().T + 1], axis=-1)), REFUSED,
-         "volume 1 of 2", {"volume": "2"}),
-    Kind("slices of two patients, studies or frames of reference under one series UID", patients, READ,
-         "its series UID is also that of slices of other patients", series=2),
-    Kind("a frame of reference for each slice",
-         holding(FrameOfReferenceUID=[f"1.2.{number}" for number in range(6)]), REFUSED, "[frames-of-reference]"),
+    Kind(
+        "mosaic that does not say how many slices it has",
+        lambda folder, own: siemens(folder / "mosaic.dcm", tiles=False, **own),
+        REFUSED,
+        "[mosaic]",
+    ),
+    Kind(
+        "several volumes in one series: echoes, b-values, phases, time points",
+        volumes,
+        REFUSED,
+        "volume 2 of 2: echo 2 of 2, TE 20 ms",
+        {"volume": "echo=2"},
+    ),
+    Kind(
+        "interrupted acquisition",
+        lambda folder, own: volumes(folder, own, last=3),
+        READ,
+        "interrupted: 1 incomplete volumes left out",
+    ),
+    Kind(
+        "NIfTI with four axes",
+        nifti("bold.nii.gz", np.stack([head().T, head().T + 1], axis=-1)),
+        REFUSED,
+        "volume 1 of 2",
+        {"volume": "2"},
+    ),
+    Kind(
+        "slices of two patients, studies or frames of reference under one series UID",
+        patients,
+        READ,
+        "its series UID is also that of slices of other patients",
+        series=2,
+    ),
+    Kind(
+        "a frame of reference for each slice",
+        holding(FrameOfReferenceUID=[f"1.2.{number}" for number in range(6)]),
+        REFUSED,
+        "[frames-of-reference]",
+    ),
     Kind("the same objects again", copies, READ, "6 identical copies left out"),
-    Kind("the same object again with other pixels", twice, REFUSED, "duplicate-position",
-         {"allow": ["duplicate-position"]}),
-    Kind("a slice missing within", lambda folder, own: stack(folder, own, skip=[2]), REFUSED, "missing-slice",
-         {"allow": ["missing-slice"]}),
+    Kind(
+        "the same object again with other pixels",
+        twice,
+        REFUSED,
+        "duplicate-position",
+        {"allow": ["duplicate-position"]},
+    ),
+    Kind(
+        "a slice missing within",
+        lambda folder, own: stack(folder, own, skip=[2]),
+        REFUSED,
+        "missing-slice",
+        {"allow": ["missing-slice"]},
+    ),
     Kind("a truncated file, also at the end of a stack", cut, REFUSED, "1 of the 6 files of the series damaged"),
-    Kind("bytes behind the pixels", holding(PixelData=EXCESS), READ,
-         "6 files have bytes behind their pixels, which are left out"),
+    Kind(
+        "bytes behind the pixels",
+        holding(PixelData=EXCESS),
+        READ,
+        "6 files have bytes behind their pixels, which are left out",
+    ),
     Kind("one slice alone", lambda folder, own: stack(folder, own, skip=range(1, 6)), ASIDE, "single-slice"),
-    Kind("single-frame radiograph: CR, DX, MG, IO, PX, RG, OP, XC, ES, GM, RTIMAGE", radiograph, PICTURE,
-         "a single image, for models of images"),
+    Kind(
+        "single-frame radiograph: CR, DX, MG, IO, PX, RG, OP, XC, ES, GM, RTIMAGE",
+        radiograph,
+        PICTURE,
+        "a single image, for models of images",
+    ),
     included("localiser", "localiser or scout", ImageType="ORIGINAL\\PRIMARY\\LOCALIZER"),
     included("secondary-capture", "secondary capture", SOPClassUID=f"{CLASS}7"),
     included("segmentation", "DICOM segmentation", SOPClassUID=f"{CLASS}66.4", Modality="SEG"),
@@ -248,21 +297,35 @@ KINDS = (
     Kind("waveform or spectrum", without_pixels("9.1.1"), ASIDE, "waveform"),
     Kind("DICOMDIR", directory, ASIDE, "dicomdir"),
     Kind("NIfTI", nifti("scan.nii.gz"), READ),
-    Kind("NIfTI under a wrong name: gzip as .nii, plain as .nii.gz, suffix in capitals",
-         nifti("SCAN.NII", gzip=True), READ),
-    Kind("NIfTI in metre or micrometre", nifti("scan.nii", affine=AFFINE * [[1e3], [1e3], [1e3], [1]], units="micron"),
-         READ, "lengths are stored in micrometre"),
+    Kind(
+        "NIfTI under a wrong name: gzip as .nii, plain as .nii.gz, suffix in capitals",
+        nifti("SCAN.NII", gzip=True),
+        READ,
+    ),
+    Kind(
+        "NIfTI in metre or micrometre",
+        nifti("scan.nii", affine=AFFINE * [[1e3], [1e3], [1e3], [1]], units="micron"),
+        READ,
+        "lengths are stored in micrometre",
+    ),
     Kind("NRRD", by_itk("scan.nrrd"), READ),
     Kind("MetaImage", by_itk("scan.mha"), READ),
-    Kind("a volume with NaN or infinite voxels",
-         nifti("scan.nii.gz", np.where(head() == 0, np.nan, head()).T.astype(np.float32)), REFUSED, "NaN or infinite"),
+    Kind(
+        "a volume with NaN or infinite voxels",
+        nifti("scan.nii.gz", np.where(head() == 0, np.nan, head()).T.astype(np.float32)),
+        REFUSED,
+        "NaN or infinite",
+    ),
     Kind("a volume of one value", nifti("scan.nii.gz", np.full(SHAPE[::-1], 7, np.int16)), REFUSED, "7 in every voxel"),
     Kind("PNG, JPEG, BMP, TIFF", photograph, PICTURE),
-    *((Kind("links that lead nowhere, as git-annex and DataLad leave them", dead_link, ASIDE, "dead link"),)
-      if os.name != "nt" else ()),
+    *(
+        (Kind("links that lead nowhere, as git-annex and DataLad leave them", dead_link, ASIDE, "dead link"),)
+        if os.name != "nt"
+        else ()
+    ),
     Kind("files of file managers and archivers", files("._a.nii.gz", ".DS_Store", "Thumbs.db"), ASIDE, "hidden file"),
     Kind("any other file", files("notes.txt"), ASIDE, "no image"),
-)  # fmt: skip
+)
 
 
 def make_all(folder: Path) -> None:

@@ -166,11 +166,12 @@ def lossy(path: Path, padding: int, dtype: Any, **options: Any) -> np.ndarray:
 LOSSY: list[Any] = [
     *([padding, np.uint8, {"format": "JPEG", "quality": q}] for padding in (0, 255) for q in (75, 90, 95)),
     pytest.param(
-        0, np.uint16, {"format": "JPEG2000", "irreversible": True, "quality_mode": "rates", "quality_layers": [10],
-                       "no_jp2": True},
+        0,
+        np.uint16,
+        {"format": "JPEG2000", "irreversible": True, "quality_mode": "rates", "quality_layers": [10], "no_jp2": True},
         marks=pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow without JPEG 2000"),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("padding", "dtype", "options"), LOSSY)

@@ -52,11 +52,20 @@ def segmentation(files: list[Path], segments: list[Any], path: Path) -> Path:
     order = {file: place for place, file in enumerate(read.files)}
     stack = np.stack([segment.transpose(2, 1, 0) for segment in segments], axis=-1)[[order[file] for file in files]]
     highdicom.seg.Segmentation(
-        source_images=sources, pixel_array=stack.astype(np.uint8), segmentation_type="BINARY",
-        segment_descriptions=described, series_instance_uid=pydicom.uid.generate_uid(), series_number=9,
-        sop_instance_uid=pydicom.uid.generate_uid(), instance_number=1, manufacturer="m", manufacturer_model_name="m",
-        software_versions="1", device_serial_number="1", omit_empty_frames=True,
-    ).save_as(path)  # fmt: skip
+        source_images=sources,
+        pixel_array=stack.astype(np.uint8),
+        segmentation_type="BINARY",
+        segment_descriptions=described,
+        series_instance_uid=pydicom.uid.generate_uid(),
+        series_number=9,
+        sop_instance_uid=pydicom.uid.generate_uid(),
+        instance_number=1,
+        manufacturer="m",
+        manufacturer_model_name="m",
+        software_versions="1",
+        device_serial_number="1",
+        omit_empty_frames=True,
+    ).save_as(path)
     return path
 
 

@@ -51,9 +51,14 @@ def siemens(path: Path, *, sign: int = 1, newer: bool = True, tiles: bool = True
         np.array([10.0, 20.0, 30.0]) - first * (SIDE - 1) * COLUMNS / 2 * 0.9 - second * (SIDE - 1) * ROWS / 2 * 0.7
     )
     dataset = factory.image(
-        whole, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], ImagePositionPatient=corner.round(6).tolist(),
-        ImageOrientationPatient=list(factory.oblique()), PixelSpacing=[0.7, 0.9], SpacingBetweenSlices=2.5, **elements,
-    )  # fmt: skip
+        whole,
+        ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"],
+        ImagePositionPatient=corner.round(6).tolist(),
+        ImageOrientationPatient=list(factory.oblique()),
+        PixelSpacing=[0.7, 0.9],
+        SpacingBetweenSlices=2.5,
+        **elements,
+    )
     fields = {"Used": ["1", "2"], "SliceNormalVector": [f"{sign * value:.8f}" for value in NORMAL]}
     if tiles:
         fields["NumberOfImagesInMosaic"] = [str(TILES)]
@@ -101,9 +106,12 @@ def test_what_does_not_say_how_it_is_made_is_refused(tmp_path: Path, named: bool
 def test_united_imaging(tmp_path: Path, syntax: str) -> None:
     slices, whole = sheet()
     dataset = factory.image(
-        whole, ImageType=["ORIGINAL", "PRIMARY", "M", "VFRAME"], ImageOrientationPatient=list(factory.AXIAL),
-        ImagePositionPatient=[0, 0, 0], PixelSpacing=[0.7, 0.9],
-    )  # fmt: skip
+        whole,
+        ImageType=["ORIGINAL", "PRIMARY", "M", "VFRAME"],
+        ImageOrientationPatient=list(factory.AXIAL),
+        ImagePositionPatient=[0, 0, 0],
+        PixelSpacing=[0.7, 0.9],
+    )
     items = []
     for number in range(TILES):
         item = Dataset()

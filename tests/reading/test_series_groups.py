@@ -67,8 +67,11 @@ def test_identical_copies_are_dropped_and_others_are_not(tmp_path: Path) -> None
         read_series(tmp_path)
 
 
-@pytest.mark.parametrize("element", [{"RescaleIntercept": -1024}, {"PhotometricInterpretation": "MONOCHROME1"},
-                                     {"PixelSpacing": [1, 1]}], ids=lambda element: next(iter(element)))  # fmt: skip
+@pytest.mark.parametrize(
+    "element",
+    [{"RescaleIntercept": -1024}, {"PhotometricInterpretation": "MONOCHROME1"}, {"PixelSpacing": [1, 1]}],
+    ids=lambda element: next(iter(element)),
+)
 def test_the_same_pixels_with_other_values_or_another_size_are_no_copy(tmp_path: Path, element: dict[str, Any]) -> None:
     for path in factory.series(tmp_path / "a"):
         changed = pydicom.dcmread(path)
@@ -111,10 +114,14 @@ ASIDE: dict[str, dict[str, Any]] = {
     "own-result": {"ManufacturerModelName": "QFAE for MONAI"},
 }
 WITHOUT_PIXELS = {
-    "report": f"{CLASS}88.33", "key-object": f"{CLASS}88.59", "presentation-state": f"{CLASS}11.1",
-    "radiotherapy": f"{CLASS}481.3", "raw-data": f"{CLASS}66", "document": f"{CLASS}104.1",
+    "report": f"{CLASS}88.33",
+    "key-object": f"{CLASS}88.59",
+    "presentation-state": f"{CLASS}11.1",
+    "radiotherapy": f"{CLASS}481.3",
+    "raw-data": f"{CLASS}66",
+    "document": f"{CLASS}104.1",
     "registration": f"{CLASS}66.1",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", ASIDE)

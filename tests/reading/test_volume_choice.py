@@ -24,9 +24,12 @@ def several(folder: Path, values: list[dict[str, Any]], *, last: int = 5) -> np.
         count = last if number == len(values) - 1 else 5
         numbers = [5 * number + place + 1 for place in range(5)]
         factory.series(
-            folder / str(number), pixels + 1000 * number, shuffle=False, skip=range(count, 5),
+            folder / str(number),
+            pixels + 1000 * number,
+            shuffle=False,
+            skip=range(count, 5),
             **{"InstanceNumber": numbers, **elements},
-        )  # fmt: skip
+        )
     return pixels.T
 
 
@@ -38,9 +41,13 @@ CASES: list[Any] = [
     [MP, "type=phase", 1, "volume 2 of 2: phase"],
     [[{"TemporalPositionIdentifier": n} for n in (1, 2, 3)], 3, 2, "volume 3 of 3: time point 3"],
     [[{}, {}, {}], "2", 1, "volume 2 of 3"],
-    [[{**kind, "EchoTime": te, "EchoNumbers": n} for n, te in ((1, 4.5), (2, 9)) for kind in MP], "4", 3,
-     "volume 4 of 4: echo 2 of 2, TE 9 ms, phase"],
-]  # fmt: skip
+    [
+        [{**kind, "EchoTime": te, "EchoNumbers": n} for n, te in ((1, 4.5), (2, 9)) for kind in MP],
+        "4",
+        3,
+        "volume 4 of 4: echo 2 of 2, TE 9 ms, phase",
+    ],
+]
 
 
 @pytest.mark.parametrize(("values", "volume", "place", "words"), CASES)

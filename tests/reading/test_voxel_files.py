@@ -19,13 +19,40 @@ HEADERS = {"a.nrrd": NRRD + "data file: {}\n", "a.mhd": META + "ElementDataFile 
 HEADERS["a.mha"] = HEADERS["a.mhd"]
 INSIDE = ["a.raw", "./a.raw", "sub/a.raw", "sub/b c.raw"]
 OUTSIDE = [
-    "{out}/secret.raw", "../secret.raw", "sub/../../secret.raw", "sub/../a.raw", "..\\secret.raw", "\\secret.raw",
-    "C:\\secret.raw", "C:secret.raw", "\\\\host\\share\\a.raw", "//host/a.raw", "file://{out}/secret.raw", "~/a.raw",
-    "/dev/zero", "/proc/self/environ", "/dev/stdin", "http://host/a.raw", "nul", "con.raw", "link.raw",
-    "linked/secret.raw", "linked", "sub", ".", "..", "", "gone.raw", "a%d.raw 1 2 1", "%03d.raw 0 1 1 2", "LIST",
-    "List 2", "a.raw\0.txt",
-    "$HOME/a.raw", "a.raw|cat",
-]  # fmt: skip
+    "{out}/secret.raw",
+    "../secret.raw",
+    "sub/../../secret.raw",
+    "sub/../a.raw",
+    "..\\secret.raw",
+    "\\secret.raw",
+    "C:\\secret.raw",
+    "C:secret.raw",
+    "\\\\host\\share\\a.raw",
+    "//host/a.raw",
+    "file://{out}/secret.raw",
+    "~/a.raw",
+    "/dev/zero",
+    "/proc/self/environ",
+    "/dev/stdin",
+    "http://host/a.raw",
+    "nul",
+    "con.raw",
+    "link.raw",
+    "linked/secret.raw",
+    "linked",
+    "sub",
+    ".",
+    "..",
+    "",
+    "gone.raw",
+    "a%d.raw 1 2 1",
+    "%03d.raw 0 1 1 2",
+    "LIST",
+    "List 2",
+    "a.raw\0.txt",
+    "$HOME/a.raw",
+    "a.raw|cat",
+]
 
 
 @pytest.fixture

@@ -12,8 +12,11 @@ from qfae_monai.recipes import patient_planes, stored_planes
 SHAPE = (3, 4, 5)
 RAS = np.array([[1.0, 0.1, 0, 7], [-0.1, 2, 0, 8], [0, 0, 3, 9], [0, 0, 0, 1]])  # slightly oblique
 # axis -> patient direction down the rows, along the columns and of the slice index, in RAS+
-DIRECTIONS = {0: ([0, 0, -1], [0, -1, 0], [1, 0, 0]), 1: ([0, 0, -1], [-1, 0, 0], [0, 1, 0]),
-              2: ([0, -1, 0], [-1, 0, 0], [0, 0, 1])}  # fmt: skip
+DIRECTIONS = {
+    0: ([0, 0, -1], [0, -1, 0], [1, 0, 0]),
+    1: ([0, 0, -1], [-1, 0, 0], [0, 1, 0]),
+    2: ([0, -1, 0], [-1, 0, 0], [0, 0, 1]),
+}
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SAR", "PIL"])

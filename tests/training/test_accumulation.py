@@ -26,10 +26,17 @@ def train(accumulation_steps: int) -> tuple[Tensor, list[float]]:
     rates: list[float] = []
     optimizer.register_step_pre_hook(lambda *_: rates.append(float(schedule.get_last_lr()[0])))
     SupervisedTrainer(
-        device=torch.device("cpu"), max_epochs=EPOCHS, train_data_loader=loader, network=network, optimizer=optimizer,
-        loss_function=nn.MSELoss(), prepare_batch=ReconstructionPrepareBatch(), decollate=False,
-        train_handlers=[StepSchedule(schedule)], accumulation_steps=accumulation_steps,
-    ).run()  # fmt: skip
+        device=torch.device("cpu"),
+        max_epochs=EPOCHS,
+        train_data_loader=loader,
+        network=network,
+        optimizer=optimizer,
+        loss_function=nn.MSELoss(),
+        prepare_batch=ReconstructionPrepareBatch(),
+        decollate=False,
+        train_handlers=[StepSchedule(schedule)],
+        accumulation_steps=accumulation_steps,
+    ).run()
     return linear.weight.detach(), rates
 
 

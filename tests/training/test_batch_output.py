@@ -14,10 +14,15 @@ from qfae_monai.training.training_guard import loss_of
 def test_trackers_find_a_number() -> None:
     network = torch.nn.Linear(2, 2)
     trainer = SupervisedTrainer(
-        device=torch.device("cpu"), max_epochs=1, network=network, loss_function=torch.nn.MSELoss(), decollate=False,
+        device=torch.device("cpu"),
+        max_epochs=1,
+        network=network,
+        loss_function=torch.nn.MSELoss(),
+        decollate=False,
         train_data_loader=[{"image": torch.ones(3, 2), "label": torch.ones(3, 2)}] * 2,
-        optimizer=torch.optim.SGD(network.parameters(), lr=0.1), train_handlers=[BatchOutput()],
-    )  # fmt: skip
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        train_handlers=[BatchOutput()],
+    )
     found: list[float] = []
     read = from_engine(["loss"], first=True)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: found.append(read(trainer.state.output).item()))

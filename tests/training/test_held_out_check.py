@@ -47,8 +47,14 @@ def normals(seed: int, count: int = 20) -> NormalImages:
 
 
 def check(function: Callable[[Tensor], Tensor], *, count: int = 20) -> HeldOutCheck:
-    found = HeldOutCheck(Reconstruction(function), Loss(), Distance(), reference=normals(0), held_out=normals(1, count),
-                         device=torch.device("cpu"))  # fmt: skip
+    found = HeldOutCheck(
+        Reconstruction(function),
+        Loss(),
+        Distance(),
+        reference=normals(0),
+        held_out=normals(1, count),
+        device=torch.device("cpu"),
+    )
     engine = Engine(lambda engine, batch: None)
     found.attach(engine)
     engine.run([0])

@@ -20,8 +20,13 @@ class Watched:
         self.warnings = ["The maps are constant"]
 
     def record(self) -> dict[str, Any]:
-        return {"images": 3, "distance": 0.1, "mean_image_distance": 0.2, "map_spread": 0.5,
-                "map_spread_over_images": 0.4}  # fmt: skip
+        return {
+            "images": 3,
+            "distance": 0.1,
+            "mean_image_distance": 0.2,
+            "map_spread": 0.5,
+            "map_spread_over_images": 0.4,
+        }
 
 
 @pytest.fixture
@@ -29,8 +34,14 @@ def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "model.pt"
     path.write_bytes(b"weights")
     watched = Watched()
-    record = TrainingRecord(path, watches=[watched], held_out=watched, precision="auto",  # type: ignore[arg-type]
-                            device=torch.device("cpu"), seed=5)  # fmt: skip
+    record = TrainingRecord(
+        path,
+        watches=[watched],
+        held_out=watched,
+        precision="auto",  # type: ignore[arg-type]
+        device=torch.device("cpu"),
+        seed=5,
+    )
     engine = Engine(lambda engine, batch: None)
     record.attach(engine)
     engine.run(torch.utils.data.DataLoader([0, 1, 2]), max_epochs=2)  # type: ignore[arg-type]
@@ -52,8 +63,16 @@ def test_another_checkpoints_record_says_nothing(checkpoint: Path) -> None:
     assert read_training(checkpoint) is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"version": 2, "checkpoint": {"sha256": ""}, "warnings": []}',
-                                  '{"version": 1, "checkpoint": {"sha256": ""}, "warnings": "none"}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"version": 2, "checkpoint": {"sha256": ""}, "warnings": []}',
+        '{"version": 1, "checkpoint": {"sha256": ""}, "warnings": "none"}',
+    ],
+)
 def test_a_file_that_is_no_record_is_refused(checkpoint: Path, text: str) -> None:
     checkpoint.with_name("training.json").write_text(text)
     with pytest.raises(ValueError, match=r"training\.json: expected the record of a training"):

@@ -45,8 +45,12 @@ def test_the_last_ones_are_kept_and_the_final_one_comes_last(tmp_path: Path) -> 
 
 def test_what_earlier_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     kept = ("resume_checkpoint_epoch=9.pt.bak", "other_checkpoint_epoch=1.pt", "resume_checkpoint_epoch=x.pt", "a.part")
-    left = ("resume_checkpoint_epoch=2.pt", "resume_checkpoint_epoch=300.pt", "model.part",
-            "resume_checkpoint_epoch=4.part")  # fmt: skip
+    left = (
+        "resume_checkpoint_epoch=2.pt",
+        "resume_checkpoint_epoch=300.pt",
+        "model.part",
+        "resume_checkpoint_epoch=4.part",
+    )
     for name in (*kept, *left):
         (tmp_path / name).write_bytes(b"left")
     run(tmp_path, epochs=1, save_interval=1)

@@ -109,10 +109,15 @@ def test_a_background_that_is_the_minimum_stays_it() -> None:
     noise = np.abs(generator.normal(0, 8, head().shape) + 1j * generator.normal(0, 8, head().shape))
     air = np.where(head() > 0, 30, -1000) + generator.normal(0, 15, head().shape)
     for volume in (
-        head(), head() - 3, (head() + noise).astype(np.float32), np.rint(head() + noise).astype(np.int16),
-        ((head() + noise) / 8).clip(0, 255).astype(np.uint8), np.rint(air).astype(np.int16),
-        np.minimum(head() + noise + 1, 300), np.where(head() > 0, 30, -1024),
-    ):  # fmt: skip
+        head(),
+        head() - 3,
+        (head() + noise).astype(np.float32),
+        np.rint(head() + noise).astype(np.int16),
+        ((head() + noise) / 8).clip(0, 255).astype(np.uint8),
+        np.rint(air).astype(np.int16),
+        np.minimum(head() + noise + 1, 300),
+        np.where(head() > 0, 30, -1024),
+    ):
         low, high = float(volume.min()), float(volume.max())
         found = background_of(volume)
         assert (found.value, found.ceiling) == (low, None)

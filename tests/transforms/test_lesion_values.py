@@ -50,11 +50,21 @@ def instances() -> Any:
 
 
 SHARP: list[Any] = [
-    disc(), disc().astype(np.uint8) * 255, disc().astype(np.uint8) * 236, np.where(disc(), 1, -1).astype(np.int16),
-    disc() * np.float32(0.99999997), nested(), nested().astype(np.float32), nested() * 60, instances(),
-    np.where(disc(), 255, 2 * np.roll(square(), 40, axis=0)).astype(np.uint8), nested() * 60 + (nested() == 4) * 10,
-    np.zeros((8, 8)), np.full((8, 8), -1), np.ones((8, 8)),
-]  # fmt: skip
+    disc(),
+    disc().astype(np.uint8) * 255,
+    disc().astype(np.uint8) * 236,
+    np.where(disc(), 1, -1).astype(np.int16),
+    disc() * np.float32(0.99999997),
+    nested(),
+    nested().astype(np.float32),
+    nested() * 60,
+    instances(),
+    np.where(disc(), 255, 2 * np.roll(square(), 40, axis=0)).astype(np.uint8),
+    nested() * 60 + (nested() == 4) * 10,
+    np.zeros((8, 8)),
+    np.full((8, 8), -1),
+    np.ones((8, 8)),
+]
 
 
 @pytest.mark.parametrize("mask", SHARP)

@@ -66,12 +66,15 @@ def test_a_share_of_few_slices_holds_at_least_one() -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"axis": 3}, "axis 0, 1 or 2"), ({"share": (0.5, 0.5)}, "slice_share"),
+        ({"axis": 3}, "axis 0, 1 or 2"),
+        ({"share": (0.5, 0.5)}, "slice_share"),
         ({"share": (-0.1, 0.5)}, "slice_share"),
-        ({"share": (0.5, 1.1)}, "slice_share"), ({"index_range": (5, 2)}, r"got \(5, 2\)"),
-        ({"index_range": (1, 5), "share": SHARE}, "by index or by share"), ({"min_foreground": 2}, "min_foreground"),
+        ({"share": (0.5, 1.1)}, "slice_share"),
+        ({"index_range": (5, 2)}, r"got \(5, 2\)"),
+        ({"index_range": (1, 5), "share": SHARE}, "by index or by share"),
+        ({"min_foreground": 2}, "min_foreground"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_choice_is_refused(how: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SliceChoice(**how)

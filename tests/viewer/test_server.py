@@ -74,14 +74,32 @@ def test_every_answer_forbids_requests_elsewhere(server: ViewerServer, path: str
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/", "/studies/", "/studies", "/studies/head-1", "/studies/head-1/", "/favicon.ico", "/summary.json",
-        "/static/../server.py", "/static/..%2Fserver.py", "/../setup.cfg", "//etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
-        "/studies/../summary.json", "/studies/..%2Foutput%2Fhead-1/scores.json", "/studies/%2e/scores.json",
-        "/studies/head-1/..%2F..%2Fsummary.json", "/studies/head-1/overlay.png", "/studies/head-1%00/scores.json",
-        "/studies/head-9/scores.json", "/studies/head-1/scores.json/", "/studies//scores.json",
-        "/static/niivue/LICENSE", "/studies/head%203%20%23%20%2F%20%C3%BC/scores.json", "/studies/%ff/image.nii.gz",
+        "/static/",
+        "/studies/",
+        "/studies",
+        "/studies/head-1",
+        "/studies/head-1/",
+        "/favicon.ico",
+        "/summary.json",
+        "/static/../server.py",
+        "/static/..%2Fserver.py",
+        "/../setup.cfg",
+        "//etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/studies/../summary.json",
+        "/studies/..%2Foutput%2Fhead-1/scores.json",
+        "/studies/%2e/scores.json",
+        "/studies/head-1/..%2F..%2Fsummary.json",
+        "/studies/head-1/overlay.png",
+        "/studies/head-1%00/scores.json",
+        "/studies/head-9/scores.json",
+        "/studies/head-1/scores.json/",
+        "/studies//scores.json",
+        "/static/niivue/LICENSE",
+        "/studies/head%203%20%23%20%2F%20%C3%BC/scores.json",
+        "/studies/%ff/image.nii.gz",
     ],
-)  # fmt: skip
+)
 def test_nothing_else_is_served(server: ViewerServer, path: str) -> None:
     answer, body = ask(server, path)
     assert answer.status == 404
@@ -99,11 +117,20 @@ def test_head_gives_the_head_alone_and_other_methods_are_refused(server: ViewerS
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        (None, 200), ("localhost", 200), ("localhost:9000", 200), ("127.0.0.1", 200), ("[::1]:9000", 200),
-        ("example.org", 403), ("example.org:80", 403), ("127.0.0.1.example.org", 403), ("localhost.example.org", 403),
-        ("", 403), ("[", 403), ("user@example.org", 403),
+        (None, 200),
+        ("localhost", 200),
+        ("localhost:9000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9000", 200),
+        ("example.org", 403),
+        ("example.org:80", 403),
+        ("127.0.0.1.example.org", 403),
+        ("localhost.example.org", 403),
+        ("", 403),
+        ("[", 403),
+        ("user@example.org", 403),
     ],
-)  # fmt: skip
+)
 def test_only_names_of_this_machine_are_answered(server: ViewerServer, host: str | None, status: int) -> None:
     """A page of example.org whose name resolves to this machine (DNS rebinding) learns nothing."""
     assert ask(server, "/studies.json", host=host)[0].status == status

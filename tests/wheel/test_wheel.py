@@ -92,8 +92,10 @@ def test_an_unpacked_wheel_finds_its_bundle_and_prepares_in_two_processes(wheel:
     site, empty = tmp_path / "site", tmp_path / "empty"
     zipfile.ZipFile(wheel).extractall(site)
     (empty / "preprocessing").mkdir(parents=True)  # a folder of the user's that has the name is not taken for it
-    made = "from qfae_monai.data.phantoms import write_phantom_cohort; from pathlib import Path; " \
-           "write_phantom_cohort(Path('scans'), train=2, validation=0, test_normal=0, test_abnormal=0)"  # fmt: skip
+    made = (
+        "from qfae_monai.data.phantoms import write_phantom_cohort; from pathlib import Path; "
+        "write_phantom_cohort(Path('scans'), train=2, validation=0, test_normal=0, test_abnormal=0)"
+    )
     found = "from qfae_monai.files.configurations import OWN; print(OWN, (OWN / 'configs' / 'metadata.json').is_file())"
     prepare = "import sys; from qfae_monai.cli import main; sys.argv[0] = 'qfae'; main()"
     arguments = ["prepare", "volumes", "scans/image", "out", "--normal", "--workers", "2"]

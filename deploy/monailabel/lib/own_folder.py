@@ -12,9 +12,16 @@ OWN = ".server"
 PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
 EMPTIED, KEY = ("temporary", "sessions"), "pseudonyms.key"
 WRITTEN = (
-    OWN, *(f"{OWN}/{name}" for name in (*EMPTIED, KEY)), ".nifti", ".lock", "labels", "labels/final", "labels/original",
-    "model", "datastore_v2.json",
-)  # fmt: skip
+    OWN,
+    *(f"{OWN}/{name}" for name in (*EMPTIED, KEY)),
+    ".nifti",
+    ".lock",
+    "labels",
+    "labels/final",
+    "labels/original",
+    "model",
+    "datastore_v2.json",
+)
 
 
 def open_own_folder(studies: Path) -> Path:

@@ -12,14 +12,30 @@ from qfae_monai.model.writer import write_model
 
 TINY: dict[str, Any] = {}
 PAPER_LIKE: dict[str, Any] = {
-    "changes::encoder": {"name": "vit_tiny_patch16_224", "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 3,
-                         "seed": 7},
-    "changes::encoder_blocks": [-1, -2], "changes::dim": 32, "changes::out_channels": 3,
-    "changes::perceptual": {"name": "vit_tiny_patch16_224", "patch_size": 8, "embed_dim": 48, "depth": 2,
-                            "num_heads": 3, "seed": 11},
-    "changes::loss_blocks": [0, 1], "changes::metric": "cosine", "changes::score_blocks": [0, 1],
+    "changes::encoder": {
+        "name": "vit_tiny_patch16_224",
+        "patch_size": 8,
+        "embed_dim": 48,
+        "depth": 2,
+        "num_heads": 3,
+        "seed": 7,
+    },
+    "changes::encoder_blocks": [-1, -2],
+    "changes::dim": 32,
+    "changes::out_channels": 3,
+    "changes::perceptual": {
+        "name": "vit_tiny_patch16_224",
+        "patch_size": 8,
+        "embed_dim": 48,
+        "depth": 2,
+        "num_heads": 3,
+        "seed": 11,
+    },
+    "changes::loss_blocks": [0, 1],
+    "changes::metric": "cosine",
+    "changes::score_blocks": [0, 1],
     "changes::score_patch_sizes": [8, 16, 32],
-}  # fmt: skip
+}
 """The paper's choices at a small width: two encoder states, cosine distance, product over three patch sizes."""
 
 

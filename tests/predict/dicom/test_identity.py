@@ -193,10 +193,18 @@ def test_values_the_standard_does_not_allow_become_empty(tmp_path: Path, write: 
 
 
 INVALID: list[list[Any]] = [
-    ["PatientAge", "***"], ["PatientAge", "61"], ["AccessionNumber", "A" * 17], ["StudyID", "S" * 17],
-    ["PatientID", "I" * 65], ["StudyDescription", "d" * 65], ["PatientBirthDate", "0000"], ["StudyTime", "25:00"],
-    ["PatientSex", "female"], ["DeidentificationMethod", ""], ["DeidentificationMethod", []],
-]  # fmt: skip
+    ["PatientAge", "***"],
+    ["PatientAge", "61"],
+    ["AccessionNumber", "A" * 17],
+    ["StudyID", "S" * 17],
+    ["PatientID", "I" * 65],
+    ["StudyDescription", "d" * 65],
+    ["PatientBirthDate", "0000"],
+    ["StudyTime", "25:00"],
+    ["PatientSex", "female"],
+    ["DeidentificationMethod", ""],
+    ["DeidentificationMethod", []],
+]
 
 
 @pytest.mark.parametrize(("keyword", "value"), INVALID)
