@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from qfae_monai.cli.check import page_of
+from qfae_monai.cli.check_page import page_of
 from qfae_monai.data.examination import examine
 from tests.reading.kinds import make_all
 
