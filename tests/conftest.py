@@ -34,7 +34,18 @@ BUDGET = 100
 """Images of the shortest training: three epochs of 48 slices."""
 
 
-SLOW_FOLDERS = ("tests/bundles/", "tests/deploy/", "tests/docs/", "tests/wheel/")
+SLOW_FOLDERS = (
+    "tests/bundles/",
+    "tests/cli/",
+    "tests/deploy/",
+    "tests/docs/",
+    "tests/experiments/",
+    "tests/model/",
+    "tests/predict/",
+    "tests/preprocessing/",
+    "tests/wheel/",
+    "tests/files/test_planted.py",
+)
 SLOW_FIXTURES = {"model_folder", "trained_folder", "compared", "exported", "straight"}
 
 

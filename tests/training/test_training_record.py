@@ -37,8 +37,8 @@ def checkpoint(tmp_path: Path) -> Path:
     record = TrainingRecord(
         path,
         watches=[watched],
-        held_out=watched,
-        precision="auto",  # type: ignore[arg-type]
+        held_out=watched,  # type: ignore[arg-type]
+        precision="auto",
         device=torch.device("cpu"),
         seed=5,
     )
