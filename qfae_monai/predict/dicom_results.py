@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -19,12 +19,14 @@ from pydicom.dataset import Dataset
 from qfae_monai.files import write_whole
 from qfae_monai.predict.dicom_maps import parametric_map, segmentation
 from qfae_monai.predict.key_images import key_images
-from qfae_monai.predict.model import Prediction
 from qfae_monai.predict.model_identity import ModelIdentity, check_region, import_highdicom
 from qfae_monai.predict.source_planes import source_planes
-from qfae_monai.predict.studies import Study
 from qfae_monai.privacy.pseudonyms import KEY_BYTES, Pseudonyms
 from qfae_monai.reading.series import Series
+
+if TYPE_CHECKING:
+    from qfae_monai.predict.model import Prediction
+    from qfae_monai.predict.studies import Study
 
 # A result beside its source: anomaly map, mask and key images written as DICOM objects, all of them or none.
 

@@ -21,7 +21,7 @@ from tests.reading import dicom_factory as factory
 
 @pytest.mark.slow
 def test_reading_a_series_loads_neither_torch_nor_monai() -> None:
-    code = "import sys, qfae_monai.data as d; d.read_series; sys.exit(bool({'torch', 'monai'} & set(sys.modules)))"
+    code = "import sys, qfae_monai.reading as r; r.read_series; sys.exit(bool({'torch', 'monai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
