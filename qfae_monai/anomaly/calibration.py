@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qfae_monai.files import checked, read_object, sha256_of, shown, write_whole
+from qfae_monai.files import checked, read_object, sha256_of, shown, write_json
 from qfae_monai.files.schema import MOST, entries, items, number, plain_value, record, text, whole
 
 # Settings besides the checkpoint that scores depend on: plain values by name, as a calibration or graph holds them.
@@ -163,7 +163,7 @@ class Calibration:
             "pixel_values": self.pixel_values.tolist(),
             "pixel_counts": self.pixel_counts.tolist(),
         }
-        write_whole(Path(path), json.dumps(checked(content, CALIBRATION, path)) + "\n")
+        write_json(Path(path), checked(content, CALIBRATION, path), indent=None)
 
     def _scores(self, level: LevelName) -> NDArray[np.float64]:
         return self.slice_scores if level == "slice" else self.volume_scores

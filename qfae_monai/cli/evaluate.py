@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from qfae_monai.cli.options import IMAGE, INCLUDE, MODEL, PATIENT, SET, SHOW_COMMAND, TRUST, VOLUME, quick_imports
+from qfae_monai.files import write_json
 from qfae_monai.screen import echo
 
 # `qfae compare`: two evaluations of the same cases, side by side.
@@ -20,16 +21,14 @@ def compare(
     seed: int = typer.Option(0, min=0, help="Of the resamples."),
 ) -> None:
     """Show the paired differences between two runs, with intervals over patients."""
-    import json
 
     from qfae_monai.evaluation.comparison import compare as compare_runs
     from qfae_monai.evaluation.comparison import format_comparison, write_comparison
-    from qfae_monai.files import write_whole
 
     comparison = compare_runs(run_a, run_b, samples=samples, seed=seed)
     echo(format_comparison(comparison), lines=True)
     if output is not None:
-        write_whole(output / "comparison.json", json.dumps(comparison, indent=2, allow_nan=False) + "\n")
+        write_json(output / "comparison.json", comparison, indent=2, allow_nan=False)
         echo(f"wrote {output / 'comparison.json'} and {write_comparison(output / 'comparison.html', comparison)}")
 
 

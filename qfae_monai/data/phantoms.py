@@ -7,7 +7,6 @@ away. They say nothing about accuracy on patients.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from qfae_monai.files import whole_file, write_whole
+from qfae_monai.files import whole_file, write_json
 
 SHAPE = (64, 64, 24)
 SPACING = (3.0, 3.0, 5.0)
@@ -84,7 +83,7 @@ def write_phantom_cohort(
             sections[section].append(entry)
     datalist = folder / "dataset.json"
     header = {"name": "head phantoms", "description": f"seed {seed}", "labels": {"0": "normal", "1": "lesion"}}
-    write_whole(datalist, json.dumps({**header, **sections}, indent=1) + "\n")
+    write_json(datalist, {**header, **sections})
     return datalist
 
 

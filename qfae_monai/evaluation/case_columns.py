@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.files import csv_text, write_whole
+from qfae_monai.files import write_csv
 from qfae_monai.files.reading import read_cells
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
@@ -79,7 +79,7 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str
     if unknown:
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got also {', '.join(sorted(unknown))}")
     kept.sort(key=lambda row: (row["case"], row.get("slice", row.get("lesion", 0))))
-    write_whole(path, csv_text([columns, *([_cell(row.get(name)) for name in columns] for row in kept)]))
+    write_csv(path, columns, ([_cell(row.get(name)) for name in columns] for row in kept))
 
 
 def _cell(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -24,7 +23,7 @@ from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.pictures import save_pictures
 from qfae_monai.evaluation.run_folder import RunFolder
-from qfae_monai.files import write_whole
+from qfae_monai.files import write_json
 from qfae_monai.training.processes import is_writer
 
 # From the tables of a run to `evaluation.json`: figures with their intervals over patients, and what to beware of.
@@ -79,7 +78,7 @@ def summarise(
     }
     summary["warnings"] = [*training_cautions(run.run.get("training")), *cautions(summary, levels)]
     summary = without_nan(summary)
-    write_whole(run.path / "evaluation.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    write_json(run.path / "evaluation.json", summary, indent=2, allow_nan=False)
     return summary
 
 

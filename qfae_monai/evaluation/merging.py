@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from qfae_monai.evaluation.evaluation_report import without_nan
 from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.run_folder import RunFolder
-from qfae_monai.files import reading_as, write_whole
+from qfae_monai.files import reading_as, write_json
 
 # Run folders of several folds become one: every patient is tested once, each by a model that never saw them.
 
@@ -49,7 +48,7 @@ def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, 
     for table, columns in TABLES.items():
         write_table(output / f"{table}.csv", columns, [row for run in runs for row in _rows(getattr(run, table))])
     _merge_pixels(runs).save(output / "pixels.npz")
-    write_whole(output / "run.json", json.dumps(_describe(runs, name), indent=1) + "\n")
+    write_json(output / "run.json", _describe(runs, name))
     return output
 
 

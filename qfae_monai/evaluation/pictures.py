@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import write_json, write_whole
 from qfae_monai.files.tables import is_file_name
 from qfae_monai.outline import draw_outline
 
@@ -92,7 +91,7 @@ def save_pictures(  # noqa: PLR0917  # a case's arrays have one natural order
     }
     path = folder / f"{case}.jpg"
     write_whole(path, _jpeg(np.concatenate([np.concatenate(tiles, axis=1) for tiles in rows.values()])))
-    write_whole(folder / f"{case}.json", json.dumps(described) + "\n")
+    write_json(folder / f"{case}.json", described, indent=None)
     return path
 
 

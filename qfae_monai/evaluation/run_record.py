@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from ignite.engine import Engine, Events
 from qfae_monai import __version__
 from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.engine_output import plain
-from qfae_monai.files import sha256_of, write_whole
+from qfae_monai.files import sha256_of, write_json
 from qfae_monai.networks.precision import Precision, format_name
 from qfae_monai.training.processes import gather, is_writer, world_size
 from qfae_monai.training.training_record import device_name, package_versions, read_training
@@ -121,7 +120,7 @@ class RunRecord:
             "calibration": self._thresholds(),
             "published": self.published,
         }
-        write_whole(self.path, json.dumps(content, indent=1, default=str) + "\n")
+        write_json(self.path, content, default=str)
 
     @staticmethod
     def _device(engine: Engine) -> torch.device:

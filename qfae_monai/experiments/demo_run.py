@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.evaluation.demo_pictures import format_table, save_montage
-from qfae_monai.files import write_whole
+from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.writer import keep_figures
@@ -70,7 +70,7 @@ def run_demo(output: Path, *, seed: int, epochs: int | None, volumes: int) -> st
         "seconds": round(time.monotonic() - start, 1),
         "peak_memory_mb": _peak_memory_mb(),
     }
-    write_whole(output / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_json(output / "summary.json", summary, indent=2)
     written = "\n".join(f"  {output / name}" for name in ("summary.json", "montage.png", "evaluation", "model", "data"))
     spent = f"{summary['seconds']} s, peak memory {summary['peak_memory_mb'] or 'unknown'} MB"
     return f"{format_table(found)}\n{spent}\nwritten:\n{written}\nreport: {evaluation / 'report.html'}"

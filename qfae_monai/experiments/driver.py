@@ -10,7 +10,8 @@ from typing import Any
 
 from qfae_monai.evaluation.merging import across_seeds
 from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, claim, claimed_inputs, find_row
-from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once, write_csv, write_json
+from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
+from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text
 
 SEEDS = (42, 7, 13, 65, 91)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.experiments.rows import DATASETS, LAYOUT, find_row
-from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images, write_json
+from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images
+from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.importing import import_checkpoint
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.experiments.seed_run import digest, read_json, write_json
-from qfae_monai.files import checked
+from qfae_monai.experiments.seed_run import digest, read_json
+from qfae_monai.files import checked, write_json
 from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.files.schema import choice, items, number, optional, record, text
 from qfae_monai.model.bundle import configuration_file

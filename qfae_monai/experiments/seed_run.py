@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.evaluation.ranking import auroc
-from qfae_monai.files import checked, csv_text, printable, read_object, read_rows, reading_as, write_whole
+from qfae_monai.files import checked, printable, read_object, read_rows, reading_as, write_json
 from qfae_monai.files.configurations import OWN, path_text
 from qfae_monai.files.schema import number, record, whole
 from qfae_monai.model.bundle import Bundle
@@ -21,16 +20,6 @@ from qfae_monai.model.folder import LOCAL
 from qfae_monai.model.training import last_resumable
 
 # Results on disk: each file is complete or absent.
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a dictionary as JSON, complete or not at all."""
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, complete or not at all; None is an empty cell."""
-    write_whole(path, csv_text([header, *rows]))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

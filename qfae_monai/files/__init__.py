@@ -6,7 +6,16 @@ from qfae_monai.files.lock import LOCK, give_back, one_writer, take
 from qfae_monai.files.reading import parse_object, read_json, read_object, read_rows, reading_as
 from qfae_monai.files.schema import checked
 from qfae_monai.files.tables import csv_text, printable, shown
-from qfae_monai.files.whole import PARTIAL, remove_partials, sha256_of, sha256_of_files, whole_file, write_whole
+from qfae_monai.files.whole import (
+    PARTIAL,
+    remove_partials,
+    sha256_of,
+    sha256_of_files,
+    whole_file,
+    write_csv,
+    write_json,
+    write_whole,
+)
 
 __all__ = [
     "LOCK",
@@ -27,5 +36,7 @@ __all__ = [
     "shown",
     "take",
     "whole_file",
+    "write_csv",
+    "write_json",
     "write_whole",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
+
+from qfae_monai.files.tables import csv_text
 
 __all__ = [
     "PARTIAL",
@@ -17,6 +21,8 @@ __all__ = [
     "sha256_of",
     "sha256_of_files",
     "whole_file",
+    "write_csv",
+    "write_json",
     "write_whole",
 ]
 
@@ -59,6 +65,24 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write bytes, or text as UTF-8, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: object, *, indent: int | None = 1, allow_nan: bool = True, **options: Any) -> None:
+    """Write a value as JSON with a line break at its end, complete or not at all.
+
+    Args:
+        path: of the file.
+        content: what JSON has a form for.
+        indent: columns per level; None for one line.
+        allow_nan: False refuses numbers that are none, which strict readers do not take.
+        options: others of `json.dumps`.
+    """
+    write_whole(path, json.dumps(content, indent=indent, allow_nan=allow_nan, **options) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV, complete or not at all; None is an empty cell, and no cell runs as a formula."""
+    write_whole(path, csv_text([header, *rows]))
 
 
 def remove_partials(folder: Path) -> None:

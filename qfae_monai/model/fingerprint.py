@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from qfae_monai import __version__
 from qfae_monai.data.acquisition import IMAGE_SUFFIXES
-from qfae_monai.files import checked, read_object, shown, write_whole
+from qfae_monai.files import checked, read_object, shown, write_json
 from qfae_monai.files.schema import choice, items, number, optional, record, text, whole
 from qfae_monai.model.differences import differences
 from qfae_monai.model.scan_features import (
@@ -176,7 +176,7 @@ class ScanFingerprint:
         Raises:
             ValueError: if it could not be read again.
         """
-        write_whole(path, json.dumps(checked(self._content(), SCHEMA, path), indent=1) + "\n")
+        write_json(path, checked(self._content(), SCHEMA, path))
 
     @property
     def sha256(self) -> str:

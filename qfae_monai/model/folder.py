@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from qfae_monai import __version__
 from qfae_monai.anomaly.calibration import differences, listed
-from qfae_monai.files import read_object, sha256_of, write_whole
+from qfae_monai.files import read_object, sha256_of, write_json
 from qfae_monai.files.schema import choice, entries, items, optional, plain_value, record, text, whole
 
 VERSION = 1
@@ -175,7 +174,7 @@ def seal(path: Path, *, kind: str, signature: Mapping[str, Any], frozen: Sequenc
         "frozen": [asdict(one) for one in frozen],
         "files": {name: sha256_of(path / name) for name in _names(path)},
     }
-    write_whole(path / MANIFEST, json.dumps(content, indent=1) + "\n")
+    write_json(path / MANIFEST, content)
     return ModelFolder(path, content)
 
 

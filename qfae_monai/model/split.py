@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.files import write_whole
+from qfae_monai.files import write_json
 from qfae_monai.model.scan import SECTIONS, Found, Scan, counted
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 
@@ -45,7 +44,7 @@ def write_datalist(split: Split, folder: Path, *, key: bytes, training: Sequence
         sections["training"] = list(training)
     head = {"name": "training", "labels": {"0": "normal", "1": "abnormal"}, "key": names.fingerprint}
     path = folder / "dataset.json"
-    write_whole(path, json.dumps({**head, **sections}, indent=1) + "\n")
+    write_json(path, {**head, **sections})
     return path
 
 

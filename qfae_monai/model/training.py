@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from qfae_monai.files import one_writer, read_object, write_whole
+from qfae_monai.files import one_writer, read_object, write_json, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, check_free
@@ -83,7 +83,7 @@ class Training:
         plan = self.given or self._planned(found, parted)
         _say_all(self.say, plan.sentences())
         _say_all(self.say, [f"warning: {warning}" for warning in plan.warnings])
-        write_whole(self.local / STARTED, json.dumps(self._asked(), indent=1) + "\n")
+        write_json(self.local / STARTED, self._asked())
         write_whole(self.local / PLAN, plan.text())
         handed_on = {} if plan.weights is None else {"weights": "models/pretrained"}
         write_whole(self.output / PLAN, plan.text(**handed_on))

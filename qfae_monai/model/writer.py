@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from monai.bundle import ConfigParser
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.files import read_object, sha256_of, write_whole
+from qfae_monai.files import read_object, sha256_of, write_json, write_whole
 from qfae_monai.files.configurations import OWN, read_configuration
 from qfae_monai.model.bundle import NOTHING, configuration_file
 from qfae_monai.model.card import write_card
@@ -237,7 +236,7 @@ def keep_figures(folder: Path, run: Path) -> None:
     """
     found = read_object(run / "evaluation.json", what="the figures of an evaluation")
     kept = {key: found[key] for key in KEPT_FIGURES if key in found}
-    write_whole(folder / FIGURES, json.dumps(kept, indent=1) + "\n")
+    write_json(folder / FIGURES, kept)
     update_model(folder)
 
 
@@ -327,7 +326,7 @@ def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None
     formats = metadata["network_data_format"]
     formats["inputs"]["image"]["spatial_shape"] = [image_size, image_size]
     formats["outputs"]["pred"]["spatial_shape"] = [image_size, image_size]
-    write_whole(folder / "configs" / "metadata.json", json.dumps(metadata, indent=4) + "\n")
+    write_json(folder / "configs" / "metadata.json", metadata, indent=4)
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any], first_line: str) -> None:

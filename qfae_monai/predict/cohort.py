@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 from qfae_monai.data.pictures import picture_of
-from qfae_monai.files import csv_text, write_whole
+from qfae_monai.files import write_csv, write_json, write_whole
 from qfae_monai.model.scan_features import features_of
 from qfae_monai.predict.finding import tensor_of
 from qfae_monai.predict.model import Model, Prediction
@@ -190,9 +190,9 @@ def write_summary(
     content = {"version": 1, "model": model.identity, "settings": model.settings, "counts": counts, "studies": rows}
     content["left_aside"] = counted_kinds(aside)
     content["pseudonyms"] = None if pseudonyms is None else pseudonyms.fingerprint
-    write_whole(output / SUMMARY, json.dumps(content, indent=1) + "\n")
+    write_json(output / SUMMARY, content)
     table = [list({**row, "warnings": "; ".join(row["warnings"])}.values()) for row in rows]
-    write_whole(output / "summary.csv", csv_text([COLUMNS, *table]))
+    write_csv(output / "summary.csv", COLUMNS, table)
     return counts
 
 
@@ -218,7 +218,7 @@ def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, s
     if found.mask is not None:
         save_volume(folder / "mask.nii.gz", found.mask, affine)
     write_whole(folder / "overlay.png", overlay_png(found, model.pixel_threshold))
-    write_whole(folder / SCORES, json.dumps(scores, indent=1) + "\n")
+    write_json(folder / SCORES, scores)
 
 
 def _pixels(read: Series | Path, study: Study) -> Path | MetaTensor:

@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from qfae_monai.anomaly.rivals import FORWARD_BATCH, NearestNeighbours, NormalImages, patch_features
-from qfae_monai.files import csv_text, write_whole
+from qfae_monai.files import write_csv
 from qfae_monai.training.processes import is_writer
 from qfae_monai.training.training_guard import loss_of
 
@@ -116,7 +116,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV whole or not at all; a column for each name that any row has, floats with six digits."""
     kept = list(rows)
     columns = list(dict.fromkeys(name for row in kept for name in row))
-    write_whole(path, csv_text([columns, *([_cell(row.get(name)) for name in columns] for row in kept)]))
+    write_csv(path, columns, ([_cell(row.get(name)) for name in columns] for row in kept))
 
 
 def _cell(value: object) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from timm.models.vision_transformer import VisionTransformer
 
-from qfae_monai.files import sha256_of, write_whole
+from qfae_monai.files import sha256_of, write_json
 from qfae_monai.pretraining.card import CARD_KEY, model_card, read_card
 from qfae_monai.pretraining.curves import Curves
 from qfae_monai.pretraining.review import Survey
@@ -79,7 +79,7 @@ class TrunkExport:
         state = {key: value.cpu() for key, value in self.trunk.state_dict().items()}
         save_checkpoint(self.path, state, metadata={CARD_KEY: json.dumps(card)})
         beside = {**card, "file": self.path.name, "sha256": sha256_of(self.path)}
-        write_whole(self.path.with_suffix(".json"), json.dumps(beside, indent=1) + "\n")
+        write_json(self.path.with_suffix(".json"), beside)
         logger.info("%s: %d epochs, weights in %s", self.method, engine.state.epoch, self.path)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.files import LOCK, csv_text, read_object, remove_partials, schema, write_whole
+from qfae_monai.files import LOCK, csv_text, read_object, remove_partials, schema, write_json, write_whole
 from qfae_monai.recipes.source import SPLITS
 
 __all__ = [
@@ -115,7 +115,7 @@ def record_path(output: Path, patient: str, series: str) -> Path:
 
 def write_record(output: Path, record: Mapping[str, Any]) -> None:
     """Say that a source is done."""
-    write_whole(record_path(output, record["patient"], record["series"]), json.dumps(record) + "\n")
+    write_json(record_path(output, record["patient"], record["series"]), record, indent=None)
 
 
 def read_record(output: Path, patient: str, series: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -15,7 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
-from qfae_monai.files import read_object, sha256_of, write_whole
+from qfae_monai.files import read_object, sha256_of, write_json
 from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
@@ -134,7 +133,7 @@ class TrainingRecord:
             "warnings": [sentence for watch in self.watches for sentence in watch.warnings],
             "versions": {"qfae-monai": __version__, **package_versions()},
         }
-        write_whole(self.checkpoint.with_name(FILE), json.dumps(content, indent=1) + "\n")
+        write_json(self.checkpoint.with_name(FILE), content)
 
 
 def device_name(device: torch.device) -> str:

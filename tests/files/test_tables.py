@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, read_table, write_table
-from qfae_monai.experiments.seed_run import read_scores, write_csv
-from qfae_monai.files import csv_text, read_rows
+from qfae_monai.experiments.seed_run import read_scores
+from qfae_monai.files import csv_text, read_rows, write_csv
 from qfae_monai.pretraining.curves import write_rows
 from qfae_monai.recipes.records import COLUMNS, table_text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from lib.datastore import StudyDatastore
 from lib.normals import Sections, normal_studies, split
 from lib.served import Served
-from qfae_monai.files import write_whole
+from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import LOCAL, PERCEPTUAL, TRAINING
@@ -52,7 +51,7 @@ class NormalTraining(TrainTask):
     def _train(self, folder: Path, sections: Sections, epochs: int) -> None:
         local = folder / LOCAL
         local.mkdir()
-        write_whole(local / "dataset.json", json.dumps(sections, indent=1) + "\n")
+        write_json(local / "dataset.json", sections)
         model = self.served.model().folder
         places = {"dataset_dir": path_text(local), "weights_dir": path_text(self.served.weights)}
         settings = {
