@@ -1,4 +1,4 @@
-"""From distance maps to what a user sees: an anomaly map and an image score (paper section 3.5, supplement 6.3)."""
+"""Anomaly map, image score and volume score, from distance maps (paper section 3.5, supplement 6.3)."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ class AnomalyScorer(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor, reconstruction: Tensor) -> AnomalyResult:
         """image, reconstruction: (B, 1 or 3, H, W), normalised -> AnomalyResult."""
-        layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))
+        layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))  # (B, L, H, W)
+        # (B,): over the pixels of each layer, then over layers
         score = _reduce(_reduce(layers.flatten(2), self.score_over_pixels, dim=-1), self.score_over_layers, dim=-1)
-        anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]
+        anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
         return AnomalyResult(anomaly_map, score)
 
 
@@ -74,7 +75,7 @@ def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:
     return values.amax(dim) if how == "max" else values.mean(dim)
 
 
-# One number for a volume from the scores of its slices: a choice of ours, for the paper scores slices alone.
+# Score of a volume from those of its slices: a choice of ours, for the paper scores slices alone.
 
 SliceReduction = Literal["max", "mean", "top_k"]
 
@@ -107,5 +108,5 @@ class VolumeScore:
         """
         if self.over_slices == "mean":
             return slice_scores.mean()
-        k = 1 if self.over_slices == "max" else min(self.k, len(slice_scores))
+        k = 1 if self.over_slices == "max" else min(self.k, len(slice_scores))  # slices
         return torch.topk(slice_scores, k).values.mean()

@@ -113,8 +113,8 @@ class Calibration:
         """
         _check_rate(false_positive_rate)
         scores = self._scores(level)
-        rank = math.ceil((len(scores) + 1) * (1 - false_positive_rate) - 1e-9)
-        return float(scores[rank - 1]) if rank <= len(scores) else None
+        rank = math.ceil((len(scores) + 1) * (1 - false_positive_rate) - 1e-9)  # 1e-9: rounding errors
+        return float(scores[rank - 1]) if rank <= len(scores) else None  # ranks count from 1
 
     def pixel_threshold(self, false_positive_rate: float) -> float:
         """Smallest kept map value that at most this share of normal pixels exceeds.
@@ -123,7 +123,7 @@ class Calibration:
             ValueError: for a rate outside of (0, 1).
         """
         _check_rate(false_positive_rate)
-        above = self.pixel_counts.sum() - np.cumsum(self.pixel_counts)
+        above = self.pixel_counts.sum() - np.cumsum(self.pixel_counts)  # (K,) pixels above each kept value
         return float(self.pixel_values[int(np.argmax(above <= false_positive_rate * self.pixel_counts.sum()))])
 
     def p_values(self, level: LevelName, scores: ArrayLike) -> NDArray[np.float64]:
@@ -134,11 +134,12 @@ class Calibration:
         A p-value of 0.008 reads: higher than 99.2 % of normal scans.
         """
         wanted, normals = np.asarray(scores, dtype=np.float64), self._scores(level)
-        as_high = len(normals) - np.searchsorted(normals, wanted, side="left")
+        as_high = len(normals) - np.searchsorted(normals, wanted, side="left")  # left: an equal score is as high
         return np.where(np.isnan(wanted) | (len(normals) == 0), np.nan, (1 + as_high) / (1 + len(normals)))
 
     def shortage(self, level: LevelName, false_positive_rate: float) -> str | None:
         """A sentence where there are too few normals for the wanted rate, else None."""
+        # the smallest p-value of n normals is 1 / (n + 1)
         count, needed = len(self._scores(level)), math.ceil(1 / false_positive_rate - 1e-9) - 1
         if count >= needed:
             return None

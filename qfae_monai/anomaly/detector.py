@@ -43,7 +43,7 @@ class AnomalyDetector(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """image: (B, 1, H, W), normalised -> reconstruction (B, 3, H, W), anomaly map (B, 1, H, W), score (B,)."""
-        reconstruction = self.network(image)
+        reconstruction = self.network(image)  # (B, 3, H, W)
         found = self.scorer(image, reconstruction)
         return reconstruction, found.anomaly_map, found.score
 
@@ -80,7 +80,7 @@ OUTSIDE = ("model::volume_score",)
 GRAPH_RECORD = record(
     {
         "graph": choice(*GRAPHS),
-        "image_size": whole(1, 8192),
+        "image_size": whole(1, 8192),  # pixels along a side
         "checkpoint_sha256": text(r"[0-9a-f]{64}", "a SHA-256"),
         "version": text(called="a version"),
     },
@@ -169,6 +169,7 @@ class OnnxDetector:
             raise ValueError(
                 f"{self.path}: expected images (B, 1, {self.image_size}, {self.image_size}), got {tuple(image.shape)}"
             )
+        # (B, 3, H, W), (B, 1, H, W) and (B,)
         found = self.session.run(None, {"image": image.detach().float().contiguous().cpu().numpy()})
         reconstruction, anomaly_map, score = (torch.from_numpy(values).to(image.device) for values in found)
         return reconstruction, anomaly_map, score
@@ -208,7 +209,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
             "ONNX Runtime is not installed: expected the extra `export` (pip install onnx onnxruntime onnxscript)"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()  # the runtime's own default is every core
     try:
         return onnxruntime.InferenceSession(path, options, providers=PROVIDERS)
     except Exception as error:  # the runtime has an exception of its own for every kind of damage

@@ -77,6 +77,7 @@ class AnomalyInferer(Inferer):
         Raises:
             ValueError: if no slice of a volume can be scored, or a score is NaN or infinite.
         """
+        # metadata would be carried through every operation of the network
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         source = inputs.meta.get("filename_or_obj", "") if isinstance(inputs, MetaTensor) else ""
         if self.scorer is not None:
@@ -108,23 +109,23 @@ class AnomalyInferer(Inferer):
 
     @staticmethod
     def _with_counts(output: dict[str, Tensor]) -> dict[str, Tensor]:
-        none = torch.zeros(len(output["score"]), dtype=torch.int64)
+        none = torch.zeros(len(output["score"]), dtype=torch.int64)  # (B,): a single image is always looked at
         return output | {"empty": none, "outside": none, "visible": none + 1}
 
     def _volume(self, volume: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
         """volume: (1, X, Y, Z) -> the same dictionary for a batch of one."""
-        slices = volume[0].movedim(self.axis, 0)
+        slices = volume[0].movedim(self.axis, 0)  # (slices, h, w), a view
         chosen, empty, outside, visible = self._chosen(volume)
-        wanted = self.resize(slices[chosen])[:, None].to(slices.dtype)
+        wanted = self.resize(slices[chosen])[:, None].to(slices.dtype)  # (n, 1, S, S) of the n chosen slices
         parts = [self._images(part, network) for part in wanted.split(self.batch_size)]
         counts = {"empty": empty, "outside": outside, "visible": visible}
         output = {name: torch.tensor([count]) for name, count in counts.items()}
         for key in parts[0]:
-            found = torch.cat([part[key] for part in parts])
+            found = torch.cat([part[key] for part in parts])  # (n, ...), in the order of the chosen slices
             if key.endswith("slice_scores"):
-                scores = slices.new_full((len(slices),), torch.nan)
+                scores = slices.new_full((len(slices),), torch.nan)  # (slices,), NaN where nothing was looked at
                 scores[chosen] = found[:, 0].to(scores.dtype)
-                output[key] = scores[None]
+                output[key] = scores[None]  # (1, slices)
             elif key.endswith("score"):
                 output[key] = self.volume_score(found).reshape(1)
             else:
@@ -133,22 +134,23 @@ class AnomalyInferer(Inferer):
 
     def _stacked(self, found: Tensor, slices: Tensor, chosen: Tensor) -> Tensor:
         """Maps (N, 1, h, w) of the chosen slices -> (1, 1, X, Y, Z) on the volume's grid, 0 elsewhere."""
-        stack = torch.zeros_like(slices)
-        size = slices.shape[1:]
+        stack = torch.zeros_like(slices)  # (slices, h, w)
+        size = slices.shape[1:]  # pixels of the volume's own slices
+        # (n, 1, h, w); antialias, as slices may be smaller than the network's images
         resized = F.interpolate(found, size=size, mode="bilinear", align_corners=False, antialias=True)
         stack[chosen] = resized[:, 0].to(stack.dtype)
         return stack.movedim(0, self.axis)[None, None]
 
     def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int, int]:
         """Numbers of the slices to look at, and how many are empty, out of range, and with foreground."""
-        visible, inside = self.choice(volume)
+        visible, inside = self.choice(volume)  # (slices,) booleans
         if not (visible & inside).any():
             wanted = self.choice.index_range or self.choice.share
             raise ValueError(
                 f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
                 f"{wanted} with {self.choice.min_foreground:.1%} foreground, got none"
             )
-        chosen = (visible & inside).nonzero()[:, 0]
+        chosen = (visible & inside).nonzero()[:, 0]  # (n,) slice numbers
         return chosen, int((inside & ~visible).sum()), int((~inside).sum()), int(visible.sum())
 
 

@@ -113,7 +113,9 @@ class PerceptualLoss(_Loss):
             compile_blocks(trunk)
         self.trunks = torch.nn.ModuleList(at_patch_size(trunk, patch_size) for patch_size in patch_sizes)
         self._low: tuple[tuple, list[VisionTransformer]] | None = None
+        # tokens at each patch size
         lengths = [view.num_prefix_tokens + view.patch_embed.num_patches for view in self._views]
+        # (T, T), T tokens of all patch sizes: none attends to a token of another size
         visible = torch.block_diag(*(torch.ones(length, length) for length in lengths)).bool()
         self.visible: Tensor | None
         self.register_buffer("visible", visible if len(lengths) > 1 else None, persistent=False)
@@ -160,9 +162,11 @@ class PerceptualLoss(_Loss):
         metric = METRICS[self.metric]
         resized = []
         for trunk, found_states, wanted_states in zip(self._views, found, wanted, strict=True):
+            # L of (B, N)
             distances = [metric(a.float(), b.float()) for a, b in zip(found_states, wanted_states, strict=True)]
+            # (B, L, rows, columns) of patches
             grids = torch.stack(distances, dim=1).unflatten(-1, trunk.patch_embed.grid_size)
-            resized.append(F.interpolate(grids, size=size, mode="bilinear", align_corners=False))
+            resized.append(F.interpolate(grids, size=size, mode="bilinear", align_corners=False))  # (B, L, H, W)
         # (B, L, H, W); not prod, whose backward pass has the host wait for a GPU
         product = self.consensus == "product"
         maps = reduce(torch.mul, resized) if product else torch.stack(resized, dim=2).flatten(1, 2)
@@ -175,14 +179,15 @@ class PerceptualLoss(_Loss):
         """Of the pixels, (B, 1, H, W), with a mean of 1 in each image; None where all count alike."""
         if self.foreground_weight == 1:
             return None
-        foreground = (target > self.foreground_above).any(dim=1, keepdim=True)
-        weights = torch.where(foreground, float(self.foreground_weight), 1.0)
+        foreground = (target > self.foreground_above).any(dim=1, keepdim=True)  # (B, 1, H, W)
+        weights = torch.where(foreground, float(self.foreground_weight), 1.0)  # (B, 1, H, W)
         return weights / weights.mean(dim=(-2, -1), keepdim=True)
 
     def _both(self, input: Tensor, target: Tensor) -> tuple[Features, Features]:
         """One pass for both where no gradient is asked for; otherwise the target's keeps no graph."""
         if not (torch.is_grad_enabled() and input.requires_grad):
             with torch.no_grad():
+                # (2 * B, N, D) by patch size and block
                 pairs = self._features(torch.cat([input, target.expand_as(input)]))
             # not chunk(2): an exported graph of any batch size cannot split a length that it does not know
             halves = [[state.unflatten(0, (2, -1)).unbind() for state in states] for states in pairs]
@@ -193,8 +198,10 @@ class PerceptualLoss(_Loss):
 
     def _features(self, image: Tensor) -> Features:
         """The sequences of all patch sizes side by side, so that the shared blocks run once."""
-        sequences = [embed(trunk, image) for trunk in self._views]
+        sequences = [embed(trunk, image) for trunk in self._views]  # (B, prefix + N, D) by patch size
+        # (B, T, D) by block
         states = block_states(self._views[0], torch.cat(sequences, dim=1), self.blocks, visible=self.visible)
+        # (B, prefix + N, D) by block and patch size
         parts = [state.split([sequence.shape[1] for sequence in sequences], dim=1) for state in states]
         return [
             [part[index][:, trunk.num_prefix_tokens :] for part in parts] for index, trunk in enumerate(self._views)

@@ -1,4 +1,4 @@
-"""Maps that need no training of ours, to be shown beside the method's: distance to the mean image, nearest neighbours.
+"""Training-free anomaly maps to show beside the method's: distance to the mean image, and to nearest neighbours.
 
 Both learn from the same normal slices that the autoencoder was trained on, when they are first used.
 """
@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from qfae_monai.anomaly.anomaly_map import AnomalyResult
 from qfae_monai.networks.encoders import as_three_channels, block_index, hidden_states
 
-FORWARD_BATCH = 16
+FORWARD_BATCH = 16  # images
 
 
 class NormalImages:
@@ -46,7 +46,9 @@ class NormalImages:
     def images(self) -> Tensor:
         """(M, 1, H, W)."""
         dataset = self.dataset()
+        # (M,) numbers of items
         drawn = np.random.default_rng(self.seed).permutation(len(cast(Sized, dataset)))[: self.max_images]
+        # M of (1, H, W)
         found = [torch.as_tensor(dataset[int(index)]["image"]).as_subclass(Tensor)[:1] for index in np.sort(drawn)]
         return torch.stack(found).float()
 
@@ -83,7 +85,7 @@ class MeanDistance(Rival):
     """|image - mean of the normal images|: anatomy that stands still and a lesion's brightness need nothing more."""
 
     def learn(self, images: Tensor) -> Tensor:
-        return images.mean(dim=0, keepdim=True)
+        return images.mean(dim=0, keepdim=True)  # (1, 1, H, W)
 
     def distance(self, image: Tensor, learned: Tensor) -> Tensor:
         return (image[:, :1] - learned).abs()
@@ -108,11 +110,11 @@ class NearestNeighbours(Rival):
 
     def learn(self, images: Tensor) -> Tensor:
         features = [self._features(batch) for batch in images.split(FORWARD_BATCH)]
-        return torch.cat(features).movedim(1, 0).contiguous()
+        return torch.cat(features).movedim(1, 0).contiguous()  # (patches, M, D) of M normal images
 
     def distance(self, image: Tensor, learned: Tensor) -> Tensor:
         features = self._features(image).movedim(1, 0)  # (patches, B, D) against (patches, references, D)
-        nearest = torch.cdist(features, learned).amin(dim=2).T
+        nearest = torch.cdist(features, learned).amin(dim=2).T  # (B, patches)
         rows, columns = self.trunk.patch_embed.grid_size
         return F.interpolate(
             nearest.reshape(-1, 1, rows, columns), size=image.shape[2:], mode="bilinear", align_corners=False
@@ -124,6 +126,6 @@ class NearestNeighbours(Rival):
 
 def patch_features(trunk: VisionTransformer, image: Tensor, blocks: Sequence[int]) -> Tensor:
     """Patch tokens of a trunk's blocks, normalised over channels, mean over blocks: (B, C, H, W) -> (B, patches, D)."""
-    states = hidden_states(trunk, as_three_channels(image), blocks)
-    tokens = torch.stack([state[:, trunk.num_prefix_tokens :] for state in states])
+    states = hidden_states(trunk, as_three_channels(image), blocks)  # (B, prefix + patches, D) by block
+    tokens = torch.stack([state[:, trunk.num_prefix_tokens :] for state in states])  # (blocks, B, patches, D)
     return F.layer_norm(tokens.float(), tokens.shape[-1:]).mean(dim=0)

@@ -33,12 +33,12 @@ class WeightedSumLoss(_Loss):
         if average not in ("maps", "none"):
             raise ValueError(f"average must be 'maps' or 'none', got {average!r}")
         self.losses = nn.ModuleList(losses)
-        counts = [getattr(loss, "num_maps", 1) if average == "maps" else 1 for loss in losses]
+        counts = [getattr(loss, "num_maps", 1) if average == "maps" else 1 for loss in losses]  # maps of each loss
         total = sum(counts) if average == "maps" else 1
         self.factors = tuple(weight * count / total for weight, count in zip(weights, counts, strict=True))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """input, target: (B, 1 or 3, H, W) -> scalar."""
-        target = target.expand_as(input)
+        target = target.expand_as(input)  # a grey target beside a reconstruction of three channels
         terms = [factor * loss(input, target) for loss, factor in zip(self.losses, self.factors, strict=True)]
         return sum(terms[1:], start=terms[0])

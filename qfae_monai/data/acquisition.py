@@ -64,7 +64,7 @@ def file_features(source: str | os.PathLike | Sequence[str | os.PathLike]) -> Fi
     paths = [Path(source)] if isinstance(source, str | os.PathLike) else [Path(path) for path in source]
     files = [file for path in paths for file in ([path] if not path.is_dir() else sorted(path.rglob("*")))]
     read = {voxels for file in files if not file.is_dir() for voxels in voxel_files(file)}
-    size = sum(file.stat().st_size for file in read)
+    size = sum(file.stat().st_size for file in read)  # bytes
     name = files[0].name.lower() if files else ""
     if name.endswith(IMAGE_SUFFIXES):
         with Image.open(files[0], formats=FORMATS) as image:

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from qfae_monai.files import whole_file, write_json
 
-SHAPE = (64, 64, 24)
+SHAPE = (64, 64, 24)  # voxels
 SPACING = (3.0, 3.0, 5.0)
 """Voxel size in mm: a head of about 190 x 190 x 120 mm."""
 
@@ -45,14 +45,17 @@ def head_phantom(rng: np.random.Generator, *, lesions: int = 0) -> tuple[NDArray
     mask = np.zeros(SHAPE, dtype=np.uint8)
     for _ in range(lesions):
         lesion = _draw_lesion(rng, brain)
-        distance = _ellipsoid_distance(lesion.center, lesion.radii, flat=True)
+        distance = _ellipsoid_distance(lesion.center, lesion.radii, flat=True)  # 1 is the surface
+        # an edge that fades from 0.75 to 1.25 of the radii
         anatomy += lesion.contrast * WHITE * np.clip((1.25 - distance) / 0.5, 0, 1) * brain
         mask |= ((distance < 1) & brain).astype(np.uint8)
     inside = anatomy > 0
-    texture = 0.02 * WHITE * _smooth_field(rng, 1.2) * inside
-    bias = 1 + 0.04 * _smooth_field(rng, 16.0)
+    texture = 0.02 * WHITE * _smooth_field(rng, 1.2) * inside  # 2 % of white matter, alike over about 1 voxel
+    bias = 1 + 0.04 * _smooth_field(rng, 16.0)  # 4 %, alike over 16 voxels, as receive coils shade an image
+    # partial volume: deviations in voxels
     signal = gaussian_filter(np.clip(anatomy + texture, 0, None) * bias, (0.8, 0.8, 0.5))
-    sigma = rng.uniform(6.0, 12.0)
+    sigma = rng.uniform(6.0, 12.0)  # of the noise, in units of intensity
+    # noise in the real and the imaginary part, as of MR magnitudes
     rician = np.hypot(signal + rng.normal(0, sigma, SHAPE), rng.normal(0, sigma, SHAPE))
     return (rician * rng.uniform(0.8, 1.25)).astype(np.float32), mask
 
@@ -89,13 +92,13 @@ def write_phantom_cohort(
 
 def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Noise-free intensities, and the brain as a boolean mask; shells of wobbling ellipsoids."""
-    center = np.array(SHAPE) / 2 - 0.5 + rng.normal(0, (0.5, 0.5, 0.4))
-    head = np.array([26.0, 29.0, 14.0]) * rng.uniform(0.95, 1.04, 3)
-    angle = rng.normal(0, np.deg2rad(2))
+    center = np.array(SHAPE) / 2 - 0.5 + rng.normal(0, (0.5, 0.5, 0.4))  # voxels
+    head = np.array([26.0, 29.0, 14.0]) * rng.uniform(0.95, 1.04, 3)  # radii in voxels
+    angle = rng.normal(0, np.deg2rad(2))  # radians
     wobble = 1 + 0.01 * _smooth_field(rng, 6.0)
     outer = _ellipsoid_distance(center, head, angle) * wobble
     image = np.zeros(SHAPE)
-    scalp, skull = rng.uniform(0.07, 0.10), rng.uniform(0.06, 0.09)
+    scalp, skull = rng.uniform(0.07, 0.10), rng.uniform(0.06, 0.09)  # thickness, as a share of the head's radii
     image[outer < 1] = SCALP
     image[outer < 1 - scalp] = SKULL
     brain = outer < 1 - scalp - skull
@@ -103,12 +106,12 @@ def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.
     folds = 1 + 0.04 * _smooth_field(rng, 3.0)
     white = _ellipsoid_distance(center, head * 0.62 * rng.uniform(0.95, 1.05, 3), angle) * folds
     image[(white < 1) & brain] = WHITE
-    spread, size = rng.uniform(3.2, 4.6), rng.uniform(0.8, 1.3)
+    spread, size = rng.uniform(3.2, 4.6), rng.uniform(0.8, 1.3)  # voxels from the midline, and a factor
     for side in (-1, 1):
         offset = np.array([side * spread, rng.normal(0.5, 0.7), rng.normal(0, 0.5)])
         radii = np.array([2.2, 6.5, 4.5]) * size * rng.uniform(0.9, 1.1, 3)
         image[_ellipsoid_distance(center + offset, radii, angle - side * 0.25) < 1] = VENTRICLE
-        nucleus = np.array([side * (spread + 5.0), 2.0, -1.0])
+        nucleus = np.array([side * (spread + 5.0), 2.0, -1.0])  # voxels
         image[_ellipsoid_distance(center + nucleus, np.array([2.6, 4.0, 3.0]) * size, angle) < 1] = GREY
     return image, brain
 
@@ -116,7 +119,9 @@ def _anatomy(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.
 def _draw_lesion(rng: np.random.Generator, brain: NDArray[np.bool_]) -> Lesion:
     """A lesion of 3 to 6 voxels in plane, well inside the brain, brighter or darker with equal chance."""
     radius = rng.uniform(3.0, 6.0)
+    # voxels: as many mm along the thicker slices
     radii = radius * rng.uniform(0.8, 1.2, 3) * (1.0, 1.0, SPACING[0] / SPACING[2])
+    # (M, 3) voxels deep enough in the brain
     candidates = np.argwhere(gaussian_filter(brain.astype(float), radii / 2) > 0.97)
     center = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
     return Lesion(tuple(center), tuple(radii), float(rng.choice([-0.6, 0.45]) * rng.uniform(0.9, 1.1)))
@@ -144,9 +149,9 @@ def _smooth_field(rng: np.random.Generator, sigma: float) -> NDArray[np.float64]
 
 def _patient_affine(rng: np.random.Generator) -> NDArray[np.float64]:
     """Voxel to RAS+ mm of a left-posterior-superior volume, tilted by a few degrees."""
-    tilt = np.deg2rad(rng.uniform(-5, 5))
+    tilt = np.deg2rad(rng.uniform(-5, 5))  # radians
     turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     affine = np.eye(4)
-    affine[:3, :3] = turn @ np.diag([-1.0, -1.0, 1.0]) @ np.diag(SPACING)
+    affine[:3, :3] = turn @ np.diag([-1.0, -1.0, 1.0]) @ np.diag(SPACING)  # mm
     affine[:3, 3] = -affine[:3, :3] @ (np.array(SHAPE) / 2) + rng.normal(0, 5, 3)
     return affine

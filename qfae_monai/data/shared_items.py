@@ -71,7 +71,7 @@ class _Place:
 
     def view(self, block: Tensor) -> Tensor:
         """The tensor, of a storage of its own size: a deep copy of it copies no more."""
-        size = self.dtype.itemsize * torch.Size(self.shape).numel()
+        size = self.dtype.itemsize * torch.Size(self.shape).numel()  # bytes
         return torch.from_numpy(block.numpy()[self.first : self.first + size]).view(self.dtype).view(self.shape)
 
 
@@ -130,14 +130,14 @@ def _within(block: Tensor, tensor: Tensor) -> bool:
 
 def _move(tensors: Sequence[Tensor]) -> Tensor:
     """Shared memory with the content of these tensors, which are made parts of it, so that it is there once."""
-    first, places = 0, []
+    first, places = 0, []  # bytes
     for tensor in tensors:
         places.append(_Place(first, tensor.dtype, tuple(tensor.shape)))
-        first += -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT
-    block = torch.empty(max(first, 1), dtype=torch.uint8).share_memory_()
+        first += -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT  # bytes, rounded up
+    block = torch.empty(max(first, 1), dtype=torch.uint8).share_memory_()  # bytes; shared memory cannot be empty
     with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
         for tensor, place in zip(tensors, places, strict=True):
             part = place.view(block)
             part.copy_(tensor)
-            tensor.data = part
+            tensor.data = part  # what it had before is free again
     return block

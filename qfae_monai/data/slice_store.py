@@ -119,6 +119,7 @@ def _write(slices: VolumeSlices, path: Path) -> None:
     with whole_file(path) as partial:
         save_file(tensors, partial, metadata={"skipped": json.dumps(slices.skipped)})
         with partial.open("rb+") as file:
+            # on disk before it is renamed: a crash of the machine leaves no empty file under the true name
             os.fsync(file.fileno())
 
 

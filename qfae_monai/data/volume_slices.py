@@ -91,11 +91,12 @@ class SliceCutter:
                 ``normal_only`` is asked for and nothing says what is normal.
         """
         volume = self._read(entry)
-        image, label = volume["image"], self._label(volume, entry)
+        image, label = volume["image"], self._label(volume, entry)  # (1, X, Y, Z) each
         reasons = self._reasons(image, label)
+        # (N,) slice numbers
         wanted = torch.tensor([index for index, reason in enumerate(reasons) if reason is None], dtype=torch.int64)
         # copies of their own, or they would keep the whole volume in memory
-        lesion = None if label is None else self._take(label, wanted)
+        lesion = None if label is None else self._take(label, wanted)  # (N, H, W)
         return VolumeSlices(
             image=self._take(image, wanted),
             slice_index=wanted,
@@ -132,7 +133,7 @@ class SliceCutter:
 
     def _reasons(self, image: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
         """Reason that each slice is left out; None for a wanted slice."""
-        visible, inside = (flags.tolist() for flags in self.choice(image))
+        visible, inside = (flags.tolist() for flags in self.choice(image))  # one for each slice
         outside = "outside of the index range" if self.choice.share is None else "outside of the share"
         reasons: list[str | None] = []
         for index, wanted in enumerate(inside):
@@ -140,6 +141,7 @@ class SliceCutter:
                 reasons.append(outside)
             elif not visible[index]:
                 reasons.append("empty")
+            # axis 0 of the label is its channel
             elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():
                 reasons.append("with a lesion")
             else:

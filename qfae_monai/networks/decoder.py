@@ -1,4 +1,4 @@
-"""Light transformer decoder: query outputs to pixels (paper section 3.3, after He et al., MAE, 2021)."""
+"""Light transformer decoder, tokens to pixels (paper section 3.3, after He et al. 2021), and a plain autoencoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qfae_monai.networks.execution import Checkpointing, WholeState, check_check
 from qfae_monai.networks.patches import sincos_positions, unpatchify
 from qfae_monai.networks.precision import Precision, autocast, check_precision
 
-PREFIX_INIT_STD = 1e-3
+PREFIX_INIT_STD = 1e-3  # of the class and register tokens
 
 
 class PatchDecoder(nn.Module):
@@ -48,8 +48,9 @@ class PatchDecoder(nn.Module):
         self.checkpointing = checkpointing
         self.grid, self.patch_size, self.out_channels = grid, patch_size, out_channels
         self.embed = nn.Linear(input_dim, dim)
+        # (1, N, D); fixed, so no checkpoint holds them
         self.register_buffer("positions", sincos_positions(dim, grid)[None], persistent=False)
-        self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * PREFIX_INIT_STD)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * PREFIX_INIT_STD)  # (1, 1, D)
         self.register_tokens = (
             nn.Parameter(torch.randn(1, num_registers, dim) * PREFIX_INIT_STD) if num_registers else None
         )
@@ -62,13 +63,14 @@ class PatchDecoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: (B, grid * grid, input_dim) -> image: (B, 3, grid * patch_size, grid * patch_size), linear."""
-        patches = self.embed(tokens) + self.positions
+        patches = self.embed(tokens) + self.positions  # (B, N, D), N = grid * grid
         prefix = [self.cls_token] if self.register_tokens is None else [self.register_tokens, self.cls_token]
+        # (B, prefix + N, D)
         sequence = torch.cat([*(token.expand(patches.shape[0], -1, -1) for token in prefix), patches], dim=1)
         for block in self.blocks:
             sequence = run_block(block, sequence, self.checkpointing)
-        pixels = self.prediction(self.norm(sequence[:, self.num_prefix_tokens :]))
-        image = unpatchify(pixels, self.patch_size, self.out_channels)
+        pixels = self.prediction(self.norm(sequence[:, self.num_prefix_tokens :]))  # (B, N, p * p * C)
+        image = unpatchify(pixels, self.patch_size, self.out_channels)  # (B, C, H, W)
         return image.expand(-1, 3, -1, -1) if self.out_channels == 1 else image
 
 
@@ -106,12 +108,13 @@ class PlainAutoencoder(WholeState):
     def train(self, mode: bool = True) -> PlainAutoencoder:
         super().train(mode)
         if self.frozen:
-            self.trunk.eval()
+            self.trunk.eval()  # no dropout in what is not trained
         return self
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
         with autocast(image.device, self.precision):
+            # (B, prefix + N, D) of the last block
             (tokens,) = hidden_states(self.trunk, as_three_channels(image), [-1])
             reconstruction = self.decoder(tokens[:, self.trunk.num_prefix_tokens :])
         return reconstruction.float()

@@ -73,7 +73,7 @@ def block_states(
     indices = [block_index(block, len(trunk.blocks)) for block in blocks]
     states: dict[int, Tensor] = {}
     for index in range(max(indices) + 1):
-        tokens = trunk.blocks[index](tokens, attn_mask=visible)
+        tokens = trunk.blocks[index](tokens, attn_mask=visible)  # (B, T, D)
         states[index] = tokens
     return [states[index] for index in indices]
 
@@ -137,7 +137,7 @@ class FrozenViT(nn.Module):
         """image: (B, 1 or 3, H, W), normalised -> tokens: (B, num_tokens, output_dim)."""
         if tuple(image.shape[-2:]) != self.image_size:
             raise ValueError(f"expected an image of {self.image_size} pixels, got {tuple(image.shape[-2:])}")
-        with torch.no_grad():
+        with torch.no_grad():  # no activation of the trunk is kept for the backward pass
             states = hidden_states(self.trunk, as_three_channels(image), self.blocks)
-        tokens = torch.cat(states, dim=1)
+        tokens = torch.cat(states, dim=1)  # (B, blocks * (prefix + N), D)
         return self.projection(self.additional_block(tokens))

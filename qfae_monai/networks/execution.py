@@ -1,4 +1,4 @@
-"""How blocks are run: compiled, or computed again in the backward pass; and state that is loaded whole."""
+"""Running of transformer blocks (compiled, or computed again in the backward pass), and networks filled as a whole."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _ATEN = torch.ops.aten
 COSTLY_OPS = [
     _ATEN.mm.default,
     _ATEN.addmm.default,
+    # one of these four runs, by device, number format and shape
     _ATEN._scaled_dot_product_flash_attention_for_cpu.default,
     _ATEN._scaled_dot_product_flash_attention.default,
     _ATEN._scaled_dot_product_efficient_attention.default,
@@ -58,13 +59,13 @@ def run_block(block: nn.Module, tokens: Tensor, checkpointing: Checkpointing) ->
     compiled = block._compiled_call_impl is not None  # a compiled block keeps what `light` keeps
     if checkpointing == "none" or not torch.is_grad_enabled() or (checkpointing == "light" and compiled):
         return block(tokens)
-    if checkpointing == "full":
+    if checkpointing == "full":  # a block draws nothing, so no random state has to be put back
         return checkpoint(block, tokens, use_reentrant=False, preserve_rng_state=False)
     keep = partial(create_selective_checkpoint_contexts, COSTLY_OPS)
     return checkpoint(block, tokens, use_reentrant=False, preserve_rng_state=False, context_fn=keep)
 
 
-# A network that is filled as a whole: MONAI's `copy_model_state` leaves out what does not fit, and says nothing.
+# Networks filled as a whole: MONAI's `copy_model_state` leaves out what does not fit, and says nothing.
 
 
 class WholeState(nn.Module):
@@ -79,9 +80,10 @@ class WholeState(nn.Module):
         Raises:
             ValueError: if some weights, but not all, are this network's own.
         """
+        # addresses: a weight that the file lacks is the network's own tensor, at its own place
         own = {name: weight.data_ptr() for name, weight in self.state_dict().items() if weight.numel()}
         left = [name for name, place in own.items() if name in state_dict and state_dict[name].data_ptr() == place]
-        if 0 < len(left) < len(own):
+        if 0 < len(left) < len(own):  # all of them is the network's own state dict put back
             raise ValueError(
                 f"expected weights for all {len(own)} tensors of the network, got {len(own) - len(left)}: none of its "
                 f"name and shape for {left[0]!r}"

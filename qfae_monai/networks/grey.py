@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MEAN, STD = 0.449, 0.226
+MEAN, STD = 0.449, 0.226  # of ImageNet, mean over its three colours
 
 
 def normalized(grey: float) -> float:

@@ -34,7 +34,8 @@ def patchify(image: Tensor, patch_size: int) -> Tensor:
     """
     batch, channels, height, width = image.shape
     rows, columns = check_divisible(height, patch_size), check_divisible(width, patch_size)
-    cells = image.reshape(batch, channels, rows, patch_size, columns, patch_size)
+    cells = image.reshape(batch, channels, rows, patch_size, columns, patch_size)  # (B, C, H/p, p, W/p, p)
+    # permuted to (B, H/p, W/p, p, p, C)
     return cells.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, patch_size * patch_size * channels)
 
 
@@ -51,7 +52,8 @@ def unpatchify(patches: Tensor, patch_size: int, channels: int) -> Tensor:
     """
     batch, count, _ = patches.shape
     side = math.isqrt(int(count))  # a tensor while a network is traced
-    cells = patches.reshape(batch, side, side, patch_size, patch_size, channels)
+    cells = patches.reshape(batch, side, side, patch_size, patch_size, channels)  # (B, n, n, p, p, C)
+    # permuted to (B, C, n, p, n, p)
     return cells.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, side * patch_size, side * patch_size)
 
 
@@ -70,9 +72,10 @@ def sincos_positions(dim: int, side: int) -> Tensor:
     """
     if dim % 4:
         raise ValueError(f"decoder dim {dim} is not divisible by 4, which 2D sine-cosine positions need")
+    # (dim / 4,), float64: rounded once, at the end
     frequencies = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies
-    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
-    column = waves.repeat(side, 1)
-    row = waves.repeat_interleave(side, dim=0)
+    angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies  # (side, dim / 4), radians
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)  # (side, dim / 2)
+    column = waves.repeat(side, 1)  # (side * side, dim / 2), along a row the column changes
+    row = waves.repeat_interleave(side, dim=0)  # (side * side, dim / 2)
     return torch.cat([column, row], dim=1).float()

@@ -34,7 +34,7 @@ def cpu_has_bfloat16() -> bool:
     """
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
-    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # older torch has no such function
     if capabilities is not None:
         known = capabilities()
         return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("amx_tile"))
@@ -95,7 +95,7 @@ def matrices_in(dtype: torch.dtype, frozen: Sequence[ModuleT]) -> list[ModuleT]:
     Autocast makes the same rounding anew in each pass: it remembers the weights that are trained only. Norms and
     positions stay as they are.
     """
-    copies = copy.deepcopy(list(frozen))
+    copies = copy.deepcopy(list(frozen))  # in one call, or shared parts would be copied apart
     for network in copies:
         for part in network.modules():
             if isinstance(part, nn.Linear | nn.Conv2d):
@@ -108,7 +108,7 @@ def in_float32(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(method)
     def exact(module: Any, *tensors: Tensor | None) -> Tensor:
-        device = next(tensor.device for tensor in tensors if tensor is not None)
+        device = next(tensor.device for tensor in tensors if tensor is not None)  # a mask may be None
         if not torch.is_autocast_enabled(device.type):
             return method(module, *tensors)
         with torch.autocast(device.type, enabled=False):

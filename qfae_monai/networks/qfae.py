@@ -64,9 +64,9 @@ class QFAE(WholeState):
     def reconstruct(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q or 1, T), True is visible."""
         with autocast(image.device, self.precision):
-            queries = self.qformer(self.encode(image), mask)
-            reconstruction = self.decoder(queries)
-        return reconstruction.float()
+            queries = self.qformer(self.encode(image), mask)  # (B, Q, output_dim), one query for each patch
+            reconstruction = self.decoder(queries)  # (B, 3, H, W)
+        return reconstruction.float()  # losses and scores are computed in float32
 
     def encode(self, image: Tensor) -> Tensor:
         """Image tokens of all encoders: (B, T, dim)."""
@@ -87,7 +87,7 @@ class QFAE(WholeState):
         return torch.rand(len(image), 1, self.num_tokens, device=image.device) >= self.token_dropout
 
     def _check_parts(self) -> None:
-        side = self.decoder.grid * self.decoder.patch_size
+        side = self.decoder.grid * self.decoder.patch_size  # pixels
         for number, encoder in enumerate(self.encoders):
             if encoder.output_dim != self.qformer.dim:
                 raise ValueError(

@@ -42,10 +42,12 @@ class MultiQuerySelfAttention(nn.Module):
     def forward(self, queries: Tensor) -> Tensor:
         """queries: (B, Q, dim) -> (B, Q, dim); query i attends to queries 0..i."""
         batch, count, _ = queries.shape
+        # (B, Q, dim) and twice (B, Q, head_dim)
         query, key, value = self.qkv(queries).split([self.dim, self.head_dim, self.head_dim], dim=-1)
-        query = query.view(batch, count, self.heads, self.head_dim).transpose(1, 2)
+        query = query.view(batch, count, self.heads, self.head_dim).transpose(1, 2)  # (B, heads, Q, head_dim)
+        # (B, heads, Q, head_dim), one head seen by all without a copy
         key, value = (shared[:, None].expand(-1, self.heads, -1, -1) for shared in (key, value))
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)  # (B, heads, Q, head_dim)
         return self.projection(mixed.transpose(1, 2).reshape(batch, count, self.dim))
 
 
@@ -64,6 +66,7 @@ class CrossAttention(nn.Module):
         self.norm = LayerNorm(dim)
         self.query = nn.Linear(dim, inner, bias=False)
         self.key_value = nn.Linear(dim, 2 * inner, bias=False)
+        # (2, 64), key and value, the same for all heads
         self.null_key_value = nn.Parameter(torch.randn(2, CROSS_ATTENTION_HEAD_DIM))
         self.projection = nn.Linear(inner, dim, bias=False)
         self.output_norm = LayerNorm(dim)
@@ -76,20 +79,20 @@ class CrossAttention(nn.Module):
             mask: (Q, T), (B, Q, T) or, the same for all queries, (B, 1, T); True is visible.
         """
         query, key, value = self._heads(queries, tokens)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=_with_null(mask))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=_with_null(mask))  # (B, heads, Q, 64)
         return self.output_norm(self.projection(mixed.transpose(1, 2).flatten(2)))
 
     def _heads(self, queries: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query (B, heads, Q, 64), key and value (B, heads, 1 + T, 64)."""
         batch = tokens.shape[0]
-        query = self._split(self.query(self.norm(queries))).expand(batch, -1, -1, -1)
-        key, value = (self._split(part) for part in self.key_value(tokens).chunk(2, dim=-1))
-        null = self.null_key_value.view(2, 1, 1, 1, -1)
-        null_key, null_value = null.expand(-1, batch, self.heads, -1, -1)
+        query = self._split(self.query(self.norm(queries))).expand(batch, -1, -1, -1)  # (B, heads, Q, 64)
+        key, value = (self._split(part) for part in self.key_value(tokens).chunk(2, dim=-1))  # (B, heads, T, 64)
+        null = self.null_key_value.view(2, 1, 1, 1, -1)  # (2, 1, 1, 1, 64)
+        null_key, null_value = null.expand(-1, batch, self.heads, -1, -1)  # (B, heads, 1, 64) each
         return query, torch.cat([null_key, key], dim=2), torch.cat([null_value, value], dim=2)
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(-1, (self.heads, CROSS_ATTENTION_HEAD_DIM)).transpose(1, 2)
+        return tokens.unflatten(-1, (self.heads, CROSS_ATTENTION_HEAD_DIM)).transpose(1, 2)  # (B, heads, N, 64)
 
 
 def _with_null(mask: Tensor | None) -> Tensor | None:
@@ -98,7 +101,7 @@ def _with_null(mask: Tensor | None) -> Tensor | None:
         return None
     if mask.dtype != torch.bool:
         raise TypeError(f"cross-attention mask must be boolean (True is visible), got {mask.dtype}")
-    mask = mask[None] if mask.dim() == 2 else mask
+    mask = mask[None] if mask.dim() == 2 else mask  # (1 or B, Q or 1, T)
     return F.pad(mask, (1, 0), value=True)[:, None]
 
 
@@ -176,7 +179,7 @@ class QFormer(nn.Module):
         self.dim = dim
         self.output_dim = dim if output_dim is None else output_dim
         self.query_dropout = query_dropout
-        self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * query_init_std)
+        self.queries = nn.Parameter(torch.randn(1, num_queries, dim) * query_init_std)  # (1, Q, dim)
         self.blocks = nn.ModuleList(
             QFormerBlock(
                 dim,
@@ -194,10 +197,11 @@ class QFormer(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """tokens: (B, T, dim), mask: (Q, T) or (B, Q, T), True is visible -> (B, Q, output_dim)."""
         first, *others = cast(Sequence[QFormerBlock], self.blocks)
-        gathered = first(self.mixed_queries(), tokens, mask)
+        gathered = first(self.mixed_queries(), tokens, mask)  # (B, Q, dim), of a single block (B, Q, output_dim)
         for block in others:
             gathered = block(block.self_attention(gathered), tokens, mask)
         if self.training and self.query_dropout > 0:
+            # (B, Q), True for queries that stay
             kept = torch.rand(gathered.shape[:2], device=gathered.device) >= self.query_dropout
             gathered = gathered * kept[..., None]
         return gathered

@@ -30,12 +30,14 @@ def change_gamma(images: Tensor, gamma: Tensor) -> Tensor:
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
     """images: (B, 1, H, W), sigma: (B,) pixels of a Gaussian, 0 leaves an image as it is."""
-    radius = math.ceil(3 * float(sigma.max()))
+    radius = math.ceil(3 * float(sigma.max()))  # pixels: three deviations of the widest kernel
     if radius == 0:
         return images
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)  # (2 * radius + 1,) pixels
+    # (B, 1, 1, 2 * radius + 1), each of sum 1
     kernels = torch.softmax(-0.5 * (offsets / sigma[:, None].clamp(min=1e-3)) ** 2, dim=1)[:, None, None]
     rows = F.pad(images.transpose(0, 1), (radius,) * 4, mode="replicate")  # images as channels, a kernel each
+    # (1, B, H, W), along rows and then along columns
     smooth = F.conv2d(F.conv2d(rows, kernels, groups=len(images)), kernels.transpose(2, 3), groups=len(images))
     return smooth.transpose(0, 1)
 
@@ -43,10 +45,13 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 def erase(images: Tensor, boxes: Tensor, greys: Tensor) -> Tensor:
     """images: (B, 1, H, W), boxes: (B, E, 4) top, left, bottom, right in [0, 1] of a side, greys: (B, E)."""
     rows, columns = (
-        (torch.arange(side, device=images.device, dtype=images.dtype) + 0.5) / side for side in images.shape[2:]
+        # (H,) and (W,): middles of pixels, as shares of a side
+        (torch.arange(side, device=images.device, dtype=images.dtype) + 0.5) / side
+        for side in images.shape[2:]
     )
     for box, grey in zip(boxes.unbind(1), greys.unbind(1), strict=True):
-        top, left, bottom, right = box[:, :, None].unbind(1)
+        top, left, bottom, right = box[:, :, None].unbind(1)  # (B, 1) each
+        # (B, 1, H, W)
         inside = ((rows > top) & (rows < bottom))[:, None, :, None] & ((columns > left) & (columns < right))[
             :, None, None
         ]
@@ -103,15 +108,18 @@ class RandGreyBatch(Randomizable, Transform):
         """Draw the parameters of as many images as `data` (B, C, H, W) has."""
         count, grid = len(data), self.noise_grid
         low, high = np.log(self.gamma_range).tolist()
+        # (B,), 1 where nothing is to happen
         self.gamma = np.exp(self.R.uniform(low, high, count) * self._happens(count))
-        self.sigma = self.R.uniform(0, self.max_sigma, count) * self._happens(count)
-        amplitude = self.R.uniform(0, self.max_noise, count) * self._happens(count)
+        self.sigma = self.R.uniform(0, self.max_sigma, count) * self._happens(count)  # (B,) pixels
+        amplitude = self.R.uniform(0, self.max_noise, count) * self._happens(count)  # (B,) grey values
+        # (B, 1, g, g) grey values
         self.noise = self.R.standard_normal((count, 1, grid, grid)) * amplitude[:, None, None, None]
-        sides = self.R.uniform(0, self.erased_side, (count, self.erasures, 2))
+        sides = self.R.uniform(0, self.erased_side, (count, self.erasures, 2))  # (B, E, 2): height and width
+        # (B, E, 2): top and left, so that the box stays inside
         corners = self.R.random_sample(sides.shape) * (1 - sides)
-        sides *= self._happens(count, self.erasures)[..., None]
-        self.boxes = np.concatenate([corners, corners + sides], axis=2)
-        self.greys = self.R.uniform(0, 1, (count, self.erasures))
+        sides *= self._happens(count, self.erasures)[..., None]  # a box without sides erases nothing
+        self.boxes = np.concatenate([corners, corners + sides], axis=2)  # (B, E, 4)
+        self.greys = self.R.uniform(0, 1, (count, self.erasures))  # (B, E)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandGreyBatch:
         """Seed the draws."""
@@ -135,7 +143,7 @@ class RandGreyBatch(Randomizable, Transform):
 
 # Several views of each image, large and small, for self-distillation (multi-crop: Caron et al. 2020).
 
-NUM_GLOBAL = 2
+NUM_GLOBAL = 2  # views that teacher and student both see
 
 
 class MultiCrop(Randomizable):
@@ -160,9 +168,9 @@ class MultiCrop(Randomizable):
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """(B, 1, H, W) -> two of (B, 1, S, S), then `num_local` of (B, 1, s, s)."""
-        views = list(self.global_view(images.repeat(NUM_GLOBAL, 1, 1, 1)).chunk(NUM_GLOBAL))
+        views = list(self.global_view(images.repeat(NUM_GLOBAL, 1, 1, 1)).chunk(NUM_GLOBAL))  # two of (B, 1, S, S)
         if self.local_view is not None and self.num_local:
-            views += self.local_view(images.repeat(self.num_local, 1, 1, 1)).chunk(self.num_local)
+            views += self.local_view(images.repeat(self.num_local, 1, 1, 1)).chunk(self.num_local)  # of (B, 1, s, s)
         return views
 
 

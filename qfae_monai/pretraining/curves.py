@@ -1,4 +1,4 @@
-"""What a pretraining shows of itself: curves, information, and collapse, which stops it."""
+"""Figures of a pretraining by epoch: losses, information in assignments, features; and collapse, which ends it."""
 
 from __future__ import annotations
 
@@ -49,16 +49,17 @@ class AssignmentInformation(Metric):
 
     @reinit__is_reduced
     def update(self, output: Pairs) -> None:
+        # (M, K) each; float64, for sums over many batches
         found, other = (part.detach().flatten(0, -2).double() for part in output)
-        self._sum = self._sum + found.sum(dim=0)
-        self._cross_entropy = self._cross_entropy - (found * other).sum()
+        self._sum = self._sum + found.sum(dim=0)  # (K,)
+        self._cross_entropy = self._cross_entropy - (found * other).sum()  # nats
         self._count += len(found)
 
     @sync_all_reduce("_sum", "_cross_entropy", "_count")
     def compute(self) -> float:
         if not self._count:
             raise ValueError("expected held-out images to see what is said of them, got none")
-        mean = torch.as_tensor(self._sum) / self._count
+        mean = torch.as_tensor(self._sum) / self._count  # (K,), how often each prototype is assigned
         return float(torch.special.entr(mean).sum() - self._cross_entropy / self._count)
 
 
@@ -107,7 +108,7 @@ class CollapseCheck:
                 )
 
 
-# `curves.csv`: what became of losses and figures over the epochs of a pretraining.
+# `curves.csv`: losses and figures by epoch of a pretraining.
 
 Row = dict[str, Any]
 
@@ -213,7 +214,7 @@ class FeatureFigures:
 
     def __call__(self, engine: Engine) -> None:
         device = next(self.trunk.parameters()).device
-        batches = self.held_out.images.to(device).split(FORWARD_BATCH)
+        batches = self.held_out.images.to(device).split(FORWARD_BATCH)  # of (B, 1, H, W)
         with torch.no_grad(), eval_mode(self.trunk):
             blocks = [block % len(self.trunk.blocks) for block in self.blocks]
             over_images, over_patches = spread(torch.cat([patch_features(self.trunk, one, blocks) for one in batches]))

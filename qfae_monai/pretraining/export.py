@@ -1,4 +1,4 @@
-"""The end of a pretraining: a file that timm loads, with its card inside and beside it."""
+"""Export of a pretraining: a file that timm loads, its card inside and beside it, and the settings of a model on it."""
 
 from __future__ import annotations
 

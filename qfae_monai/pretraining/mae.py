@@ -62,7 +62,7 @@ class MaskedAutoencoder(nn.Module):
                 f"expected a decoder of {trunk.patch_embed.grid_size} patches and tokens of width "
                 f"{trunk.embed_dim}, got {grid} and {decoder.embed.in_features}"
             )
-        self.visible = round(patches * (1 - mask_ratio))
+        self.visible = round(patches * (1 - mask_ratio))  # patches
         if not 0 < self.visible < patches:
             raise ValueError(f"mask_ratio {mask_ratio} leaves {self.visible} of {patches} patches visible")
         self.trunk, self.decoder, self.precision = trunk, decoder, precision
@@ -70,10 +70,11 @@ class MaskedAutoencoder(nn.Module):
 
     def forward(self, image: Tensor) -> Reconstruction:
         """image: (B, 1 or 3, H, W), normalised. In eval mode the masks are always the same: losses can be compared."""
-        kept = self._draw(image.shape[0]).to(image.device)
+        kept = self._draw(image.shape[0]).to(image.device)  # (B, visible) patch numbers
         with autocast(image.device, self.precision):
-            tokens = self._encode(as_three_channels(image), kept)
-            drawn = self.decoder(self._fill(tokens, kept))
+            tokens = self._encode(as_three_channels(image), kept)  # (B, visible, D)
+            drawn = self.decoder(self._fill(tokens, kept))  # (B, 3, H, W)
+        # (B, N), N = grid * grid
         masked = torch.ones(drawn.shape[0], self.decoder.grid**2, dtype=torch.bool, device=kept.device)
         return Reconstruction(patchify(drawn[:, :1].float(), self.decoder.patch_size), masked.scatter(1, kept, False))
 
@@ -84,13 +85,15 @@ class MaskedAutoencoder(nn.Module):
 
     def _encode(self, image: Tensor, kept: Tensor) -> Tensor:
         """Visible patches alone: (B, visible, D)."""
+        # (B, prefix, D) and (B, N, D)
         prefix, patches = embed(self.trunk, image).tensor_split([self.trunk.num_prefix_tokens], dim=1)
-        seen = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))
+        seen = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))  # (B, visible, D)
         tokens = self.trunk.norm(self.trunk.blocks(torch.cat([prefix, seen], dim=1)))
         return tokens[:, self.trunk.num_prefix_tokens :]
 
     def _fill(self, tokens: Tensor, kept: Tensor) -> Tensor:
         """Tokens at their places, the mask token elsewhere: (B, N, D)."""
+        # (B, N, D), a view until tokens are put in
         everywhere = self.mask_token.expand(tokens.shape[0], self.decoder.grid**2, -1)
         return everywhere.scatter(1, kept[..., None].expand_as(tokens), tokens.to(everywhere.dtype))
 
@@ -100,6 +103,7 @@ class MaskedPatchLoss(_Loss):
 
     def forward(self, input: Reconstruction, target: Tensor) -> Tensor:
         """input: of `MaskedAutoencoder`; target: the image (B, 1 or 3, H, W) -> a scalar."""
-        pixels = input.patches.shape[-1]
+        pixels = input.patches.shape[-1]  # p * p
+        # (B, N, p * p)
         wanted = F.layer_norm(patchify(target[:, :1].float(), math.isqrt(pixels)), (pixels,), eps=PATCH_EPS)
         return (input.patches - wanted).square().mean(dim=-1)[input.masked].mean()

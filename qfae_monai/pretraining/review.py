@@ -1,4 +1,4 @@
-"""`flagged.csv`: training images unlike all others, to be looked at: is an abnormal scan among the normal ones?"""
+"""Survey of a training set before a pretraining, and `flagged.csv` after it: the images that are unlike all others."""
 
 from __future__ import annotations
 
@@ -162,11 +162,12 @@ class TrainingSetReview:
     def rows(self) -> list[Row]:
         """All training images, the least like the others first."""
         count = len(cast(Sized, self.dataset))
+        # (M,) numbers of images
         drawn = np.sort(np.random.default_rng(self.seed).permutation(count)[: self.max_reference])
         with torch.no_grad(), eval_mode(self.trunk):
             reference, groups = zip(*(self._look(part) for part in _parts(drawn)), strict=True)
             known, cases = (
-                torch.cat(reference).movedim(1, 0),
+                torch.cat(reference).movedim(1, 0),  # (P, M, D)
                 np.array([_case(item) for part in groups for item in part]),
             )
             rows = [row for part in _parts(np.arange(count)) for row in self._score(part, known, cases)]
@@ -177,15 +178,18 @@ class TrainingSetReview:
     def _look(self, indices: np.ndarray) -> tuple[Tensor, list[Mapping[str, Any]]]:
         """Features (B, P, D) of some images, and what they are."""
         items = [cast(Mapping[str, Any], self.dataset[int(index)]) for index in indices]
+        # (B, 1, H, W)
         images = torch.stack([torch.as_tensor(item["image"]).as_subclass(Tensor)[:1].float() for item in items])
         device = next(self.trunk.parameters()).device
         return patch_features(self.trunk, images.to(device), self.blocks), items
 
     def _score(self, indices: np.ndarray, known: Tensor, cases: np.ndarray) -> list[Row]:
         features, items = self._look(indices)
+        # (B, M), True where both are of one case
         own = torch.from_numpy(np.array([_case(item) for item in items])[:, None] == cases).to(known.device)
         own[own.all(dim=1)] = False  # a single case: nothing else to compare with
-        distances = torch.cdist(features.movedim(1, 0), known).masked_fill(own, torch.inf)
+        distances = torch.cdist(features.movedim(1, 0), known).masked_fill(own, torch.inf)  # (P, B, M)
+        # (B,): the nearest normal patch at each place, then the place that is furthest from its own
         scores = distances.amin(dim=2).amax(dim=0).tolist()
         return [
             {"case": _case(item), "slice": item.get("slice_index"), "score": score}

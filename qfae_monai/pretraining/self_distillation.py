@@ -1,5 +1,6 @@
-"""Self-distillation: a student learns what its own moving average says of other views (DINO, Caron et al. 2021; iBOT,
-Zhou et al. 2022). Heads and losses are lightly's.
+"""Self-distillation of a student from its own moving average (DINO, Caron et al. 2021; iBOT, Zhou et al. 2022).
+
+Heads and losses are lightly's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from qfae_monai.pretraining.curves import Pairs
 from qfae_monai.pretraining.trunk import TOKEN_INIT_STD, encode
 from qfae_monai.training.epochs import is_step
 
-# Work of self-distillation around an optimiser step: the teacher follows, the head's last layer waits at first.
+# Teacher of self-distillation: it follows the student after each step, and the head's last layer waits at first.
 
 
 class TeacherUpdate:
@@ -54,7 +55,7 @@ class TeacherUpdate:
     def _follow(self, engine: SupervisedTrainer) -> None:
         if not is_step(engine):
             return
-        steps = engine.state.max_epochs * engine.state.epoch_length
+        steps = engine.state.max_epochs * engine.state.epoch_length  # iterations of the whole run
         momentum = cosine_schedule(min(engine.state.iteration, steps), steps, self.momentum, 1.0)
         update_momentum(self.network.student, self.network.teacher, momentum)
         update_momentum(self.network.student_head, self.network.teacher_head, momentum)
@@ -120,18 +121,23 @@ class SelfDistillation(nn.Module):
 
     def forward(self, views: Sequence[Tensor]) -> Assignments:
         """views: two of (B, 1, S, S), then any number of (B, 1, s, s), normalised. In eval mode nothing is hidden."""
+        # (2 * B, 1, S, S), and L of (B, 1, s, s)
         whole, local = torch.cat(list(views[:NUM_GLOBAL])), list(views[NUM_GLOBAL:])
-        hidden = self._draw_hidden(whole) if self.training and self.hidden_share > 0 else None
+        hidden = self._draw_hidden(whole) if self.training and self.hidden_share > 0 else None  # (2 * B, H/p, W/p)
         with autocast(whole.device, self.precision):
             with torch.no_grad():
+                # (2 * B, K) and (M, K)
                 teacher, teacher_patches = self._assign(self.teacher_head, encode(self.teacher, whole), hidden)
+            # (2 * B, prefix + N, D)
             tokens = encode(self.student, whole, hidden=hidden, hidden_token=self.hidden_token)
             student, student_patches = self._assign(self.student_head, tokens, hidden)
             if local:
                 more, _ = self._assign(self.student_head, encode(self.student, torch.cat(local)), None)
-                student = torch.cat([student, more])
+                student = torch.cat([student, more])  # ((2 + L) * B, K)
         teacher, student, classes = (
-            part.unflatten(0, (-1, len(views[0]))) for part in (teacher, student, tokens[:, 0])
+            # (2, B, K), (2 + L, B, K) and (2, B, D)
+            part.unflatten(0, (-1, len(views[0])))
+            for part in (teacher, student, tokens[:, 0])
         )
         return Assignments(teacher, student, classes.float(), teacher_patches, student_patches, hidden)
 
@@ -144,7 +150,7 @@ class SelfDistillation(nn.Module):
 
     def _draw_hidden(self, whole: Tensor) -> Tensor:
         """Blocks of patches in half of the images, (B, H/p, W/p)."""
-        rows, columns = self.student.patch_embed.grid_size
+        rows, columns = self.student.patch_embed.grid_size  # patches
         least = min(LEAST_HIDDEN, self.hidden_share)
         block = max(1, min(SMALLEST_BLOCK, int(least * rows * columns)))  # a small grid has no room for iBOT's four
         drawn = random_block_mask(
@@ -197,11 +203,11 @@ class SelfDistillationLoss(_Loss):
 
     def teacher_pairs(self, input: Assignments) -> Pairs:
         """Teacher's assignments of each global view, (2, B, K), beside their own logarithms; no centre moves."""
-        logits = (input.teacher - self.views.center) / self.views.teacher_temp
+        logits = (input.teacher - self.views.center) / self.views.teacher_temp  # (2, B, K)
         return logits.softmax(dim=-1), logits.log_softmax(dim=-1)
 
     def view_pairs(self, input: Assignments) -> Pairs:
         """Teacher's assignments of each global view, beside the student's log-assignments of the other view."""
         said, _ = self.teacher_pairs(input)
-        student = (input.student[:NUM_GLOBAL] / self.views.student_temp).log_softmax(dim=-1)
-        return said, student.flip(0)
+        student = (input.student[:NUM_GLOBAL] / self.views.student_temp).log_softmax(dim=-1)  # (2, B, K)
+        return said, student.flip(0)  # the student's view is never the teacher's own

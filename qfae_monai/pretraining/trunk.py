@@ -1,4 +1,4 @@
-"""The vision transformer that a pretraining trains: from given weights, or from scratch with sine-cosine positions."""
+"""Vision transformer that a pretraining trains, from given weights or from scratch, and the blocks of it to use."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def score_blocks(depth: int) -> list[int]:
 
 def _at(depth: int, shares: Sequence[float]) -> list[int]:
     """Blocks at shares of the depth, each once."""
+    # a shallow network has fewer blocks than shares
     return sorted({max(0, round(share * depth) - 1) for share in shares})
 
 
@@ -104,7 +105,7 @@ def encode(
 
 
 def _start_positions(trunk: VisionTransformer) -> None:
-    rows, columns = trunk.patch_embed.grid_size
+    rows, columns = trunk.patch_embed.grid_size  # patches
     assert rows == columns, "images are square"
     with torch.no_grad():
         positions = trunk.get_parameter("pos_embed")

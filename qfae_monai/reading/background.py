@@ -89,7 +89,7 @@ def background_of(values: Any) -> Background:
     low, high = float(values.min()), float(values.max())
     floor = low + BACKGROUND_TOLERANCE * (high - low)
     minimum = Background(low, floor, "zero" if low == 0 else "minimum", low)
-    at_minimum = float((values <= floor).sum()) / max(1, _size(values))
+    at_minimum = float((values <= floor).sum()) / max(1, _size(values))  # share of the voxels
     if at_minimum >= SURE or low >= 0 >= low - BACKGROUND_TOLERANCE * (high - low):
         return minimum
     return _above_the_minimum(_plain(values), low, high, at_minimum) or minimum
@@ -111,15 +111,15 @@ def _above_the_minimum(flat: NDArray[Any], low: float, high: float, at_minimum: 
         low, high: of them.
         at_minimum: share of them at the minimum.
     """
-    width = BACKGROUND_TOLERANCE * (high - low)
+    width = BACKGROUND_TOLERANCE * (high - low)  # of a bin, in the unit of the volume
     first, counts = _histogram(flat, low, high, width)
     zero = -first if 0 <= -first < len(counts) else None
-    needed = max(LEAST, TIMES * at_minimum) * flat.size
+    needed = max(LEAST, TIMES * at_minimum) * flat.size  # voxels
     rule: Rule = "zero" if zero is not None and counts[zero] >= needed else "most frequent"
     place = int(counts.argmax()) if zero is None or rule != "zero" else zero
     if counts[place] < needed:
         return None
-    middle = (first + place) * width
+    middle = (first + place) * width  # of the bin, in the unit of the volume
     value = 0.0 if rule == "zero" else float(flat[np.abs(flat - middle) <= width].mean(dtype=np.float64))
     at_low_end = LOW_END * _sum(value - flat) <= _sum(flat - value)
     if at_low_end:
@@ -135,8 +135,8 @@ def _sum(differences: NDArray[Any]) -> float:
 
 def _histogram(flat: NDArray[Any], low: float, high: float, width: float) -> tuple[int, NDArray[np.int64]]:
     """Number of the first bin, and voxels by bin; zero is the middle of bin 0. Nothing is sorted or copied whole."""
-    first, last = round(low / width), round(high / width)
-    counts = np.zeros(last - first + 1, dtype=np.int64)
+    first, last = round(low / width), round(high / width)  # numbers of bins; the first is below 0 where values are
+    counts = np.zeros(last - first + 1, dtype=np.int64)  # (bins,) voxels
     for start in range(0, flat.size, BLOCK):
         bins = np.rint(flat[start : start + BLOCK] / width).astype(np.int64) - first
         counts += np.bincount(bins.clip(0, last - first), minlength=len(counts))

@@ -38,6 +38,7 @@ def frame_size(frame: bytes) -> tuple[int, int, int] | None:
         return _jpeg(frame)
     start = frame.find(JPEG2000_START, 0, 4096)  # behind the boxes of a JP2 file, where there are any
     if start >= 0 and len(frame) >= start + 42:
+        # of the reference grid, pixels: Xsiz, Ysiz, XOsiz, YOsiz
         right, bottom, left, top = (int.from_bytes(frame[start + at : start + at + 4], "big") for at in (8, 12, 16, 20))
         return bottom - top, right - left, int.from_bytes(frame[start + 40 : start + 42], "big")
     if start >= 0:
@@ -46,7 +47,7 @@ def frame_size(frame: bytes) -> tuple[int, int, int] | None:
 
 
 def _jpeg(frame: bytes) -> tuple[int, int, int]:
-    at = 2
+    at = 2  # behind the marker that starts an image
     while at + 10 <= len(frame):
         if frame[at] != 0xFF:
             raise ValueError(f"JPEG frame has no marker at byte {at}")
@@ -60,6 +61,7 @@ def _jpeg(frame: bytes) -> tuple[int, int, int]:
                 frame[at + 9],
             )
         else:
+            # a segment's length counts its own two bytes, not the marker's
             at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
     raise ValueError("JPEG frame ends before it says its size")
 
@@ -76,8 +78,8 @@ MAX_RATIO = 2000  # pixels over compressed bytes, above FREE_BYTES
 def decoded(file: DicomFile, data: bytes) -> np.ndarray:
     """Try GDCM, then pydicom; RLE the other way round, as pydicom checks its lengths."""
     header = file.values
-    declared = header["Rows"] * header["Columns"] * file.frame_count * header["SamplesPerPixel"]
-    declared *= max(1, header["BitsAllocated"] // 8)
+    declared = header["Rows"] * header["Columns"] * file.frame_count * header["SamplesPerPixel"]  # numbers
+    declared *= max(1, header["BitsAllocated"] // 8)  # bytes
     if declared > max(FREE_BYTES, MAX_RATIO * len(data)):
         raise ValueError(f"{file.source.name}: expected {declared} bytes of pixels, got {len(data)} compressed ones.")
     problems = []
@@ -118,9 +120,9 @@ def _fragments(data: bytes) -> list[bytes]:
     items, at = [], 0
     while at + 8 <= len(data):
         tag, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if tag == b"\xfe\xff\xdd\xe0":
+        if tag == b"\xfe\xff\xdd\xe0":  # end of the sequence
             break
-        if tag != b"\xfe\xff\x00\xe0":
+        if tag != b"\xfe\xff\x00\xe0":  # an item
             raise ValueError(f"expected a fragment at byte {at}, got tag {tag.hex()}")
         if at + 8 + length > len(data):
             raise ValueError(f"truncated, expected a fragment of {length} bytes, got {len(data) - at - 8}")
@@ -166,10 +168,10 @@ def _by_gdcm(file: DicomFile, data: bytes) -> np.ndarray:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         expected = (file.values["Columns"], file.values["Rows"], file.frame_count)
-        size = (*reader.GetSize(), 1)[:3]
+        size = (*reader.GetSize(), 1)[:3]  # columns, rows, frames
         if size != expected:
             raise ValueError(f"expected size {expected}, got {size}")
-        values = sitk.GetArrayFromImage(reader.Execute())
+        values = sitk.GetArrayFromImage(reader.Execute())  # (frames, rows, columns): the slowest axis first
     return values.reshape(_shape(file))
 
 

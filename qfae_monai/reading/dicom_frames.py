@@ -130,13 +130,13 @@ def _places(sheet: Frame, window: tuple[slice, slice], count: int) -> list[np.nd
     assert sheet.position is not None
     assert mosaic is not None
     rows, columns = sheet.file.values["Rows"], sheet.file.values["Columns"]
-    aside = orientation[0] * (columns - window[1].stop) / 2 * spacing[1]
-    down = orientation[1] * (rows - window[0].stop) / 2 * spacing[0]
+    aside = orientation[0] * (columns - window[1].stop) / 2 * spacing[1]  # mm
+    down = orientation[1] * (rows - window[0].stop) / 2 * spacing[0]  # mm
     plane = np.cross(*orientation)  # exact, where the stated one is rounded
     cosine = float(plane @ mosaic.normal)
     if abs(cosine) < PARALLEL:
         raise ValueError(f"expected a mosaic whose slices follow its normal, got a cosine of {cosine:.2f} [mosaic]")
-    step = plane * np.sign(cosine) * thickness
+    step = plane * np.sign(cosine) * thickness  # mm
     return [sheet.position + aside + down + number * step for number in range(count)]
 
 
@@ -209,7 +209,7 @@ def _orientation(numbers: np.ndarray | None) -> np.ndarray | None:
         raise ValueError(f"expected two orthogonal unit vectors in ImageOrientationPatient, got {numbers.tolist()}.")
     row = row / lengths[0]
     column = column - (column @ row) * row
-    return np.stack([row, column / np.linalg.norm(column)])
+    return np.stack([row, column / np.linalg.norm(column)])  # (2, 3)
 
 
 def _spacing(groups: _Groups) -> tuple[float, float] | None:
@@ -220,4 +220,4 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
         return None
     if not (numbers > 0).all():
         raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
-    return float(numbers[0]), float(numbers[1])
+    return float(numbers[0]), float(numbers[1])  # mm between rows, mm between columns

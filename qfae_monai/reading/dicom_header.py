@@ -33,7 +33,7 @@ __all__ = [
     "read_header",
 ]
 
-# Whether a file is DICOM, by its first bytes: its name says nothing.
+# DICOM told from other files by its first bytes: a name says nothing.
 
 START = 4096  # bytes that hold the prefix and the meta information, which is never deflated
 ELEMENTS = 3  # that follow one another in a data set without a prefix

@@ -75,7 +75,7 @@ def _element_value(file: DicomFile, stream: BinaryIO) -> bytes:
     little = str(file.syntax) != BIG_ENDIAN
     start = stream.tell()
     head = stream.read(file.element_head)
-    length = int.from_bytes(head[-4:], "little" if little else "big")
+    length = int.from_bytes(head[-4:], "little" if little else "big")  # bytes
     if length != UNDEFINED:
         data = stream.read(min(length, file.source.size))
         if len(data) < length:
@@ -93,13 +93,14 @@ def _native(file: DicomFile, data: bytes) -> np.ndarray:
     frames, rows, columns = file.frame_count, header["Rows"], header["Columns"]
     samples, bits = header["SamplesPerPixel"], header["BitsAllocated"]
     check_native_length(file, len(data))
-    count = native_size(header)[0]
+    count = native_size(header)[0]  # numbers
     if bits == 1:
+        # the first pixel is the lowest bit
         unpacked = np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
         return unpacked.reshape(frames, rows, columns)
     kind = "f" if file.float_pixels else "i" if header["PixelRepresentation"] else "u"
     order = ">" if str(file.syntax) == BIG_ENDIAN else "<"
-    flat = np.frombuffer(data, np.dtype(f"{order}{kind}{bits // 8}"), count=count)
+    flat = np.frombuffer(data, np.dtype(f"{order}{kind}{bits // 8}"), count=count)  # (numbers,)
     values = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if (
         samples == 3 and str(header.get("PhotometricInterpretation")) == "YBR_FULL_422"
@@ -107,6 +108,7 @@ def _native(file: DicomFile, data: bytes) -> np.ndarray:
         return values.reshape(frames, rows, columns // 2, 4)[..., :2].reshape(frames, rows, columns, 1)
     if samples > 1:
         if header.get("PlanarConfiguration"):
+            # stored colour by colour, not pixel by pixel
             return values.reshape(frames, samples, rows, columns).transpose(0, 2, 3, 1)
         return values.reshape(frames, rows, columns, samples)
     values = values.reshape(frames, rows, columns)
@@ -174,11 +176,12 @@ def _assembled(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(X, Y, Z) of planes (rows, columns); what is padding, or a missing plane, takes the minimum of the rest."""
     present = [(plane, mask) for plane, mask in zip(planes, masks, strict=True) if plane is not None]
+    # F: each plane is one piece of memory
     array = np.empty(shape, dtype=np.result_type(*{plane.dtype for plane, _ in present}), order="F")
     padding = np.zeros(shape, dtype=bool, order="F")
     for index, (plane, mask) in enumerate(zip(planes, masks, strict=True)):
         if plane is not None:
-            array[..., index] = plane.T
+            array[..., index] = plane.T  # (rows, columns) to (X, Y)
         if plane is None or mask is not None:
             padding[..., index] = True if mask is None else mask.T
     valid = [plane if mask is None else plane[~mask] for plane, mask in present]

@@ -1,4 +1,4 @@
-"""From stored numbers to real values: padding told apart, MONOCHROME1 inverted, lookup table or rescaling applied."""
+"""Real values of stored DICOM numbers: padding told apart, MONOCHROME1 inverted, lookup table or rescaling applied."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _from_border(near: np.ndarray) -> np.ndarray:
     """The areas of an image (rows, columns) that reach its border."""
     from scipy.ndimage import binary_propagation  # noqa: PLC0415 (slow to import, and rarely of use)
 
-    border = np.ones(near.shape, dtype=bool)
+    border = np.ones(near.shape, dtype=bool)  # (rows, columns)
     border[1:-1, 1:-1] = False
     return np.asarray(binary_propagation(border & near, structure=np.ones((3, 3)), mask=near))
 
@@ -47,7 +47,7 @@ def _slack(frame: Frame, stored: np.ndarray, bounds: list[int]) -> int:
     lossy = str(frame.file.values.get("LossyImageCompression")) == "01" or str(frame.file.syntax) in LOSSY
     if not lossy:
         return 0
-    span = max(int(stored.max()), *bounds) - min(int(stored.min()), *bounds)
+    span = max(int(stored.max()), *bounds) - min(int(stored.min()), *bounds)  # stored values
     return max(1, round(LOSSY_SLACK * span))
 
 

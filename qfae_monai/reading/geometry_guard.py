@@ -82,6 +82,7 @@ def _one_size(frames: list[Frame], guard: Guard) -> list[Frame]:
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:
     """The largest angle between the directions of two orientations, in degrees."""
+    # (2,) chords of the unit circle: exact for small angles, where an arc cosine is not
     lengths = np.linalg.norm(first - second, axis=1)
     return float(np.degrees(2 * np.arcsin(np.clip(lengths / 2, 0, 1))).max())
 
@@ -116,7 +117,7 @@ def _one_direction(frames: list[Frame], guard: Guard) -> list[Frame]:
 
 def _by_position(frames: list[Frame]) -> list[list[Frame]]:
     """Frames that lie in one plane together, planes in order along the normal."""
-    normal = np.cross(*direction_of(frames[0]))
+    normal = np.cross(*direction_of(frames[0]))  # (3,) unit vector, LPS
     placed = sorted(frames, key=lambda frame: float(position_of(frame) @ normal))
     groups: list[list[Frame]] = []
     for frame in placed:
@@ -134,7 +135,7 @@ def _volumes(
     found = volumes_of(groups)
     if found is None:
         return [(groups, ("",), 1)]
-    depth = max(len(one.frames) for one in found)
+    depth = max(len(one.frames) for one in found)  # slices of the fullest volume
     complete = [place for place, one in enumerate(found) if len(one.frames) == depth]
     rest = [place for place in range(len(found)) if place not in complete]
     counts = {name: len({one.tells[name] for one in found if name in one.tells}) for one in found for name in one.tells}
@@ -178,7 +179,7 @@ def _one_each(groups: list[list[Frame]], guard: Guard) -> list[Frame]:
     doubles = [group for group in groups if len(group) > 1]
     if doubles:
         normal = np.cross(*direction_of(doubles[0][0]))
-        place = float(position_of(doubles[0][0]) @ normal)
+        place = float(position_of(doubles[0][0]) @ normal)  # mm along the normal
         more = f", and {len(doubles) - 1} more positions" if len(doubles) > 1 else ""
         guard.meet("duplicate-position", f"{names_of(doubles[0])} all at {place:.2f} mm along the normal{more}")
     return [group[0] for group in groups]
@@ -201,7 +202,7 @@ def _without_position(frames: list[Frame], guard: Guard, volume: Choice) -> tupl
     if frames[0].spacing is None:
         guard.notes.append("pixel spacing not known: 1 mm")
     guard.notes.append("place in the patient not known: axes as displayed")
-    step = np.array([0.0, 0.0, frames[0].thickness or 1.0])
+    step = np.array([0.0, 0.0, frames[0].thickness or 1.0])  # mm
     affine = affine_of(np.eye(3)[:2], frames[0].spacing or (1.0, 1.0), step, np.zeros(3))
     whole = Stack(tuple(frames), affine, tuple(guard.risks), tuple(guard.notes))
     if taken == [frames]:

@@ -65,11 +65,11 @@ def _placed(files: Sequence[DicomFile], shape: tuple[int, ...], affine: NDArray[
     """Frames of segmentations, each where it lies."""
     stored = [stored_values(file) for file in files]
     mask = np.zeros(shape, dtype=np.result_type(*stored), order="F")
-    inverse = np.linalg.inv(affine)
+    inverse = np.linalg.inv(affine)  # RAS+ mm to voxel
     for file, frames in zip(files, stored, strict=True):
         for frame in frames_of(file):
             plane, place = _on_grid(frames[frame.index].T, inverse @ _affine_of(frame), shape, frame)
-            np.maximum(mask[place], plane, out=mask[place])
+            np.maximum(mask[place], plane, out=mask[place])  # where segments overlap, the higher value stays
     attributes = {"kind": "DICOM", "modality": "SEG", "notes": (), "volumes": 1}
     names = tuple(file.source.name for file in files)
     return Series(mask, np.asarray(affine, dtype=np.float64), names, attributes=attributes)
@@ -83,8 +83,8 @@ def _affine_of(frame: Frame) -> NDArray[np.float64]:
             f"got none of frame {frame.index + 1}."
         )
     to_patient = np.eye(4)
-    to_patient[:3, 0] = frame.orientation[0] * frame.spacing[1]
-    to_patient[:3, 1] = frame.orientation[1] * frame.spacing[0]
+    to_patient[:3, 0] = frame.orientation[0] * frame.spacing[1]  # mm along a row, from column to column
+    to_patient[:3, 1] = frame.orientation[1] * frame.spacing[0]  # mm from row to row
     to_patient[:3, 2] = np.cross(frame.orientation[0], frame.orientation[1])
     to_patient[:3, 3] = frame.position
     return TO_RAS @ to_patient
@@ -101,12 +101,12 @@ def _on_grid(
         shape: (X, Y, Z) of the image.
         frame: for messages.
     """
-    far = np.array(plane.shape) - 1
+    far = np.array(plane.shape) - 1  # indices of the last pixel
     corners = np.array([[0, 0, 0, 1], [far[0], 0, 0, 1], [0, far[1], 0, 1], [far[0], far[1], 0, 1]]).T
     ends = (to_index @ corners)[:3].T  # (4 corners, 3 axes)
     near = np.rint(ends)
-    axes = [int(np.abs(to_index[:3, axis]).argmax()) for axis in (0, 1)]
-    first, last = near.min(0).astype(int), near.max(0).astype(int)
+    axes = [int(np.abs(to_index[:3, axis]).argmax()) for axis in (0, 1)]  # of the image, by axis of the frame
+    first, last = near.min(0).astype(int), near.max(0).astype(int)  # voxels, both included
     size = np.ones(3, dtype=int)
     size[axes] = plane.shape
     if (
@@ -124,7 +124,7 @@ def _on_grid(
     for axis in range(2):
         if to_index[axes[axis], axis] < 0:
             block = np.flip(block, axis if axes[0] < axes[1] else 1 - axis)
-    block = block.reshape(tuple(size))
+    block = block.reshape(tuple(size))  # with an axis of length 1 across the frame
     return block, tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
 
 

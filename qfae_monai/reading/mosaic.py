@@ -51,8 +51,8 @@ class Mosaic:
         """
         if not self.tiles or rows % self.side or columns % self.side:
             raise ValueError(f"expected a sheet that {self.tiles} tiles divide, got {rows} x {columns} pixels")
-        height, width = rows // self.side, columns // self.side
-        places = [divmod(number, self.side) for number in range(self.tiles)]
+        height, width = rows // self.side, columns // self.side  # pixels of a tile
+        places = [divmod(number, self.side) for number in range(self.tiles)]  # row and column of each tile
         return [(slice(r * height, (r + 1) * height), slice(c * width, (c + 1) * width)) for r, c in places]
 
 
@@ -116,7 +116,7 @@ def _csa_fields(data: bytes) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     try:
         count = struct.unpack_from("<I", data, at - 8)[0]
-        for number in range(min(count, 1000)):
+        for number in range(min(count, 1000)):  # a damaged number must not keep it busy
             name = data[at : at + 64].split(b"\0")[0].decode("latin-1")
             items = struct.unpack_from("<I", data, at + 76)[0]
             base = items if number == 0 else base

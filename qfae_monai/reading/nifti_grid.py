@@ -17,7 +17,7 @@ SHEAR = 1e-4  # cosine between two axes of a grid: 0.02 mm over 200 mm
 def is_sheared(affine: NDArray) -> bool:
     """Whether a grid's axes are not perpendicular, as of CT with a tilted gantry."""
     axes = np.asarray(affine, dtype=np.float64)[:3, :3]
-    axes = axes / np.linalg.norm(axes, axis=0)
+    axes = axes / np.linalg.norm(axes, axis=0)  # columns of unit length
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR)
 
 

@@ -15,7 +15,7 @@ from qfae_monai.reading.left_aside import INCLUDABLE, kind_of
 __all__ = ["check_description", "check_native_length", "excess_of", "native_size", "refuse_without_pixels"]
 
 MAX_FRAMES = 100_000
-UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF  # in place of a length: the element ends with a delimiter
 WHOLE: dict[str, tuple[int, ...] | range] = {
     "Rows": range(1, 65536),
     "Columns": range(1, 65536),
@@ -64,8 +64,8 @@ def check_description(name: Any, found: Elements, *, float_pixels: bool) -> None
             )
             raise DamagedFile(f"{name}: expected {keyword} {text}, got {value!r}.", found.dataset)
         header[keyword] = int(value)
-    size = header["Rows"] * header["Columns"] * header["NumberOfFrames"]
-    size = size * header["SamplesPerPixel"] * header["BitsAllocated"] // 8
+    size = header["Rows"] * header["Columns"] * header["NumberOfFrames"]  # pixels
+    size = size * header["SamplesPerPixel"] * header["BitsAllocated"] // 8  # bytes
     frames = f"{header['NumberOfFrames']} x {header['Rows']} x {header['Columns']}"
     check_memory(name, size, f"a header that declares {size} bytes, {frames} pixels")
 
@@ -73,7 +73,7 @@ def check_description(name: Any, found: Elements, *, float_pixels: bool) -> None
 def native_size(header: Mapping[str, Any]) -> tuple[int, int]:
     """Number of values in uncompressed pixels, and their size in bytes."""
     subsampled = str(header.get("PhotometricInterpretation")) == "YBR_FULL_422" and header["SamplesPerPixel"] == 3
-    samples = 2 if subsampled else header["SamplesPerPixel"]
+    samples = 2 if subsampled else header["SamplesPerPixel"]  # Y1 Y2 Cb Cr: four numbers for two pixels
     count = header["NumberOfFrames"] * header["Rows"] * header["Columns"] * samples
     return count, (count * header["BitsAllocated"] + 7) // 8
 
@@ -100,8 +100,8 @@ def check_native_length(file: DicomFile, length: int) -> int:
 def excess_of(file: DicomFile, offset: int, head: bytes) -> int:
     """Compare the length that the pixel element's head declares with the header and with the file."""
     head = head[: file.element_head]
-    length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")
-    available = file.source.size - offset - len(head)
+    length = int.from_bytes(head[-4:], "big" if str(file.syntax) == BIG_ENDIAN else "little")  # bytes
+    available = file.source.size - offset - len(head)  # bytes
     name = file.source.name
     if length == UNDEFINED:
         raise DamagedFile(f"{name}: expected uncompressed pixels, got an element of undefined length.", file.dataset)

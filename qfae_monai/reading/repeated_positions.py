@@ -75,7 +75,7 @@ def volumes_of(groups: list[list[Frame]]) -> list[Volume] | None:
         All in their order, those among them that have fewer slices than the fullest; None where no element tells frames
         at one position apart as whole volumes.
     """
-    depth = max(map(len, groups))
+    depth = max(map(len, groups))  # frames at the position that has most
     if depth == 1:
         return None
     varying = [key for key in MEANINGS if any(len({f.keys.get(key) for f in group}) > 1 for group in groups)]
@@ -101,9 +101,9 @@ def _split(groups: list[list[Frame]], keys: tuple[str, ...], fewest: int) -> lis
             return None
         for one, frame in zip(labels, group, strict=True):
             volumes.setdefault(one, []).append(frame)
-    sizes = [len(frames) for frames in volumes.values()]
+    sizes = [len(frames) for frames in volumes.values()]  # slices of each volume
     full = max(sizes)
-    complete = sizes.count(full)
+    complete = sizes.count(full)  # volumes
     # what drifts from slice to slice, such as a time, makes many small ones
     if len(volumes) < FEWEST or complete * 2 < len(volumes) or full * 2 < len(groups):
         return None

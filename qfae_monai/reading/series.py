@@ -131,7 +131,7 @@ def one_volume(volume: Choice) -> Choice:
 
 def _read_dicom(group: Group, choice: Choice, allow: frozenset[str]) -> Series:
     (stack,) = stacks_of(group, choice, allow)
-    array, padding = stacked_planes(stack)
+    array, padding = stacked_planes(stack)  # (X, Y, Z) each
     present = [frame for frame in stack.frames if frame is not None]
     attributes = {
         **dicom_attributes([frame.file for frame in present]),
@@ -153,6 +153,6 @@ def _read_volume(source: SourceFile, choice: Choice) -> Series:
     header, values = read_volume(source)
     attributes = volume_attributes(header, source)
     if values.ndim == 4:
-        values = values[..., place]
+        values = values[..., place]  # (X, Y, Z)
         attributes["notes"] = (*attributes["notes"], volume_names(header)[place])
     return Series(values, header.affine, (source.name,), risks=_outlying(values), attributes=attributes)

@@ -1,4 +1,4 @@
-"""From what a user points at (folder, file, list, zip archive) to files to read."""
+"""Files to read in what a user points at: a folder, a file, a list or a zip archive."""
 
 from __future__ import annotations
 

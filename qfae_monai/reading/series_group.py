@@ -1,4 +1,4 @@
-"""Files that make one series, and what a source holds of such groups."""
+"""Files that make one series, and the volumes that they hold."""
 
 from __future__ import annotations
 

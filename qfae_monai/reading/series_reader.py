@@ -106,6 +106,7 @@ class SeriesReader(ImageReader):
             MetaKeys.ORIGINAL_AFFINE: first.affine.copy(),
             MetaKeys.SPACE: SpaceKeys.RAS,
             MetaKeys.SPATIAL_SHAPE: np.array(first.array.shape),
+            # NaN is MONAI's word for no channel axis
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan") if len(several) == 1 else 0,
             "risks": "; ".join(risk for series in several for risk in series.risks),
             "notes": "; ".join(note for series in several for note in series.attributes["notes"]),

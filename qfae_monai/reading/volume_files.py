@@ -96,7 +96,9 @@ def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     import nibabel as nib  # noqa: PLC0415 (slow to import, and of no use to DICOM)
 
     start = first_bytes(source, HEADER_BYTES)
+    # bytes of header, in either byte order
     size = int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")
+    # header class, and bytes in front of the first voxel
     classes = {348: (nib.Nifti1Header, 352), 540: (nib.Nifti2Header, 544)}
     found = next((classes[value] for value in size if value in classes), None)
     if found is None:
@@ -111,21 +113,22 @@ def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:
     if not shape or min(shape) < 1 or len(shape) > 7:
         raise ValueError(f"voxels expected in each axis, got shape {shape}")
     count = prod(shape)
-    declared = offset + count * dtype.itemsize
-    if offset < found[1] - 4:
+    declared = offset + count * dtype.itemsize  # bytes
+    if offset < found[1] - 4:  # some writers leave out the 4 bytes that announce extensions
         raise ValueError(f"voxels expected behind {found[1]} bytes of header, got an offset of {offset}")
     _check_fits(source, shape, dtype, declared)
+    # the lowest three bits are the unit of lengths
     unit, factor = MILLIMETRES.get(int(header["xyzt_units"]) & 7, ("", 1.0))
     to_mm = np.diag([factor, factor, factor, 1.0])
-    affine = to_mm @ np.asarray(header.get_best_affine(), dtype=np.float64)
+    affine = to_mm @ np.asarray(header.get_best_affine(), dtype=np.float64)  # voxel to mm
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")
     notes = [f"lengths are stored in {unit}"] if unit else []
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
         notes.append("no orientation code: axes taken as LAS+")
     elif int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0:
-        other = to_mm @ header.get_qform()
-        if np.abs(other - affine).max() > 0.01:
+        other = to_mm @ header.get_qform()  # voxel to mm
+        if np.abs(other - affine).max() > 0.01:  # mm
             notes.append("sform and qform differ; the sform is used")
     return header, VolumeHeader("NIfTI", _three(shape), affine, dtype, tuple(notes)), declared
 
@@ -144,8 +147,9 @@ def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
     offset = int(nifti.get_data_offset())
+    # (voxels,)
     flat = np.frombuffer(data, dtype=header.dtype, offset=offset, count=(declared - offset) // header.dtype.itemsize)
-    values = flat.reshape(header.shape, order="F")
+    values = flat.reshape(header.shape, order="F")  # (X, Y, Z) or (X, Y, Z, T): x is the fastest in the file
     if values.dtype.names:
         values = _luminance(source, np.stack([values[name] for name in values.dtype.names[:3]], axis=-1))
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -182,6 +186,7 @@ def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, 
     with source.on_disk() as path:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
+    # x first, as ITK counts axes
     size, colours = tuple(int(length) for length in reader.GetSize()), int(reader.GetNumberOfComponents())
     if not 2 <= len(size) <= 4 or colours not in (1, 3, 4):
         raise ValueError(f"2 to 4 axes of numbers or colours expected, got {size} x {colours}")
@@ -192,10 +197,10 @@ def _describe_itk(source: SourceFile, place: VoxelPlace) -> tuple[VolumeHeader, 
     count = prod(size) * colours
     check_stored_size(place, dtype, count)
     _check_fits(source, size, dtype, count * dtype.itemsize)
-    axes = min(len(size), 3)
+    axes = min(len(size), 3)  # a fourth one is time
     affine = np.eye(4)
     directions = np.array(reader.GetDirection()).reshape(len(size), len(size))[:axes, :axes]
-    affine[:axes, :axes] = directions * np.array(reader.GetSpacing())[:axes]
+    affine[:axes, :axes] = directions * np.array(reader.GetSpacing())[:axes]  # mm, LPS
     affine[:axes, 3] = np.array(reader.GetOrigin())[:axes]
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"an invertible affine expected, got {affine.tolist()}")

@@ -136,11 +136,11 @@ def check_stored_size(place: VoxelPlace, dtype: np.dtype, count: int) -> None:
         ValueError: with both numbers of bytes.
     """
     with _opened(place) as stream:
-        left = _seek(stream, place, count * dtype.itemsize)
+        left = _seek(stream, place, count * dtype.itemsize)  # bytes
     most = {
         "raw": left - place.skip,
         "gzip": left * MAX_RATIO - place.skip,
-        "hex": left // 2 - place.skip,
+        "hex": left // 2 - place.skip,  # two digits for each byte
         "text": (left + 1) // 2 * dtype.itemsize,  # a digit and what stands behind it
     }[place.encoding]
     _check_size(most, count * dtype.itemsize)
@@ -161,7 +161,7 @@ def stored_voxels(place: VoxelPlace, dtype: np.dtype, count: int) -> NDArray:
         ValueError: when the file holds fewer, or the header does not say in which order their bytes are.
         zlib.error: when they are compressed and damaged.
     """
-    size = count * dtype.itemsize
+    size = count * dtype.itemsize  # bytes
     with _opened(place) as stream:
         _seek(stream, place, size)
         if place.encoding == "text":

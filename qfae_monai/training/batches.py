@@ -52,7 +52,7 @@ def optimizer_steps(parts: int, accumulation_steps: int) -> int:
     return -(-parts // accumulation_steps)
 
 
-# The state of float16's gradient scaling, which a run that is resumed needs as it needs the optimiser's.
+# State of float16's gradient scaling, which a resumed run needs as it needs the optimiser's.
 
 
 def gradient_scaler(trainer: SupervisedTrainer) -> dict[str, torch.amp.GradScaler]:
@@ -91,6 +91,7 @@ class ReconstructionPrepareBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         image = batchdata[self.image_key]
+        # (B, C, H, W)
         image = convert_to_tensor(image, track_meta=False).to(device=device, non_blocking=non_blocking, **kwargs)
         if self.transform is not None:
             image = convert_to_tensor(self.transform(image), track_meta=False)

@@ -110,7 +110,7 @@ class WholeCheckpoints:
         self._ours = re.compile(rf"{name}(\d+)\.pt")
         final = "" if final_filename is None else f"|{re.escape(Path(final_filename).stem)}"
         self._unfinished = re.compile(rf"({name}\d+{final})\.part")
-        self._saved: list[Path] = []
+        self._saved: list[Path] = []  # of this run, the oldest first
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
@@ -132,6 +132,7 @@ class WholeCheckpoints:
         if not is_writer():
             return
         found = {path: match for path in self.save_dir.iterdir() if (match := self._ours.fullmatch(path.name))}
+        # by epoch, the oldest first
         earlier = sorted(found.keys() - set(self._saved), key=lambda path: int(found[path][1]))
         for path in [*earlier, *self._saved][: -self.n_saved]:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What happens by epoch or step: seeds, learning rate, length, and handlers that run every so often."""
+"""Events by epoch or step: the interval of handlers, the length and the seed of an epoch, the learning rate."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class EpochSeed:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        number = int(np.random.SeedSequence([self.seed, engine.state.epoch, self.rank]).generate_state(1)[0])
+        number = int(np.random.SeedSequence([self.seed, engine.state.epoch, self.rank]).generate_state(1)[0])  # 32 bits
         loader = cast(DataLoader, engine.state.dataloader)
         if loader.persistent_workers:
             self._allow_lasting_workers(loader, number)
-        set_determinism(seed=number, use_deterministic_algorithms=None)
+        set_determinism(seed=number, use_deterministic_algorithms=None)  # None: that switch stays as the run has it
         set_rnd(loader.dataset, seed=number)
         set_rnd(getattr(engine, "prepare_batch", None), seed=number)
 
@@ -131,8 +131,9 @@ class StepSchedule:
 
     def __init__(self, lr_scheduler: LRScheduler) -> None:
         self.lr_scheduler = lr_scheduler
+        # optimiser steps; infinite for a schedule that has no last one
         self.end: float = getattr(lr_scheduler, "total_steps", math.inf)
-        self.kept = 0
+        self.kept = 0  # steps behind the end
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with a MONAI trainer."""
@@ -141,7 +142,7 @@ class StepSchedule:
     def __call__(self, engine: SupervisedTrainer) -> None:
         if not is_step(engine):
             return
-        if self.lr_scheduler.last_epoch + 1 < self.end:
+        if self.lr_scheduler.last_epoch + 1 < self.end:  # torch calls the steps of a schedule epochs
             self.lr_scheduler.step()
             return
         self.kept += 1

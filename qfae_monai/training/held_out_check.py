@@ -1,4 +1,4 @@
-"""Minimum check of a trained model on held-out normals: beat the mean training image, and give maps that vary."""
+"""Least check of a trained model on held-out normals: it beats the mean training image, and its maps vary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qfae_monai.networks.encoders import as_three_channels
 
 logger = logging.getLogger(__name__)
 
-FORWARD_BATCH = 16
+FORWARD_BATCH = 16  # images
 FLAT = 1e-3
 """Spread of a map, over its mean, below which it is called constant."""
 
@@ -90,16 +90,18 @@ class HeldOutCheck:
     def _measure(self) -> HeldOutFigures:
         mean = self.reference.images.mean(dim=0, keepdim=True).to(self.device)  # (1, 1, H, W)
         distance = self.distance.to(self.device)
-        images = self.held_out.images
+        images = self.held_out.images  # (M, 1, H, W)
         sums, spread, maps = torch.zeros(2, dtype=torch.float64), 0.0, []
         for part in images.split(FORWARD_BATCH):
             image = part.to(self.device)
-            reconstruction = self.network(image)
-            stand_in = as_three_channels(mean).expand_as(as_three_channels(image))
+            reconstruction = self.network(image)  # (B, 3, H, W)
+            stand_in = as_three_channels(mean).expand_as(as_three_channels(image))  # (B, 3, H, W)
+            # a loss is a mean over a batch, and the last batch may be smaller
             sums += len(part) * torch.tensor([float(self.loss(found, image)) for found in (reconstruction, stand_in)])
             part_maps = distance(reconstruction, image).mean(dim=1).flatten(1).cpu()  # (B, H * W)
             spread += float(_spread(part_maps, dim=1).sum())
             maps.append(part_maps)
+        # over M at each of H * W pixels
         over_images = float(_spread(torch.cat(maps), dim=0).mean()) if len(images) > 1 else None
         count = len(images)
         return HeldOutFigures(count, float(sums[0] / count), float(sums[1] / count), spread / count, over_images)

@@ -1,4 +1,4 @@
-"""Out of memory, said so that a user can act: what was needed, what there is, and which setting to change."""
+"""Advice where memory runs out: what was needed, what there is, and which setting to change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-GIB = 2**30
+GIB = 2**30  # bytes
 ADVICE = {
     "accumulation_steps": "raise accumulation_steps (2, 4, ...), which hands a batch over in as many parts",
     "checkpointing": "set checkpointing to 'light' or 'full', which computes activations again",
@@ -49,10 +49,10 @@ class OutOfMemoryAdvice:
 
     def _what_was_needed(self, error: BaseException) -> str:
         found = ASKED.search(str(error))
-        asked = float(found[1]) * UNITS[found[2]] if found else 0.0
+        asked = float(found[1]) * UNITS[found[2]] if found else 0.0  # bytes; 0 where the message names no number
         if self.device.type != "cuda":
             return f"out of memory: {asked / GIB:.2f} GiB more were asked for than the machine has free"
-        free, total = torch.cuda.mem_get_info(self.device)
+        free, total = torch.cuda.mem_get_info(self.device)  # bytes
         return (
             f"out of memory on {torch.cuda.get_device_name(self.device)}: the step needs at least "
             f"{(torch.cuda.memory_allocated(self.device) + asked) / GIB:.2f} GiB, the device has "

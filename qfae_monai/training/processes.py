@@ -1,4 +1,4 @@
-"""One process alone, or one of many that torchrun, SLURM or Kubernetes started: joining, and a share of the work."""
+"""Processes of a training, one or many that torchrun, SLURM or Kubernetes started: joining, and shares of the work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, RandomSampler, Sampler
 
 from qfae_monai.training.batches import whole_batches
 
-# Objects of all processes at one, for what MONAI's gathering of tensors and strings does not cover.
+# Objects gathered from all processes; MONAI gathers tensors and strings alone.
 
 
 def gather(part: Any) -> list[Any]:
@@ -101,6 +101,7 @@ def training_sampler(dataset: Dataset, batch_size: int, seed: int) -> Sampler:
         ValueError: if there are not enough images for one batch.
     """
     if torch.distributed.is_initialized():
+        # equal shares: a rank that ended early would keep the others waiting
         return DistributedSampler(dataset, even_divisible=True, shuffle=True, seed=seed)
     return RandomSampler(dataset, num_samples=whole_batches(len(dataset), batch_size))  # type: ignore[arg-type]
 
@@ -109,7 +110,7 @@ def shared_sampler(dataset: Dataset) -> Sampler | None:
     """This process's share of a data set in its own order; None for a process alone, which takes all."""
     if not torch.distributed.is_initialized():
         return None
-    return DistributedSampler(dataset, even_divisible=False, shuffle=False)
+    return DistributedSampler(dataset, even_divisible=False, shuffle=False)  # no item twice: each is counted once
 
 
 def check_shares(items: int, *, each: int = 1) -> None:

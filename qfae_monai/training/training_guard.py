@@ -1,4 +1,4 @@
-"""Watch on a running training: a loss that is no number, or one that rises again."""
+"""Output of a training step, and a guard that reads it: a loss that is no number, or one that rises again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monai.engines import IterationEvents
 from torch import Tensor
 from torch.nn import Parameter
 
-# A training's output as MONAI's trackers read it: a list of dictionaries, here one for the whole batch.
+# Output of a training step as MONAI's handlers read it: a list of dictionaries, here one for the whole batch.
 
 
 class BatchOutput:
@@ -69,7 +69,7 @@ class TrainingGuard:
         self.interval = interval
         self.warnings: list[str] = []
         self._losses: list[Tensor] = []  # scalars on the device, since the last reading
-        self._lowest = math.inf
+        self._lowest = math.inf  # of the means of all readings so far
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
@@ -84,7 +84,7 @@ class TrainingGuard:
     def _read(self, engine: Engine) -> None:
         if not self._losses:
             return
-        losses = torch.stack(self._losses).tolist()
+        losses = torch.stack(self._losses).tolist()  # one for each iteration since the last reading
         self._losses.clear()
         for place, loss in enumerate(losses):
             if not math.isfinite(loss):
@@ -99,6 +99,7 @@ class TrainingGuard:
 
     def _check_weights(self, engine: Engine) -> None:
         with torch.no_grad():
+            # a scalar on the device: one wait for all weights
             finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters]).all()
         if not bool(finite):
             raise self._ended(engine, engine.state.iteration, "weights are not finite")

@@ -1,4 +1,4 @@
-"""`training.json` beside a checkpoint: how it was trained, in which number format, and what went wrong."""
+"""`training.json` beside a checkpoint: number format, device, versions, duration and warnings of its training."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ TRAINING = record(
         "precision": choice(*PRECISIONS),
         "format": choice(*FORMATS),
         "device": text(),
-        "threads": whole(1),
+        "threads": whole(1),  # of torch on the CPU
         "processes": whole(1),
         "seed": whole(),
         "epochs": whole(),
         "iterations": whole(),
-        "training_images": whole(),
-        "seconds": number(0),
+        "training_images": whole(),  # slices, of volumes
+        "seconds": number(0),  # of the training alone, on the clock
         "held_out": optional(
             record(
                 {

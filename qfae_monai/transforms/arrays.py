@@ -1,4 +1,4 @@
-"""Slices from NPY files: numbers alone, and a refusal that does not say how to run what else a file holds."""
+"""Slices from NPY files, which are never unpickled, and the empty mask of a normal image."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class LoadArrayd(MapTransform):
         return d
 
 
-# The mask that a normal image has without anyone drawing it: 0 everywhere.
+# Mask of a normal image, which nobody has to draw: 0 everywhere.
 
 
 class NormalLabeld(MapTransform):

@@ -1,4 +1,4 @@
-"""The paper's random geometric augmentation (resized crop, rotation, vertical flip), drawn by torchvision's rules."""
+"""The paper's random augmentation: resized crop, rotation and flip of an image, with jitter of a whole batch."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class RandResizedCropRotateFlip(Randomizable, Transform):
     def randomize(self, data: object = None) -> None:
         """Draw ``box``, ``angle`` and ``flip``."""
         self.box = self._draw_box(self.resample.size)
-        self.angle = float(self.R.uniform(-self.max_angle, self.max_angle))
+        self.angle = float(self.R.uniform(-self.max_angle, self.max_angle))  # degrees
         self.flip = bool(self.R.random_sample() < self.flip_prob)
 
     def _draw_box(self, size: int) -> Box:
         """Torchvision's rule for a square image."""
         low, high = np.log(self.aspect)
         for _ in range(CROP_TRIES):
-            area = size * size * self.R.uniform(*self.area)
-            aspect = math.exp(self.R.uniform(low, high))
-            width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            area = size * size * self.R.uniform(*self.area)  # pixels
+            aspect = math.exp(self.R.uniform(low, high))  # width / height
+            width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))  # pixels
             if 0 < width <= size and 0 < height <= size:
                 return int(self.R.randint(size - height + 1)), int(self.R.randint(size - width + 1)), height, width
         return self._fallback_box(size)
@@ -193,7 +193,7 @@ class RandAugmentBatch(Randomizable, Transform):
             self.angles.append(self.geometry.angle)
             self.flips.append(self.geometry.flip)
             factors.append([self.jitter.brightness, self.jitter.contrast, float(self.jitter.contrast_first)])
-        self.brightness, self.contrast, contrast_first = torch.tensor(factors).unbind(1)
+        self.brightness, self.contrast, contrast_first = torch.tensor(factors).unbind(1)  # (B,) each
         self.contrast_first = contrast_first > 0
 
     def __call__(self, images: torch.Tensor, randomize: bool = True) -> torch.Tensor:
@@ -208,6 +208,7 @@ class RandAugmentBatch(Randomizable, Transform):
         plain = convert_to_tensor(images, track_meta=False)
         if randomize:
             self.randomize(plain)
+        # (B, 1, S, S)
         sampled = self.geometry.resample.batch(plain, boxes=self.boxes, angles=self.angles, flips=self.flips)
         return self.jitter.adjust.batch(
             sampled, brightness=self.brightness, contrast=self.contrast, contrast_first=self.contrast_first

@@ -1,4 +1,4 @@
-"""Histogram equalisation over the non-zero pixels, and the lift of dark values: the published LiverCT recipe's."""
+"""Bilateral filter, histogram equalisation over non-zero pixels and lift of dark values, as published for LiverCT."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class BilateralFilter(Transform):
         """
         image = convert_to_tensor(img, track_meta=get_track_meta())
         check_8_bit_slice(image)
-        planes = [np.ascontiguousarray(plane) for plane in convert_to_numpy(image)]
+        planes = [np.ascontiguousarray(plane) for plane in convert_to_numpy(image)]  # (H, W) each, as cv2 takes them
         smooth = [cv2.bilateralFilter(plane, self.diameter, self.sigma_color, self.sigma_space) for plane in planes]
         out: torch.Tensor = convert_to_dst_type(np.stack(smooth), image, dtype=torch.uint8)[0]
         return out
 
 
-LEVELS = 256
+LEVELS = 256  # grey values of 8 bits
 
 
 class EqualizeNonzero(Transform):
@@ -102,13 +102,13 @@ class EqualizeNonzero(Transform):
 
     def _table(self, values: np.ndarray) -> np.ndarray:
         """(256,) new value of each grey value, uint8."""
-        counts = np.bincount(values.ravel(), minlength=LEVELS)
-        counts[0] = 0
+        counts = np.bincount(values.ravel(), minlength=LEVELS)  # (256,) pixels of each grey value
+        counts[0] = 0  # outside of the organ
         if not counts.any():
             return np.zeros(LEVELS, np.uint8)
         # divided twice, as in the published script: its round-off decides between 254 and 255
         shares = counts / np.linalg.norm(counts)
-        table = np.floor((LEVELS - 1) * np.cumsum(shares / shares.sum())).astype(np.uint8)
+        table = np.floor((LEVELS - 1) * np.cumsum(shares / shares.sum())).astype(np.uint8)  # (256,), in 0..255
         if self.lift is not None:
             knee, floor = self.lift
             dark = (table > 0) & (table < knee)

@@ -75,14 +75,14 @@ class ScaleIntensityForegroundPercentiles(Transform):
         """
         img = convert_to_tensor(img, dtype=torch.float32, track_meta=get_track_meta())
         values = convert_to_tensor(img, track_meta=False)
-        inside = self._inside(img, values, mask)
-        low, high = percentiles(values[inside].cpu().numpy(), self.lower, self.upper)
+        inside = self._inside(img, values, mask)  # (1, X, Y, Z) boolean
+        low, high = percentiles(values[inside].cpu().numpy(), self.lower, self.upper)  # in the unit of the image
         if not high > low:
             raise ValueError(
                 f"{source_name(img)}: expected different foreground intensities at percentiles {self.lower} and "
                 f"{self.upper}, got {low:g} at both."
             )
-        scaled = ((values - low) / (high - low)).clamp(0, 1) * inside
+        scaled = ((values - low) / (high - low)).clamp(0, 1) * inside  # (1, X, Y, Z) in [0, 1]
         return convert_to_dst_type(scaled, img)[0]  # with the affine and the file name of the image
 
     @staticmethod
@@ -165,5 +165,5 @@ def foreground_percentiles(
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low == high:
         raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}.")
-    flat = array.ravel(order="K")
+    flat = array.ravel(order="K")  # (voxels,) in the order of memory, which spares a copy
     return percentiles(flat[(background or background_of(flat)).foreground(flat)], lower, upper)

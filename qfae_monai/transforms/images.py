@@ -102,7 +102,7 @@ class LoadGreyImage(Transform):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # memory decides, not a fixed number
                 check_image_memory(path)
-                img = self.loader(path)
+                img = self.loader(path)  # (1, H, W)
         except TooLarge:
             raise
         except Exception as error:
@@ -123,7 +123,7 @@ def check_image_memory(path: str | PathLike) -> None:
         TooLarge: when it does not fit into memory.
     """
     with Image.open(path, formats=FORMATS) as header:  # PIL decodes nothing until it is asked for pixels
-        width, height = header.size
+        width, height = header.size  # pixels
     check_memory(path, width * height * PIXEL_BYTES, f"an image of {width} x {height} pixels")
 
 

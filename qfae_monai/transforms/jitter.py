@@ -1,4 +1,4 @@
-"""Brightness and contrast jitter with torchvision's definitions, on images in [0, 1]."""
+"""Brightness and contrast jitter as torchvision defines it, and coarse noise inside the body."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ class BrightnessContrast(Transform):
             (B, 1, H, W), float32 in [0, 1].
         """
         brightness, contrast, swapped = (
-            values.to(images.device)[:, None, None, None] for values in (brightness, contrast, contrast_first)
+            # (B, 1, 1, 1)
+            values.to(images.device)[:, None, None, None]
+            for values in (brightness, contrast, contrast_first)
         )
+        # both orders for all images: to take a batch apart would have the host wait for a GPU
         straight = self._blend(self._brighten(images, brightness), contrast)
         return torch.where(swapped, self._brighten(self._blend(images, contrast), brightness), straight)
 
@@ -68,6 +71,7 @@ class BrightnessContrast(Transform):
 
     @staticmethod
     def _blend(img: torch.Tensor, factor: float | torch.Tensor) -> torch.Tensor:
+        # the mean of each image alone, also in a batch
         return (img * factor + (1 - factor) * img.mean((-3, -2, -1), keepdim=True)).clamp(0, 1)
 
 
@@ -153,8 +157,9 @@ def add_coarse_noise(images: Tensor, noise: Tensor, *, level: float, shifts: np.
     Returns:
         The same shape, not clipped.
     """
-    fields = F.interpolate(noise, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    fields = F.interpolate(noise, size=images.shape[-2:], mode="bilinear", align_corners=False)  # (B, 1, H, W)
     if shifts is not None:
+        # pixels that leave at one edge come back at the other
         fields = torch.stack([one.roll(by.tolist(), (-2, -1)) for one, by in zip(fields, shifts, strict=True)])
     return images + fields * (images > level)
 
@@ -188,7 +193,7 @@ class CoarseNoise(Randomizable, Transform):
         if std < 0 or size < 1:
             raise ValueError(f"expected a standard deviation from 0 and a grid from 1, got std {std} and size {size}")
         self.std, self.size = std, size
-        self.level = (level - subtrahend) / divisor
+        self.level = (level - subtrahend) / divisor  # in the unit of the normalised images
         self.divisor = divisor
         self.noise, self.shifts = torch.empty(0), np.empty((0, 2), int)
 
@@ -198,9 +203,10 @@ class CoarseNoise(Randomizable, Transform):
 
     def randomize(self, data: Tensor) -> None:
         """Draw noise and shift of as many images as `data` (B, C, H, W) has."""
+        # (B, 1, g, g) in the unit of the normalised images
         grids = self.R.standard_normal((len(data), 1, self.size, self.size)) * self.std / self.divisor
         self.noise = torch.as_tensor(grids, dtype=torch.float32)
-        self.shifts = self.R.randint(data.shape[-2:], size=(len(data), 2))
+        self.shifts = self.R.randint(data.shape[-2:], size=(len(data), 2))  # (B, 2) pixels, down and to the right
 
     def __call__(self, images: Tensor, randomize: bool = True) -> Tensor:
         """

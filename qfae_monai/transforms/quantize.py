@@ -74,7 +74,7 @@ class QuantizeSlice(Transform):
         image = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3 or image.shape[0] != 1 or 0 in image.shape:
             raise ValueError(f"{source_name(image)}: expected one slice (1, H, W), got shape {tuple(image.shape)}.")
-        values = convert_to_numpy(image).astype(np.float64)
+        values = convert_to_numpy(image).astype(np.float64)  # a copy, which the steps behind it change in place
         levels = self._levels(self._unit(values, source_name(image)))
         dtype = torch.uint8 if self.bits == 8 else torch.int32
         out: torch.Tensor = convert_to_dst_type(levels, image, dtype=dtype)[0]
@@ -100,7 +100,7 @@ class QuantizeSlice(Transform):
 
     def _levels(self, unit: np.ndarray) -> np.ndarray:
         if self.rounding == "imsave":
-            unit *= 256
+            unit *= 256  # bins; the maximum itself falls into the last one
             return IMSAVE_LEVELS[np.minimum(unit, 255, out=unit).astype(np.uint8)]
         unit *= 2**self.bits - 1
         return np.rint(unit, out=unit).astype(np.int32 if self.bits > 8 else np.uint8)

@@ -28,7 +28,7 @@ def bounding_box(img: torch.Tensor) -> Box:
         (1, 1, 1, 2)
     """
     # in numpy: torch's reductions, which MONAI's bounding box uses, take longer than the rest of the canvas
-    inside = (convert_to_numpy(img) != 0).any(0)
+    inside = (convert_to_numpy(img) != 0).any(0)  # (H, W), in any channel
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not rows.size:
         return 0, 0, 0, 0
@@ -85,8 +85,8 @@ class RegionCanvas(Transform):
                 f"{source_name(image)}: expected a region within {tuple(image.shape[1:])} pixels, "
                 f"got top, left, height, width {tuple(box)}."
             )
-        target = self._place(height, width)
-        crop = convert_to_numpy(image)[:, top : top + height, left : left + width]
+        target = self._place(height, width)  # top, left, height, width on the canvas
+        crop = convert_to_numpy(image)[:, top : top + height, left : left + width]  # (C, height, width)
         canvas = _paste(_resize(crop, target[2:], self.mode, image), target, (self.size, self.size))
         out: torch.Tensor = convert_to_dst_type(canvas, image, dtype=image.dtype)[0]
         if isinstance(out, MetaTensor):
@@ -96,7 +96,7 @@ class RegionCanvas(Transform):
     def _place(self, height: int, width: int) -> Box:
         """Box on the canvas for a region of this size, shrunk where it is too large: top, left, height, width."""
         if height > self.size or width > self.size:
-            scale = min(self.size / height, self.size / width)
+            scale = min(self.size / height, self.size / width)  # canvas pixels for one of the image, below 1
             height, width = max(int(height * scale), 1), max(int(width * scale), 1)
         return (self.size - height) // 2, (self.size - width) // 2, height, width
 
@@ -122,6 +122,7 @@ def _resize(values: np.ndarray, size: Sequence[int], mode: str, img: torch.Tenso
     if mode == "bilinear":
         planes = [np.ascontiguousarray(plane) for plane in values]
         return np.stack([cv2.resize(plane, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) for plane in planes])
+    # pixel under the middle of each new one, in whole numbers: nothing is rounded
     row = (2 * np.arange(size[0]) + 1) * rows // (2 * size[0])
     column = (2 * np.arange(size[1]) + 1) * columns // (2 * size[1])
     return values[:, row[:, None], column]
@@ -131,7 +132,8 @@ def _canvas_to_image(region: Box, target: Box) -> np.ndarray:
     """(3, 3) matrix from pixel indices of the canvas to those of the image: pixel edges on pixel edges."""
     matrix = np.eye(3)
     for axis in (0, 1):
-        scale = region[axis + 2] / target[axis + 2] if target[axis + 2] else 1.0
+        scale = region[axis + 2] / target[axis + 2] if target[axis + 2] else 1.0  # image pixels for one of the canvas
         matrix[axis, axis] = scale
+        # pixels; an index is the middle of a pixel, half a pixel behind its edge
         matrix[axis, 2] = region[axis] + (0.5 - target[axis]) * scale - 0.5
     return matrix

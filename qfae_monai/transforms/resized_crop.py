@@ -84,13 +84,15 @@ class ResizedCropRotateFlip(Transform):
                 f"expected images (B, C, H, W) with B boxes, angles and flips, got shape {tuple(plain.shape)} with "
                 f"{len(boxes)}, {len(angles)} and {len(flips)}."
             )
-        turned = self._rotated_grid(angles, flips, plain.device)
-        inside = (turned.abs() <= 1).all(-1)
+        turned = self._rotated_grid(angles, flips, plain.device)  # (B, S, S, 2)
+        inside = (turned.abs() <= 1).all(-1)  # (B, S, S), False where the rotation looks out of the crop
+        # x before y, as `grid_sample` has them; pixels, the middles doubled
         crops = [([width, height], [2 * left + width, 2 * top + height]) for top, left, height, width in boxes]
+        # (B, 2) each: share of the side, and middle in [0, 2]
         scale, centre = (torch.tensor(crops, dtype=torch.float32) / self.size).to(plain.device).unbind(1)
         # border padding, as resizing has it; zeros outside of the crop come from `inside`
-        grid = turned * scale[:, None, None] + (centre[:, None, None] - 1)
-        smooth = self._smooth(plain.flatten(0, 1)).reshape(plain.shape)
+        grid = turned * scale[:, None, None] + (centre[:, None, None] - 1)  # (B, S, S, 2)
+        smooth = self._smooth(plain.flatten(0, 1)).reshape(plain.shape)  # (B, C, H, W)
         out = grid_sample(smooth, grid, self.mode, padding_mode="border", align_corners=False)
         return out * inside[:, None]
 
@@ -101,11 +103,12 @@ class ResizedCropRotateFlip(Transform):
             cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
             sign = -1.0 if flip else 1.0
             rows.append([[cos, -sin * sign, 0.0], [sin, cos * sign, 0.0]])
-        theta = torch.tensor(rows).to(device)
+        theta = torch.tensor(rows).to(device)  # (B, 2, 3)
         return affine_grid(theta, [len(rows), 1, self.size, self.size], align_corners=False)
 
     def _smooth(self, img: torch.Tensor) -> torch.Tensor:
         """The Gaussian that MONAI's and scikit-image's resize put before downsampling."""
+        # pixels of the image, along rows and columns
         sigma = tuple(max(0.0, (side / self.size - 1) / 2) for side in img.shape[1:])
         if not self.anti_aliasing or max(sigma) == 0:
             return img

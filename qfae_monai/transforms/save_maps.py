@@ -126,7 +126,7 @@ class SaveMapsd(MapTransform):
         for key in self.key_iterator(d):
             name = f"{case}_{self.names.get(str(key), str(key))}"
             kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
-            if kept.ndim > 3:
+            if kept.ndim > 3:  # (1, X, Y, Z)
                 self.save(kept, filename=str(self.output_dir / name))
             else:
                 _save_image(kept, self.output_dir / f"{name}.nii.gz")
@@ -135,6 +135,7 @@ class SaveMapsd(MapTransform):
 
 def _save_image(image: torch.Tensor, path: Path) -> None:
     """Rows and columns, as `qfae predict` writes them: MONAI's writer wants a place in the patient."""
-    pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()
+    pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()  # (H, W)
     with whole_file(path) as partial:
+        # 1 mm a pixel, axes as displayed: nothing more is known
         nib.save(nib.Nifti1Image(pixels, np.diag([-1.0, -1.0, 1.0, 1.0])), partial)

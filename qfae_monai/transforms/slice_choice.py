@@ -1,4 +1,4 @@
-"""Choice of a volume's slices: the one rule of training, calibration, evaluation and prediction."""
+"""Choice of a volume's slices, one rule from training to prediction, and a summary of each slice besides its score."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SliceChoice:
         image = volume[0]
         within = [place for place in range(3) if place != self.axis]
         tissue = foreground_mask(image).sum(dim=within)  # pixels of each slice
-        enough = tissue >= self.min_foreground * (image.numel() // image.shape[self.axis])
+        enough = tissue >= self.min_foreground * (image.numel() // image.shape[self.axis])  # (slices,)
         visible = enough & (image.amax(dim=within) > image.amin(dim=within))
         return visible, self._inside(visible)
 
@@ -88,9 +88,9 @@ class SliceChoice:
             inside[:first] = False
             inside[last + 1 :] = False
         elif self.share is not None and visible.any():
-            places = visible.nonzero()[:, 0]
-            begin, end = int(places[0]), int(places[-1]) + 1
-            first, last = _of_extent(end - begin, *self.share)
+            places = visible.nonzero()[:, 0]  # (n,) slice numbers
+            begin, end = int(places[0]), int(places[-1]) + 1  # first slice with foreground, and the one behind the last
+            first, last = _of_extent(end - begin, *self.share)  # counted from the first slice with foreground
             inside[begin : begin + first] = False
             inside[begin + last + 1 : end] = False
         return inside
@@ -102,6 +102,7 @@ def _of_extent(count: int, low: float, high: float) -> tuple[int, int]:
     >>> _of_extent(10, 0.25, 0.75), _of_extent(20, 0.25, 0.75), _of_extent(3, 0.4, 0.45)
     ((2, 7), (5, 14), (1, 1))
     """
+    # the middle of slice i lies at (i + 0.5) / count
     first, last = ceil(low * count - 0.5 - ROUNDING), floor(high * count - 0.5 + ROUNDING)
     if first > last:
         first = last = min(count - 1, floor((low + high) / 2 * count))
@@ -135,8 +136,8 @@ class SliceSummaryd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            pixels = self._slices(d[key])
-            d["trivial_mean"] = pixels.mean(1)
+            pixels = self._slices(d[key])  # (slices, pixels)
+            d["trivial_mean"] = pixels.mean(1)  # (slices,), as all that follow
             d["trivial_std"] = pixels.std(1)
             d["trivial_max"] = pixels.amax(1)
             d["trivial_p99"] = torch.quantile(pixels, 0.99, dim=1)
@@ -147,7 +148,7 @@ class SliceSummaryd(MapTransform):
     def _labels(self, data: Mapping[Hashable, Any], slices: int) -> tuple[Tensor, Tensor]:
         """(slices,) and a scalar."""
         if data.get(self.label_key) is not None:
-            labels = (self._slices(data[self.label_key]) > 0).any(dim=1).float()
+            labels = (self._slices(data[self.label_key]) > 0).any(dim=1).float()  # (slices,)
             return labels, labels.amax()
         whole = torch.tensor(float(data.get("image_label", torch.nan)))
         known = slices == 1 or bool(whole == 0)

@@ -120,7 +120,7 @@ def load_checkpoint(network: nn.Module, path: str | os.PathLike, key: str = "mod
 
 
 def _save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> None:
-    path.touch()
+    path.touch()  # made here, so that its mode follows the umask
     mode = path.stat().st_mode
     tensors = {name: weight.detach().contiguous() for name, weight in state.items()}
     save_file(tensors, path, metadata=dict(metadata) if metadata else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from qfae_monai.files import sha256_of, write_whole
 
 SUMS_FILE = "SHA256SUMS"
-LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")  # sum, then a blank and a blank or an asterisk (binary), then the name
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The only file that talks to the Hugging Face hub: what its local cache holds, and downloads on request."""
+"""Downloads from the Hugging Face hub and files in its local cache; no other file talks to the hub."""
 
 from __future__ import annotations
 

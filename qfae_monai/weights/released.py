@@ -1,4 +1,4 @@
-"""The published QFAE checkpoints: from the names of the authors' implementation to ours."""
+"""Published QFAE checkpoints with our names in place of the authors', and the fit of a state dict to a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-# Whether a state dict fits a network, decided by names and shapes before anything of the network is changed.
+# Fit of a state dict to a network, decided by names and shapes before anything of the network is changed.
 
 TRUNK = ".trunk."  # part of the name of every weight of a frozen encoder trunk
 SHOWN = 5  # differences named in an error

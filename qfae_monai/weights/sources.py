@@ -1,4 +1,4 @@
-"""Find the file that a network's weights are read from; nothing is downloaded unless asked for."""
+"""File that a network's weights are read from: a search that downloads nothing unless asked to."""
 
 from __future__ import annotations
 
