@@ -26,7 +26,7 @@ PLANES = ("sagittal", "coronal", "axial")
 OBLIQUE = 0.5  # degrees between the slices' normal and the next axis of the patient
 SHOWN = 3  # names in a line
 LONGEST = 44  # letters of a series' name
-INDENT = 4
+INDENT = 4  # letters
 
 
 def page_of(found: Examination, path: Path, width: int | None = None) -> list[str]:
@@ -67,7 +67,7 @@ def _row(summary: SeriesSummary, path: Path) -> tuple[str, ...]:
     attributes = summary.attributes
     spacing = "-"
     if summary.affine is not None:
-        spacing = " x ".join(f"{length:.3g}" for length in np.linalg.norm(summary.affine[:3, :3], axis=0))
+        spacing = " x ".join(f"{length:.3g}" for length in np.linalg.norm(summary.affine[:3, :3], axis=0))  # mm
     sign = "signed " if attributes.get("signed") else ""
     return (
         _name(summary, path),
@@ -137,7 +137,7 @@ def _plane(affine: np.ndarray) -> str:
     normal = np.cross(affine[:3, 0], affine[:3, 1])
     normal = np.abs(normal / np.linalg.norm(normal))
     axis = int(normal.argmax())
-    angle = float(np.degrees(np.arccos(min(1.0, normal[axis]))))
+    angle = float(np.degrees(np.arccos(min(1.0, normal[axis]))))  # min: rounding may give more than 1
     return PLANES[axis] if angle < OBLIQUE else f"{PLANES[axis]} {angle:.0f} degrees oblique"
 
 

@@ -51,7 +51,7 @@ def pseudonymous_identity(header: Dataset, names: Pseudonyms) -> Dataset:
 
 
 def is_anonymous(identity: Dataset) -> bool:
-    """Whether :func:`pseudonymous_identity` made it."""
+    """Whether `pseudonymous_identity` made it."""
     return list(identity.get("DeidentificationMethod") or []) == METHOD
 
 

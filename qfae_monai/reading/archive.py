@@ -93,16 +93,16 @@ def open_archive(archive: Path) -> Iterator[dict[Path, Member]]:
     try:
         opened = zipfile.ZipFile(archive)
     except Exception as error:  # of the index: zipfile raises whatever its parsing stumbles over
-        raise ValueError(f"{refused} one that cannot be read ({error}).") from error
+        raise ValueError(f"{refused} one that cannot be read ({error})") from error
     with opened:
         infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
         members = _named(archive, [Member(opened, info) for info in infos])
         try:
             _check(archive, [member for member in members.values() if not member.is_outside])
         except ValueError as error:
-            raise ValueError(f"{refused} one that cannot be read ({error}).") from error
+            raise ValueError(f"{refused} one that cannot be read ({error})") from error
         if not members:
-            raise ValueError(f"{refused} an empty one.")
+            raise ValueError(f"{refused} an empty one")
         yield members
 
 
