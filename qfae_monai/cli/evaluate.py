@@ -1,4 +1,4 @@
-"""`qfae evaluate` and `qfae calibrate`: what a model finds, and from which score on it is called abnormal."""
+"""`qfae evaluate`, `qfae calibrate` and `qfae compare`: figures of a model, its thresholds, and two runs compared."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def compare(
     comparison = compare_runs(run_a, run_b, samples=samples, seed=seed)
     echo(format_comparison(comparison), lines=True)
     if output is not None:
+        # null for NaN, which JSON has not
         write_whole(output / "comparison.json", json.dumps(comparison, indent=2, allow_nan=False) + "\n")
         echo(f"wrote {output / 'comparison.json'} and {write_comparison(output / 'comparison.html', comparison)}")
 

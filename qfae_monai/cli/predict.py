@@ -1,4 +1,4 @@
-"""`qfae predict`: maps, masks, scores and pictures of a study or a cohort, in one command."""
+"""`qfae predict` and `qfae view`: maps, masks, scores and pictures of studies, and the page that shows them."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class MapHistogram:
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
         labels = labels.ravel().astype(np.int64)
-        # (K,) and each pixel's place in it
+        # (K,) bins, and each pixel's place among them
         bins, place = np.unique(ordered_bins(values, bits).ravel(), return_inverse=True)
         inside = labels > 0
         sizes = np.bincount(labels[inside])  # pixels of each region; those not scored are 0

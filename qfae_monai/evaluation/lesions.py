@@ -1,4 +1,4 @@
-"""Lesions one by one: which were found at a threshold, how many false alarms, and how large they are.
+"""Lesions one by one: found or not, false alarms and sizes; and normal slices matched to them by position.
 
 The lesion-wise convention of segmentation challenges: a lesion is a connected component of the mask under full
 connectivity (26 neighbours in volumes, 8 in images); it is found if the thresholded map touches it anywhere; a false

@@ -1,4 +1,4 @@
-"""Items that a score ranks: slices, volumes or images, with their labels and patients; and measures of a ranking."""
+"""Items that a score ranks (slices, volumes, images) with labels and patients, measures of a ranking, their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.intervals import Array, Interval, ResampledMaps, ResampledRanking, Statistic, bootstrap
 from qfae_monai.evaluation.run_folder import RunFolder
 
-# Names of measures, features and maps as a reader knows them.
+# Names of measures, features and maps for tables and pages.
 
 FEATURES = {
     "trivial_mean": "mean intensity",

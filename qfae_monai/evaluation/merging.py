@@ -55,7 +55,7 @@ def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, 
 
 def _check(runs: Sequence[RunFolder]) -> None:
     """Slices of one patient in two folds would be tested twice, or trained on and tested."""
-    # once a run, however many cases
+    # counted once a run, however many cases they have
     patients = Counter(patient for run in runs for patient in set(run.patient_of.values()))
     cases = Counter(case for run in runs for case in run.patient_of)
     for what, counts in (("patient", patients), ("case", cases)):

@@ -148,7 +148,7 @@ class RunFolder:
             raise FileNotFoundError(f"{file}: missing; expected in the output folder of an evaluation")
         table = read_table(file, columns)
         seen: set[tuple] = set()
-        # line of the file
+        # from 2: lines of the file, below its header
         for place, row in enumerate(zip(*(table[part].tolist() for part in key), strict=True), start=2):
             if row in seen:
                 raise ValueError(f"{file}, line {place}: expected each {' and '.join(key)} once, got {row} again")

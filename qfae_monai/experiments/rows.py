@@ -1,4 +1,4 @@
-"""Rows of the paper's tables: each is one overlay of the bundle that says its own table, name and published figure."""
+"""Rows of the paper's tables, each described by its own overlay, and the settings that a results folder began with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Split of the scans into training, thresholds and test, by patient; the same for one seed on every machine."""
+"""Split of the scans by patient, the same for one seed on every machine, and the data list that is written of it."""
 
 from __future__ import annotations
 

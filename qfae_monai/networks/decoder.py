@@ -1,4 +1,4 @@
-"""Light transformer decoder: query outputs to pixels (paper section 3.3, after He et al., MAE, 2021)."""
+"""Transformer decoder, query outputs to pixels (paper section 3.3, after MAE), and the plain autoencoder of Table 1."""
 
 from __future__ import annotations
 

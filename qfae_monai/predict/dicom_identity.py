@@ -1,4 +1,4 @@
-"""Patient and study of a result: the source's own, element by element, or pseudonyms and nothing else."""
+"""Patient and study of a result, the source's own or pseudonyms alone; and the source's lossy compression."""
 
 from __future__ import annotations
 

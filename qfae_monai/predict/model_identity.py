@@ -1,4 +1,4 @@
-"""Identity of the model in each DICOM result: name, version, weights, and a research-use notice."""
+"""Identity of the model in each DICOM result: name, version, weights, notice; regions of the body, and new UIDs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a pretraining: a file that timm loads, with its card inside and beside it."""
+"""The end of a pretraining: a file that timm loads, with its card, and the numbers of a model that uses it."""
 
 from __future__ import annotations
 

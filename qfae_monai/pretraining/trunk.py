@@ -1,4 +1,4 @@
-"""The vision transformer that a pretraining trains: from given weights, or from scratch with sine-cosine positions."""
+"""The vision transformer that a pretraining trains, from given weights or from scratch, and its blocks to be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Members of a .zip archive, read where they lie: a damaged one fails alone, a hostile archive as a whole."""
+"""Members of a .zip archive, read where they lie, and bytes for libraries that open files by name only."""
 
 from __future__ import annotations
 

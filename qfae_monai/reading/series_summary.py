@@ -1,4 +1,4 @@
-"""Summary of a series before its pixels are read."""
+"""Summary of a series before its pixels are read, and attributes that results may state."""
 
 from __future__ import annotations
 

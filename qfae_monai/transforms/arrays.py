@@ -1,4 +1,4 @@
-"""Slices from NPY files: numbers alone, and a refusal that does not say how to run what else a file holds."""
+"""Slices from NPY files, whose refusal does not say how to run them as code; and the mask of a normal image."""
 
 from __future__ import annotations
 

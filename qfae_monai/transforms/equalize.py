@@ -1,4 +1,4 @@
-"""Histogram equalisation over the non-zero pixels, and the lift of dark values: the published LiverCT recipe's."""
+"""Histogram equalisation, lift of dark values and bilateral filter of slices: the published LiverCT recipe's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brightness and contrast jitter with torchvision's definitions, on images in [0, 1]."""
+"""Brightness and contrast jitter with torchvision's definitions, and coarse noise, on images in [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choice of a volume's slices: the one rule of training, calibration, evaluation and prediction."""
+"""Choice of a volume's slices, one rule of training, calibration and prediction; and a summary of each slice."""
 
 from __future__ import annotations
 
