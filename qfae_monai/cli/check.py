@@ -29,7 +29,7 @@ def check(
     """
     from qfae_monai.cli.check_page import page_of
     from qfae_monai.data.examination import examine
-    from qfae_monai.reading.kept_headers import kept_headers, kept_pixels
+    from qfae_monai.reading.dicom_header import kept_headers, kept_pixels
     from qfae_monai.reading.quiet_libraries import quiet_libraries
 
     with kept_headers(), nullcontext() if headers_only else kept_pixels(), quiet_libraries():

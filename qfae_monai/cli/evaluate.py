@@ -1,4 +1,4 @@
-"""`qfae evaluate` and `qfae calibrate`: what a model finds, and from which score on it is called abnormal."""
+"""`qfae evaluate`, `qfae calibrate` and `qfae compare`: figures of a model, its thresholds, and two runs compared."""
 
 from __future__ import annotations
 

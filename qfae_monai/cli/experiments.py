@@ -1,4 +1,4 @@
-"""`qfae experiments`: the rows of the paper's tables, run over seeds, and published checkpoints evaluated."""
+"""`qfae experiments` and `qfae demo`: the paper's tables over seeds, published checkpoints, and a run on phantoms."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def run(
     from qfae_monai.experiments.driver import format_results, run_experiment
     from qfae_monai.experiments.rows import find_row
 
+    # --epochs wins over --set max_epochs
     given = settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
     results = run_experiment(
         find_row(name), data, output, seeds=parse_seeds(seeds), preset=preset, layout=layout, settings=given

@@ -1,4 +1,4 @@
-"""`qfae model`: a model folder shown, checked, packed, or made of a checkpoint."""
+"""`qfae model`, `qfae inspect` and `qfae export`: model folders shown, checked, packed, imported and exported."""
 
 from __future__ import annotations
 

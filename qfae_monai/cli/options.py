@@ -1,4 +1,4 @@
-"""Options that several commands share, and imports that are quick."""
+"""Options that several commands share, quick imports, and signals that end a command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from qfae_monai.rates import check_rate
 
-# Options that are rates.
+# Rates, refused before anything is read.
 
 
 def rate(option: typer.CallbackParam, value: float) -> float:
@@ -41,7 +41,7 @@ SHOW_COMMAND = typer.Option(
 )
 
 
-# Importing torch and MONAI in four fifths of the time.
+# Quick imports: torch and MONAI in four fifths of the time.
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`qfae predict`: maps, masks, scores and pictures of a study or a cohort, in one command."""
+"""`qfae predict` and `qfae view`: maps, masks, scores and pictures of studies, and the page that shows them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _open(url: str) -> None:
         found.open(url)
 
 
-SOME_FAILED = 3
+SOME_FAILED = 3  # exit code; 2 is typer's, of wrong options
 ONNX = "onnx"
 WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
@@ -131,7 +131,7 @@ def predict(
         **({} if device in (None, ONNX) else {"device": f"$torch.device({device!r})"}),
         **parse_settings(set_ or []),
     }
-    region = settings.pop("region", None)
+    region = settings.pop("region", None)  # of DICOM results; no key of the configuration
     runtime = ONNX if device == ONNX else "torch"
     scorer = _model(model, studies, {"settings": settings, "runtime": runtime, "trusted": trust})
     objects = _dicom_results(studies, pseudonyms, dicom=dicom, region=region)
@@ -204,7 +204,7 @@ def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: lis
 
                 def progress(done: int, total: int, slices: Any = slices) -> None:
                     slices.total = total
-                    slices.update(done - slices.n)
+                    slices.update(done - slices.n)  # tqdm counts steps, the model says how many are done
 
                 outcome = predict_study(study, model, output, progress=progress, **how)
             outcomes.append(outcome)

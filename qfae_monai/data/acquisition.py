@@ -1,4 +1,4 @@
-"""The plane that scans were acquired in: slices are cut along it unless somebody says otherwise."""
+"""Acquisition of a scan: the plane that its slices were taken in, and features of its file that need no pixels."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def examine(
 
     Args:
         path: folder, file or archive.
-        volume, allow, include: as in :func:`qfae_monai.reading.read_series`.
+        volume, allow, include: as in `qfae_monai.reading.read_series`.
         headers_only: whether pixels stay as they are; damage within them is not found then.
 
     Raises:

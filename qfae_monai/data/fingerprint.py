@@ -59,7 +59,7 @@ def source_fingerprint(entry: Mapping[str, Any]) -> str:
     """SHA-256 of what a volume's entry in a data list holds: the content of its files, and its other values.
 
     Args:
-        entry: paths of files or folders, lists of paths, and other values. ``case`` and ``patient`` do not count, nor
+        entry: paths of files or folders, lists of paths, and other values. `case` and `patient` do not count, nor
             does where a file lies.
 
     Raises:
@@ -93,7 +93,7 @@ def _file(path: Path) -> str:
     if path.suffix.lower() in DETACHED:
         raise ValueError(
             f"{path}: expected a volume that the series reader reads (.nii, .nii.gz, .nrrd, .mha, .mhd, DICOM), got "
-            "half of a pair, whose other half a slice store would not see change."
+            "half of a pair, whose other half a slice store would not see change"
         )
     return f"file {sha256_of_files(voxel_files(path))}"
 
@@ -155,9 +155,9 @@ def _behaviour(thing: Any, where: str, above: tuple[int, ...]) -> str:  # noqa: 
     if isinstance(thing, PathLike):
         return f"path {thing}"
     if isinstance(thing, Randomizable) and type(thing) is not Compose:
-        raise ValueError(f"{where}: expected a transform that gives the same each time, got a {type(thing).__name__}.")
+        raise ValueError(f"{where}: expected a transform that gives the same each time, got a {type(thing).__name__}")
     if not hasattr(thing, "__dict__") or type(thing).__module__.split(".")[0] in sys.stdlib_module_names:
-        raise ValueError(f"{where}: expected an object that its attributes describe, got {thing!r}.")
+        raise ValueError(f"{where}: expected an object that its attributes describe, got {thing!r}")
     attributes = {name: value for name, value in vars(thing).items() if not _is_state(thing, name, value)}
     return f"{_class(type(thing), where)} {_mapping(attributes, where, above)}"
 
@@ -177,7 +177,7 @@ def _mapping(mapping: Mapping[Any, Any], where: str, above: tuple[int, ...]) -> 
 
 def _array(array: np.ndarray, where: str) -> str:
     if array.dtype.hasobject:
-        raise ValueError(f"{where}: expected an array of numbers, got one of Python objects.")
+        raise ValueError(f"{where}: expected an array of numbers, got one of Python objects")
     return f"array {array.dtype.str} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
@@ -186,7 +186,7 @@ def _class(kind: type, where: str) -> str:
     for one in kind.__mro__:
         known = one.__module__.split(".")[0] in sys.stdlib_module_names and one.__module__ != "__main__"
         if not known and not getattr(sys.modules.get(one.__module__), "__file__", None):
-            raise ValueError(f"{where}: expected a class from a file, got {one.__qualname__} of {one.__module__}.")
+            raise ValueError(f"{where}: expected a class from a file, got {one.__qualname__} of {one.__module__}")
     return f"class {' '.join(f'{one.__module__}.{one.__qualname__} {_source(one.__module__)}' for one in kind.__mro__)}"
 
 
@@ -194,7 +194,7 @@ def _function(function: FunctionType, where: str, above: tuple[int, ...]) -> str
     """A function's name, defaults and closure, and the source of its module; what has no name or file is refused."""
     source = _source(function.__module__)
     if "<lambda>" in function.__qualname__ or not source:
-        raise ValueError(f"{where}: expected a function with a name from a file, got {function.__qualname__}.")
+        raise ValueError(f"{where}: expected a function with a name from a file, got {function.__qualname__}")
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     state = _describe((function.__defaults__, function.__kwdefaults__, cells), where, above)
     return f"function {function.__module__}.{function.__qualname__} {source} {state}"

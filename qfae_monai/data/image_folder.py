@@ -43,21 +43,21 @@ def image_folder_datalist(
             image for a patient of its own.
 
     Returns:
-        Dictionaries sorted by path: ``image`` (path), ``image_label`` (1 abnormal, 0 normal), ``case`` (file name
-        without suffix, with its class in front where good and Ungood share the name), ``patient`` where there is a
-        pattern and, where there is one, ``label`` (path of the mask).
+        Dictionaries sorted by path: `image` (path), `image_label` (1 abnormal, 0 normal), `case` (file name
+        without suffix, with its class in front where good and Ungood share the name), `patient` where there is a
+        pattern and, where there is one, `label` (path of the mask).
 
     Raises:
         FileNotFoundError: when a folder is missing or has no images, or a required mask is missing.
-        ValueError: when the split is unknown, ``train`` has abnormal images, the layout is ambiguous, two images share
+        ValueError: when the split is unknown, `train` has abnormal images, the layout is ambiguous, two images share
             a name, a name can name no results, a mask has no image, or a name does not match the pattern.
     """
     folder = _split_folder(Path(root), split)
     classes = {name: _class_files(folder, name) for name in CLASSES}
     if not any(images for images, _ in classes.values()):
-        raise FileNotFoundError(f"{folder}: expected images in good or Ungood, got {_names(folder.iterdir())}.")
+        raise FileNotFoundError(f"{folder}: expected images in good or Ungood, got {_names(folder.iterdir())}")
     if split == "train" and classes["ungood"][0]:
-        raise ValueError(f"{folder}: expected normal images alone, got {len(classes['ungood'][0])} Ungood ones.")
+        raise ValueError(f"{folder}: expected normal images alone, got {len(classes['ungood'][0])} Ungood ones")
     shared = classes["good"][0].keys() & classes["ungood"][0].keys()
     entries = []
     for name, (images, masks) in classes.items():
@@ -74,7 +74,7 @@ def check_folder_patients(root: str | PathLike, patient_pattern: str | None) -> 
     """Refuse a folder in which one patient is in two splits: the evaluation would know its test cases.
 
     Args:
-        root, patient_pattern: as in :func:`image_folder_datalist`; without a pattern no patients are known.
+        root, patient_pattern: as in `image_folder_datalist`; without a pattern no patients are known.
 
     Raises:
         ValueError: when a patient is in two splits.
@@ -88,22 +88,22 @@ def check_folder_patients(root: str | PathLike, patient_pattern: str | None) -> 
             if owner.setdefault(patient, split) != split:
                 raise ValueError(
                     f"{root}: expected each patient in one split, got {patient} in {owner[patient]} and "
-                    f"{split} ({Path(entry['image']).name})."
+                    f"{split} ({Path(entry['image']).name})"
                 )
 
 
 def _patient(image: Path, pattern: str) -> str:
     found = re.search(pattern, image.name)
     if not found or not found.groups():
-        raise ValueError(f"{image}: expected a name in which {pattern!r} finds a group, the patient; got none.")
+        raise ValueError(f"{image}: expected a name in which {pattern!r} finds a group, the patient; got none")
     return found.group(1)
 
 
 def _split_folder(root: Path, split: str) -> Path:
     if split not in SPLITS:
-        raise ValueError(f"expected a split of {sorted(SPLITS)}, got {split!r}.")
+        raise ValueError(f"expected a split of {sorted(SPLITS)}, got {split!r}")
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected a folder with train, valid and test, got no such folder.")
+        raise FileNotFoundError(f"{root}: expected a folder with train, valid and test, got no such folder")
     return _one([found for name in SPLITS[split] for found in _subfolders(root, name)], root, f"folder {split!r}")
 
 
@@ -151,15 +151,15 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     files = _image_files(folder)
     twice = [stem for stem, count in Counter(map(_stem, files)).items() if count > 1]
     if twice:
-        raise ValueError(f"{folder}: expected one file a name, got several of {_names(map(Path, twice))}.")
+        raise ValueError(f"{folder}: expected one file a name, got several of {_names(map(Path, twice))}")
     return {_stem(file): file for file in files}
 
 
 def _one(found: list[Path], folder: Path, what: str) -> Path:
     if not found:
-        raise FileNotFoundError(f"{folder}: expected a {what}, got {_names(folder.iterdir())}.")
+        raise FileNotFoundError(f"{folder}: expected a {what}, got {_names(folder.iterdir())}")
     if len(found) > 1:
-        raise ValueError(f"{folder}: expected one {what}, got {', '.join(map(str, found))}.")
+        raise ValueError(f"{folder}: expected one {what}, got {', '.join(map(str, found))}")
     return found[0]
 
 
@@ -169,12 +169,12 @@ def _check_masks(images: dict[str, Path], masks: dict[str, Path], folder: Path, 
     if strays:
         raise ValueError(
             f"{folder}: expected {name} masks named like their images, got {len(strays)} masks without an image "
-            f"({_names(strays)}) and {len(unmasked)} images without a mask ({_names(unmasked)})."
+            f"({_names(strays)}) and {len(unmasked)} images without a mask ({_names(unmasked)})"
         )
     if required and unmasked:
         raise FileNotFoundError(
             f"{folder}: expected a mask for each of {len(images)} {name} images, got none for {len(unmasked)}: "
-            f"{_names(unmasked)}."
+            f"{_names(unmasked)}"
         )
 
 

@@ -50,11 +50,11 @@ def input_datalist(
     wanted += [SeriesSummary("image", (file,)) for file in found.pictures] if images else []
     if not wanted:
         what = "image files or radiographs in DICOM" if images else "volumes or DICOM series"
-        raise FileNotFoundError(f"{folder}: expected a folder with {what}, found none.")
+        raise FileNotFoundError(f"{folder}: expected a folder with {what}, found none")
     entries = [(one, _below(one, folder)) for one in sorted(wanted, key=lambda one: (one.files, one.volume or 0))]
     names = Counter(case for _, case in entries)
     if twice := [case for case, count in names.items() if count > 1]:
-        raise ValueError(f"{folder}: expected names that tell its volumes apart, got {some(twice)} again.")
+        raise ValueError(f"{folder}: expected names that tell its volumes apart, got {some(twice)} again")
     return [_input(one, check_file_name(case, f"{one.files[0]}, case")) for one, case in entries]
 
 

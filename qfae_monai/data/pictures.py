@@ -65,7 +65,7 @@ def _stored(read: Series, name: str) -> tuple[NDArray[np.int32], int]:
 
 
 class LoadPicture(LoadGreyImage):
-    """Load a single image: an image file as :class:`qfae_monai.transforms.LoadGreyImage` does, else one of DICOM."""
+    """Load a single image: an image file as `qfae_monai.transforms.LoadGreyImage` does, else one of DICOM."""
 
     def __call__(self, path: str | PathLike) -> torch.Tensor:
         """
@@ -84,7 +84,7 @@ class LoadPicture(LoadGreyImage):
 
 
 class LoadPictured(LoadGreyImaged):
-    """Dictionary twin of :class:`LoadPicture`; see :class:`qfae_monai.transforms.LoadGreyImaged`.
+    """Dictionary twin of `LoadPicture`; see `qfae_monai.transforms.LoadGreyImaged`.
 
     Args:
         keys: the image's key, then keys of masks.

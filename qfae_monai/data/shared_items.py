@@ -54,7 +54,7 @@ class SharedItems(list[Any]):
 class SharedCacheDataset(CacheDataset):
     """MONAI's cache of a data set, in one block of memory that worker processes share, however they are started.
 
-    Args: as :class:`monai.data.CacheDataset`.
+    Args: as `monai.data.CacheDataset`.
     """
 
     def _fill_cache(self, indices: Any = None) -> list[Any]:

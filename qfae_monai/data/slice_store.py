@@ -53,7 +53,7 @@ class StoredSlices(VolumeSlices):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
                 skipped = parse_object((file.metadata() or {})["skipped"], f"{path}, metadata", entries(whole()))
         except (SafetensorError, KeyError, ValueError) as error:
-            raise ValueError(f"{path}: expected stored slices, got a damaged or foreign file ({error}).") from error
+            raise ValueError(f"{path}: expected stored slices, got a damaged or foreign file ({error})") from error
         _check(tensors, path)
         return cls(**tensors, skipped=skipped, path=path)
 
@@ -65,7 +65,7 @@ class SliceStore:
     """Gives the slices of a volume, from a folder where they lie and by cutting the volume where they do not.
 
     A volume's slices are one file, named by what its pixels depend on: the content of the volume's files (SHA-256, read
-    in full at each start; their paths do not count), the cutter with its ``volume_transform`` down to the last number,
+    in full at each start; their paths do not count), the cutter with its `volume_transform` down to the last number,
     and the versions of the software. Whatever of this changes, the slices are cut anew under another name; nothing is
     deleted. A file is written under a temporary name, then renamed, so that readers see it whole or not at all, and
     processes that write the same one do each other no harm. A file that is truncated or of other shapes is reported in
@@ -73,10 +73,10 @@ class SliceStore:
 
     Args:
         folder: made where missing. It holds pixels, and no name or path of where they came from.
-        cut: gives a volume's slices: a :class:`qfae_monai.data.volume_slices.SliceCutter`.
+        cut: gives a volume's slices: a `qfae_monai.data.volume_slices.SliceCutter`.
 
     Raises:
-        ValueError: when ``cut`` is random or has a part that cannot be told from another.
+        ValueError: when `cut` is random or has a part that cannot be told from another.
     """
 
     def __init__(self, folder: str | PathLike, cut: Callable[[dict[str, Any]], VolumeSlices]) -> None:
@@ -90,7 +90,7 @@ class SliceStore:
     def __call__(self, entry: dict[str, Any]) -> StoredSlices:
         """
         Args:
-            entry: one volume, as :func:`qfae_monai.data.volume_datalist` lists it.
+            entry: one volume, as `qfae_monai.data.volume_datalist` lists it.
 
         Raises:
             ValueError: when the volume cannot be cut, or is described by a file that does not hold its voxels.
@@ -145,4 +145,4 @@ def _check(tensors: dict[str, torch.Tensor], path: Path) -> None:
         }
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if not whole or any(expected.get(name) != came for name, came in found.items()):
-        raise ValueError(f"{path}: expected image (N, H, W) and slice_index (N,) of stored slices, got {found}.")
+        raise ValueError(f"{path}: expected image (N, H, W) and slice_index (N,) of stored slices, got {found}")

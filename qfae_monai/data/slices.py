@@ -25,29 +25,29 @@ logger = logging.getLogger(__name__)
 class SliceDataset(Dataset):
     """Slices of volumes as a MONAI dataset.
 
-    Each volume is read once, by ``volume_transform``; its slices stay in memory as float32. Training sets of the
-    paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a ``store``, a folder: the slices are
-    written there at the first start and mapped from there at every later one; the pixels are the same. ``data`` lists
-    them as dictionaries of ``image`` (1, H, W), ``case``, ``slice_index`` and, where known, ``label`` (1, H, W; 1 is
-    lesion, 0 is not) and ``image_label`` (1 abnormal, 0 normal, of the slice), with new tensors at each access. Slices
+    Each volume is read once, by `volume_transform`; its slices stay in memory as float32. Training sets of the
+    paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a `store`, a folder: the slices are
+    written there at the first start and mapped from there at every later one; the pixels are the same. `data` lists
+    them as dictionaries of `image` (1, H, W), `case`, `slice_index` and, where known, `label` (1, H, W; 1 is
+    lesion, 0 is not) and `image_label` (1 abnormal, 0 normal, of the slice), with new tensors at each access. Slices
     of different volumes may differ in size. Worker processes share them, however they are started.
 
     Args:
-        data: dictionaries of volumes, as :func:`qfae_monai.data.volume_datalist` lists them.
-        volume_transform: gives ``image`` (1, X, Y, Z) and, where there is one, ``label`` on its grid.
+        data: dictionaries of volumes, as `qfae_monai.data.volume_datalist` lists them.
+        volume_transform: gives `image` (1, X, Y, Z) and, where there is one, `label` on its grid.
         transform: applied to a slice's dictionary each time it is asked for.
-        axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
+        axis: spatial axis (0, 1 or 2) that is cut across, in the volume as `volume_transform` leaves it.
         index_range: first and last slice to take, both included; None takes all.
         share: of the foreground's extent to take instead, as in `qfae_monai.transforms.SliceChoice`; None takes all.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
         min_foreground: least share of a slice's pixels that are foreground, in [0, 1]; others are left out as empty.
-        store: folder of a :class:`qfae_monai.data.SliceStore`; None keeps the slices in memory.
+        store: folder of a `qfae_monai.data.SliceStore`; None keeps the slices in memory.
         progress: whether to show a progress bar over the volumes.
 
     Raises:
         ValueError: when a volume cannot be read, is not one finite 3D image, or has a label on another grid; when
-            ``normal_only`` is asked for and nothing says what is normal; when no slice is left; when there is a
-            ``store`` and ``volume_transform`` is random or has a part that cannot be told from another.
+            `normal_only` is asked for and nothing says what is normal; when no slice is left; when there is a
+            `store` and `volume_transform` is random or has a part that cannot be told from another.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SliceDataset(Dataset):
         skipped: Counter[str] = sum((Counter(volume.skipped) for volume in slices.volumes), Counter())
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none skipped"
         if not slices:
-            raise ValueError(f"expected slices from {len(data)} volumes, got none: {reasons}.")
+            raise ValueError(f"expected slices from {len(data)} volumes, got none: {reasons}")
         logger.info("%d slices from %d volumes; skipped: %s", len(slices), len(data), reasons)
         super().__init__(slices, transform)
 

@@ -39,7 +39,7 @@ class VolumeSlices:
         return len(self.slice_index)
 
     def sample(self, row: int) -> dict[str, Any]:
-        """Slice number ``row`` of these: ``image`` (1, H, W), ``slice_index`` and, where known, its labels.
+        """Slice number `row` of these: `image` (1, H, W), `slice_index` and, where known, its labels.
 
         The pixels are copies, which a transform may change in place and a worker may send without the whole volume.
         """
@@ -55,8 +55,8 @@ class SliceCutter:
     """Reads a volume and keeps the slices that are wanted.
 
     Args:
-        volume_transform: gives ``image`` (1, X, Y, Z) and, where there is one, ``label`` on its grid.
-        axis: spatial axis (0, 1 or 2) that is cut across, in the volume as ``volume_transform`` leaves it.
+        volume_transform: gives `image` (1, X, Y, Z) and, where there is one, `label` on its grid.
+        axis: spatial axis (0, 1 or 2) that is cut across, in the volume as `volume_transform` leaves it.
         index_range: first and last slice to take, both included; None takes all.
         share: of the foreground's extent to take instead, as in `SliceChoice`; None takes all.
         normal_only: whether slices with any label voxel above 0 are left out. No labels are kept then: all are 0.
@@ -84,11 +84,11 @@ class SliceCutter:
     def __call__(self, entry: dict[str, Any]) -> VolumeSlices:
         """
         Args:
-            entry: one volume, as :func:`qfae_monai.data.volume_datalist` lists it.
+            entry: one volume, as `qfae_monai.data.volume_datalist` lists it.
 
         Raises:
             ValueError: when the volume cannot be read, is not one finite 3D image, has a label on another grid, or when
-                ``normal_only`` is asked for and nothing says what is normal.
+                `normal_only` is asked for and nothing says what is normal.
         """
         volume = self._read(entry)
         image, label = volume["image"], self._label(volume, entry)  # (1, X, Y, Z) each
@@ -106,7 +106,7 @@ class SliceCutter:
         )
 
     def _read(self, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """The volume's checked ``image`` (float32) and ``label`` as plain tensors."""
+        """The volume's checked `image` (float32) and `label` as plain tensors."""
         try:
             volume = self.checker(self.volume_transform(entry))
         except Exception as error:
@@ -127,7 +127,7 @@ class SliceCutter:
         if self.normal_only:
             raise ValueError(
                 f"{entry.get('image')}: expected a label or image_label 0 to know which slices are normal, "
-                f"got the keys {sorted(entry)} and image_label {entry.get('image_label')}."
+                f"got the keys {sorted(entry)} and image_label {entry.get('image_label')}"
             )
         return None
 

@@ -65,16 +65,16 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     """Volumes of one section of a data list file.
 
     Args:
-        path: JSON file with one list per section. Each entry is a path of an image, or a dictionary of ``image`` and,
-            where known, ``label`` (mask: above 0 is lesion), ``image_label`` (1 abnormal, 0 normal), ``case``,
-            ``patient``, ``volume`` (which one where a series has several) and ``include`` (list of kinds), both as in
+        path: JSON file with one list per section. Each entry is a path of an image, or a dictionary of `image` and,
+            where known, `label` (mask: above 0 is lesion), `image_label` (1 abnormal, 0 normal), `case`,
+            `patient`, `volume` (which one where a series has several) and `include` (list of kinds), both as in
             `read_series`. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
-            A ``case`` names files of results, so it is a file's name.
+            A `case` names files of results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
 
     Returns:
-        One dictionary per volume, with absolute paths and a ``case``: the image's file name without suffix, or its
+        One dictionary per volume, with absolute paths and a `case`: the image's file name without suffix, or its
         folder's name where file names repeat within the file.
 
     Raises:
@@ -104,7 +104,7 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None 
     """Refuse a data list in which one patient is in two sections: the evaluation would know its test cases.
 
     Args:
-        path: JSON file as in :func:`volume_datalist`.
+        path: JSON file as in `volume_datalist`.
         sections: names of the lists to compare; None for all in the file.
 
     Raises:
@@ -118,21 +118,21 @@ def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None 
             if owner.setdefault(patient, section) != section:
                 shared[patient] = f"{patient} in {owner[patient]!r} and {section!r}"
     if shared:
-        raise ValueError(f"{path}: expected each patient in one section, got {some(list(shared.values()))}.")
+        raise ValueError(f"{path}: expected each patient in one section, got {some(list(shared.values()))}")
 
 
 def told_entries(path: str | PathLike, sections: Sequence[str]) -> list[tuple[str, dict[str, Any], NamedScan]]:
     """Section, entry and patient of every volume of a data list.
 
-    A patient is told by ``patient`` of the entry, else by the rules of `tell_patients` for names of files: ``sub-`` of
-    BIDS names, nnU-Net's cases. Else it is the entry's ``case``.
+    A patient is told by `patient` of the entry, else by the rules of `tell_patients` for names of files: `sub-` of
+    BIDS names, nnU-Net's cases. Else it is the entry's `case`.
 
     Args:
-        path: JSON file as in :func:`volume_datalist`.
+        path: JSON file as in `volume_datalist`.
         sections: names of the lists.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`volume_datalist`.
+        FileNotFoundError, ValueError: as `volume_datalist`.
     """
     folder = Path(path).parent.absolute()
     listed = [(section, entry) for section in sections for entry in volume_datalist(path, section)]
@@ -165,13 +165,13 @@ def _read(path: Path) -> dict[str, Any]:
 def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str, Any]]:
     """Entries of a section with absolute paths."""
     if not isinstance(content.get(section), list):
-        raise ValueError(f"{path}: expected a section {section!r}, got the sections {_sections(content)}.")
+        raise ValueError(f"{path}: expected a section {section!r}, got the sections {_sections(content)}")
     raw = [{"image": entry} if isinstance(entry, str) else entry for entry in content[section]]
     if not raw:
-        raise ValueError(f"{path}: expected volumes in section {section!r}, got none.")
+        raise ValueError(f"{path}: expected volumes in section {section!r}, got none")
     for number, entry in enumerate(raw, 1):
         if not (isinstance(entry, dict) and entry.get("image")):
-            raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {shown(entry)}.")
+            raise ValueError(f"{path}: expected an image in each entry of section {section!r}, got {shown(entry)}")
         checked(entry, ENTRY, _where(path, section, number))
         for key, value in entry.items():
             where = f"{_where(path, section, number)}, {key}"
@@ -236,12 +236,12 @@ def _check_files(entries: list[dict[str, Any]], where: str) -> None:
     missing = [name for name in named if not Path(name).exists()]
     if missing:
         raise FileNotFoundError(
-            f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {some(missing)}."
+            f"{where}: expected every file to exist, got {len(missing)} of {len(named)} missing: {some(missing)}"
         )
     listed = Counter((_image(entry), entry.get("volume")) for entry in entries)
     twice = [image for (image, _), count in listed.items() if count > 1]
     if twice:
-        raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {some(twice)}.")
+        raise ValueError(f"{where}: expected each image once, got {len(twice)} listed again: {some(twice)}")
 
 
 def _case_names(content: dict[str, Any], path: Path) -> dict[str, str]:

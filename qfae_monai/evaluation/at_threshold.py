@@ -47,11 +47,11 @@ def at_threshold(scores: ArrayLike, labels: ArrayLike, threshold: float, level: 
         threshold: in units of the score.
         level: of the interval.
     """
-    called = np.asarray(scores, dtype=np.float32) > np.float32(threshold)
+    called = np.asarray(scores, dtype=np.float32) > np.float32(threshold)  # (N,)
     truth = np.asarray(labels)
     normal, abnormal = called[truth == 0], called[truth == 1]
     sensitivity = float(abnormal.mean()) if len(abnormal) else float("nan")
-    if not len(normal):
+    if not len(normal):  # 0 of 0 is no rate
         return AtThreshold(float("nan"), float("nan"), float("nan"), 0, sensitivity)
     interval = binomtest(int(normal.sum()), len(normal)).proportion_ci(level, method="exact")
     return AtThreshold(float(normal.mean()), float(interval.low), float(interval.high), len(normal), sensitivity)
@@ -90,9 +90,9 @@ def _pixel(run: RunFolder, calibration: dict[str, Any], draws: Draws) -> dict[st
     if threshold is None:
         return None
     whole = run.pixels.maps.get("anomaly_map")
-    masked = run.volumes.where(~np.isnan(run.volumes["false_positives"]))
-    lesions = masked.where(~np.isnan(masked["lesions_found"]))
-    overlaps = masked.where(~np.isnan(masked["dice"]))
+    masked = run.volumes.where(~np.isnan(run.volumes["false_positives"]))  # cases with a mask
+    lesions = masked.where(~np.isnan(masked["lesions_found"]))  # rows a case
+    overlaps = masked.where(~np.isnan(masked["dice"]))  # NaN: an empty mask has no Dice
     return {
         "threshold": threshold,
         "wanted_fpr": calibration["wanted_pixel_fpr"],
@@ -117,10 +117,10 @@ def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[di
     rows = []
     for number, (low, high) in enumerate(pairwise(edges)):
         inside = lesions.where(bands == number)
-        judged = inside.where(~np.isnan(inside["found"]))
+        judged = inside.where(~np.isnan(inside["found"]))  # without a pixel threshold none is judged
         row: dict[str, Any] = {
             "from": low,
-            "to": high if np.isfinite(high) else None,
+            "to": high if np.isfinite(high) else None,  # JSON has no infinity
             "unit": SIZE_UNITS[kind],
             "lesions": len(inside),
             "found": int(judged["found"].sum()) if len(judged) else None,
@@ -134,6 +134,7 @@ def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[di
 
 def _auroc_of_band(level: Level, number: int) -> float:
     sizes = level.rows["lesion_pixels"]
+    # abnormal images of the band, all normal ones
     kept = (level.labels == 0) | (~np.isnan(sizes) & (size_band(np.nan_to_num(sizes), "image") == number))
     return auroc(level.scores[kept], level.labels[kept])
 

@@ -61,18 +61,18 @@ class Calibrator:
             self._add({**batch, **output})
 
     def _add(self, found: Mapping[str, Any]) -> None:
-        scores = plain(found["slice_scores"]).reshape(-1).double().numpy()
+        scores = plain(found["slice_scores"]).reshape(-1).double().numpy()  # (slices,), NaN where skipped
         scored = ~np.isnan(scores)
-        normal = plain(found["slice_labels"]).numpy()[scored] == 0
+        normal = plain(found["slice_labels"]).numpy()[scored] == 0  # NaN, unlabelled, is not normal
         self._left_out += int((~normal).sum())
         if not normal.any():
             return
         self._slices += scores[scored][normal].tolist()
         self._patients.add(str(found.get("patient", found["case"])))
-        pixels = scored_slices(found, "anomaly_map", self.axis).numpy()[normal]
+        pixels = scored_slices(found, "anomaly_map", self.axis).numpy()[normal]  # (normal slices, H, W)
         counted = MapHistogram.of(pixels, np.zeros(pixels.shape, np.int32), COARSE_BITS)
-        self._pixels = MapHistogram.merge([self._pixels, counted], COARSE_BITS)
-        if float(plain(found["volume_label"])) == 0:
+        self._pixels = MapHistogram.merge([self._pixels, counted], COARSE_BITS)  # a few kB, however many scans
+        if float(plain(found["volume_label"])) == 0:  # a volume counts when all of it is normal
             self._volumes.append(float(plain(found["score"])))
 
     def _write(self) -> None:
@@ -83,10 +83,11 @@ class Calibrator:
         if not len(slices):
             raise ValueError(f"{self.path}: expected held-out scans labelled normal to calibrate with, got none")
         pixels = MapHistogram.merge([part[3] for part in parts], COARSE_BITS)
-        patients = set().union(*(part[2] for part in parts))
+        patients = set().union(*(part[2] for part in parts))  # a patient's scans may be in several processes
         Calibration(
             slices,
             volumes,
+            # the largest of a bin, so that a threshold keeps its rate
             upper_values(pixels.bins, COARSE_BITS).astype(np.float64),
             pixels.normal,
             len(patients),

@@ -78,6 +78,7 @@ def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str
     unknown = {name for row in kept for name in row} - set(columns)
     if unknown:
         raise ValueError(f"{path}: expected columns {', '.join(columns)}, got also {', '.join(sorted(unknown))}")
+    # whatever order processes and folds finished in
     kept.sort(key=lambda row: (row["case"], row.get("slice", row.get("lesion", 0))))
     write_csv(path, columns, ([_cell(row.get(name)) for name in columns] for row in kept))
 
@@ -86,9 +87,9 @@ def _cell(value: Any) -> str:
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return ""
     if isinstance(value, (bool, np.bool_)):
-        return str(int(value))
+        return str(int(value))  # before numbers, for True is an int
     if isinstance(value, (float, np.floating)):
-        return f"{value:.9g}"
+        return f"{value:.9g}"  # every float32 comes back as it was
     return str(value)
 
 
@@ -127,12 +128,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Table:
 
 
 def _numbers(path: Path, name: str, cells: list[str]) -> NDArray[np.float64]:
-    numbers = np.full(len(cells), np.nan)
+    numbers = np.full(len(cells), np.nan)  # NaN stands for an empty cell
     for row, cell in enumerate(cells):
         try:
             numbers[row] = float(cell) if cell else np.nan
         except ValueError:
             raise ValueError(f"{path}, line {row + 2}: expected a number in column {name}, got {cell!r}") from None
-        if cell and not np.isfinite(numbers[row]):
+        if cell and not np.isfinite(numbers[row]):  # float() reads "nan" and "inf", too
             raise ValueError(f"{path}, line {row + 2}: expected a finite number in column {name}, got {cell!r}")
     return numbers

@@ -60,9 +60,9 @@ def case_record(
     volume = _volume_row(found, rows, axis, calibration)
     if found.get("label") is None:
         return CaseRecord(rows, volume)
-    mask = plain(found["label"])[0].numpy() > 0
-    anomaly_map = plain(found["anomaly_map"])[0].numpy()
-    regions, count = label_lesions(mask)
+    mask = plain(found["label"])[0].numpy() > 0  # (X, Y, Z) or (H, W)
+    anomaly_map = plain(found["anomaly_map"])[0].numpy()  # same shape
+    regions, count = label_lesions(mask)  # numbered in the whole volume, skipped slices too
     voxel_mm3 = _voxel_mm3(found)
     lesions = [
         {"case": volume["case"], "patient": volume["patient"], **lesion._asdict()}
@@ -76,10 +76,11 @@ def case_record(
             "false_positives": detection.false_positives,
             "dice": detection.dice,
         }
-    scored = scored_slices({**found, "regions": regions[None]}, "regions", axis).numpy()
+    scored = scored_slices({**found, "regions": regions[None]}, "regions", axis).numpy()  # (scored slices, H, W)
     for row, region in zip(rows, scored, strict=True):
-        row["lesion_pixels"] = int((region > 0).sum())
+        row["lesion_pixels"] = int((region > 0).sum())  # pixels as scored
     maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
+    # kept for each case, so 16 bits instead of 20
     coarse = {name: maps[name].coarser(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
     return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
 
@@ -96,13 +97,13 @@ def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> li
         {
             **_names(found),
             "slice": number,
-            "position": number / last if last else 0.5,
+            "position": number / last if last else 0.5,  # [0, 1]; an image is its own middle
             "score": float(scores[number]),
             "p_value": float(p_values[number]),
             "label": None if math.isnan(labels[number]) else int(labels[number]),
             **{name: float(values[number]) for name, values in columns.items()},
         }
-        for number in np.flatnonzero(~np.isnan(scores)).tolist()
+        for number in np.flatnonzero(~np.isnan(scores)).tolist()  # NaN: skipped, no row
     ]
 
 
@@ -147,7 +148,7 @@ def _voxel_mm3(found: Mapping[str, Any]) -> float | None:
     image = found["image"]
     if not (_is_volume(found) and isinstance(image, MetaTensor)):
         return None
-    return float(abs(np.linalg.det(np.asarray(image.affine)[:3, :3])))
+    return float(abs(np.linalg.det(np.asarray(image.affine)[:3, :3])))  # mm3; oblique grids and flips included
 
 
 def _file_features(found: Mapping[str, Any]) -> FileFeatures:

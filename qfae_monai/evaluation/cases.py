@@ -58,16 +58,17 @@ def view_case(volumes: Table, row: int, slices: Table, picture: Picture | None, 
     label, score = _known(volumes["label"][row]), _known(volumes["score"][row])
     shown = picture.slices if picture else []
     rows = {int(number): place for place, number in enumerate(own["slice"])}
+    # shown slices that were not scored rank last
     heights = [own["score"][rows[number]] if number in rows else -np.inf for number in shown]
-    last = max(float(volumes["slices"][row]) - 1, 1.0)
-    low, high = float(slices["score"].min()), float(slices["score"].max())
+    last = max(float(volumes["slices"][row]) - 1, 1.0)  # index of the last slice; 1 for an image, to divide by
+    low, high = float(slices["score"].min()), float(slices["score"].max())  # of all cases: traces share one scale
     if thresholds.slice is not None:
         low, high = min(low, thresholds.slice), max(high, thresholds.slice)
     trace, lesions, limit = "", "", ""
     if float(volumes["slices"][row]) > 1:
         x = own["slice"] / last * TRACE_WIDTH
         trace = _line(own["slice"], x, _height(own["score"], low, high))
-        half = TRACE_WIDTH / last / 2
+        half = TRACE_WIDTH / last / 2  # pixels of half a slice
         lesions = "".join(f"M{place - half:.1f} 0H{place + half:.1f}" for place in x[own["label"] == 1])
         if thresholds.slice is not None:
             limit = f"M0 {_height(np.array(thresholds.slice), low, high):.1f}H{TRACE_WIDTH:.0f}"
@@ -81,7 +82,7 @@ def view_case(volumes: Table, row: int, slices: Table, picture: Picture | None, 
         picture=picture,
         captions=[_caption(own, rows.get(number), number, thresholds.slice, single=last == 1) for number in shown],
         places=[round(number / last * TRACE_WIDTH, 1) for number in shown],
-        start=int(np.argmax(heights)) if shown else 0,
+        start=int(np.argmax(heights)) if shown else 0,  # the page opens at the highest-scored slice
         trace=trace,
         lesions=lesions,
         limit=limit,
@@ -94,7 +95,7 @@ def choose_cases(volumes: Table, kind: str) -> list[int]:
     A third are the lowest-scored abnormal cases, a third the highest-scored normal ones, the rest is spread evenly
     over the scores.
     """
-    scores, labels = np.nan_to_num(volumes["score"], nan=-np.inf), volumes["label"]
+    scores, labels = np.nan_to_num(volumes["score"], nan=-np.inf), volumes["label"]  # NaN would sort anywhere
     order = [int(row) for row in np.argsort(-scores, kind="stable")]
     most = MOST_SHOWN[kind]
     if len(order) <= most:
@@ -102,6 +103,7 @@ def choose_cases(volumes: Table, kind: str) -> list[int]:
     worst = [row for row in reversed(order) if labels[row] == 1][: most // 3]
     worst += [row for row in order if labels[row] == 0][: most // 3]
     others = [row for row in order if row not in set(worst)]
+    # over ranks, not scores: outliers take no place
     even = np.linspace(0, len(others) - 1, most - len(worst)).round().astype(int)
     kept = {*worst, *(others[place] for place in even)}
     return [row for row in order if row in kept]
@@ -114,6 +116,7 @@ def worst_slices(
     sign, found = (1 if missed else -1), []
     rows = np.flatnonzero(slices["label"] == int(missed))
     taken: set[str] = set()
+    # stable: equal scores keep the table's order
     for row in rows[np.argsort(sign * slices["score"][rows], kind="stable")]:
         case, number, score = str(slices["case"][row]), int(slices["slice"][row]), float(slices["score"][row])
         picture = pictures.get(case)
@@ -133,7 +136,7 @@ def worst_slices(
                 "uri": picture.column_uri(number),
             }
         )
-        if len(found) == WORST:
+        if len(found) == WORST:  # counted after skipping, so that the list is full where it can be
             break
     return found
 
@@ -181,15 +184,16 @@ def _line(numbers: NDArray, x: NDArray, y: NDArray) -> str:
     """Path through (x, y), broken where slices between were not scored."""
     pieces = []
     for place, (across, down) in enumerate(zip(x, y, strict=True)):
-        joined = place > 0 and numbers[place] - numbers[place - 1] == 1
+        joined = place > 0 and numbers[place] - numbers[place - 1] == 1  # neighbouring slices only
         pieces.append(f"{'L' if joined else 'M'}{across:.1f} {down:.1f}")
         if not joined:
-            pieces.append("h0")
+            pieces.append("h0")  # a line of no length, so that a lone slice is a dot
     return "".join(pieces)
 
 
 def _height(scores: NDArray, low: float, high: float) -> Any:
     """Score -> distance from the trace's top; one scale for all cases, so that they compare."""
+    # 4 pixels of margin for the stroke
     return 4 + (TRACE_HEIGHT - 8) * (1 - (scores - low) / max(high - low, np.finfo(float).tiny))
 
 

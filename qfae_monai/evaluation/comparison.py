@@ -52,10 +52,12 @@ def compare(
     metrics: dict[str, Any] = {}
     for first, second in zip(levels_of(a, specificity), levels_of(b, specificity), strict=True):
         metrics[first.name] = _differences(*_shared(first, second, notes), draws)
-    if set(a.pixels.cases) == set(b.pixels.cases):
+    if set(a.pixels.cases) == set(b.pixels.cases):  # pairs need the same cases with a mask
         metrics["pixel"] = _differences(Pixels.of(a), Pixels.of(b), draws)
         counted = [
-            sum(int(case.normal.sum() + case.lesion.sum()) for case in run.pixels.cases.values()) for run in (a, b)
+            # pixels of the scored slices
+            sum(int(case.normal.sum() + case.lesion.sum()) for case in run.pixels.cases.values())
+            for run in (a, b)
         ]
         if counted[0] != counted[1]:
             notes.append(
@@ -116,7 +118,7 @@ def _identity(run: RunFolder) -> dict[str, Any]:
 def _check_cases(a: RunFolder, b: RunFolder) -> None:
     if a.kind != b.kind:
         raise ValueError(f"expected two runs of one kind, got {a.kind}s in {a.path} and {b.kind}s in {b.path}")
-    for one, other in ((a, b), (b, a)):
+    for one, other in ((a, b), (b, a)):  # both ways, to name the run that lacks some
         missing = sorted(set(one.patient_of) - set(other.patient_of))
         if missing:
             raise ValueError(
@@ -138,19 +140,19 @@ def _check_cases(a: RunFolder, b: RunFolder) -> None:
 
 def _label_of(run: RunFolder) -> dict[str, float]:
     """Case -> label, -1 for none."""
-    labels = np.nan_to_num(run.volumes["label"], nan=-1).tolist()
+    labels = np.nan_to_num(run.volumes["label"], nan=-1).tolist()  # NaN would differ from itself
     return dict(zip(run.volumes["case"].tolist(), labels, strict=True))
 
 
 def _shared(first: Level, second: Level, notes: list[str]) -> tuple[Level, Level]:
     """The rows that both have, in one order."""
-    key = ("case",) if first.name == "volume" else ("case", "slice")
+    key = ("case",) if first.name == "volume" else ("case", "slice")  # images are slices of their own
     rows = [
         {item: row for row, item in enumerate(zip(*(level.rows[part].tolist() for part in key), strict=True))}
         for level in (first, second)
     ]
-    shared = sorted(set(rows[0]) & set(rows[1]))
-    alone = [len(own) - len(shared) for own in rows]
+    shared = sorted(set(rows[0]) & set(rows[1]))  # one order, so that equal draws pair equal rows
+    alone = [len(own) - len(shared) for own in rows]  # rows
     if any(alone):
         notes.append(f"Scored by one run only and left out: {alone[0]} {first.name}s of a, {alone[1]} of b.")
     one, other = (
@@ -207,6 +209,6 @@ def write_comparison(output: Path, comparison: Mapping[str, Any]) -> Path:
         "comparison.html.jinja",
         comparison=comparison,
         levels=levels,
-        reach=max([*bounds, 0.01]),
+        reach=max([*bounds, 0.01]),  # of the drawn axis, either side of 0: never without width
         level_percent=round(100 * comparison["bootstrap"]["level"]),
     )

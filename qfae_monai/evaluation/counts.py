@@ -24,7 +24,7 @@ def auroc(normal: ArrayLike, abnormal: ArrayLike) -> Array:
         (...,) in [0, 1].
     """
     normal, abnormal = _floats(normal), _floats(abnormal)
-    below = np.cumsum(normal, axis=-1) - normal / 2
+    below = np.cumsum(normal, axis=-1) - normal / 2  # normals below each score, ties counting half
     return _ratio((abnormal * below).sum(-1), normal.sum(-1) * abnormal.sum(-1))
 
 
@@ -35,7 +35,7 @@ def average_precision(normal: ArrayLike, abnormal: ArrayLike) -> Array:
     """
     normal, abnormal = _floats(normal), _floats(abnormal)
     found, alarms = _from_above(abnormal), _from_above(normal)
-    called = found + alarms
+    called = found + alarms  # items at or above each score
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
     total = abnormal.sum(-1)
     return _ratio((abnormal * precision).sum(-1), np.where(normal.sum(-1) > 0, total, 0))
@@ -48,7 +48,7 @@ def sensitivity_at_specificity(normal: ArrayLike, abnormal: ArrayLike, specifici
     """
     normal, abnormal = _floats(normal), _floats(abnormal)
     alarms = _from_above(normal)
-    allowed = alarms <= (1 - specificity) * normal.sum(-1, keepdims=True) + 1e-9
+    allowed = alarms <= (1 - specificity) * normal.sum(-1, keepdims=True) + 1e-9  # 1e-9: round-off of sums of weights
     found = np.where(allowed, _from_above(abnormal), 0).max(-1, initial=0)
     return _ratio(found, np.where(normal.sum(-1) > 0, abnormal.sum(-1), 0))
 
@@ -75,9 +75,9 @@ def aupro(normal: ArrayLike, region: ArrayLike, regions: ArrayLike, max_fpr: flo
     regions = _floats(regions)
     rate = _with_origin(_ratio(_from_above(normal)[..., ::-1], normal.sum(-1, keepdims=True)))
     overlap = _with_origin(np.minimum(_ratio(_from_above(region)[..., ::-1], regions[..., None]), 1))  # rounding
-    width = np.diff(rate, axis=-1)
-    kept = np.clip(max_fpr - rate[..., :-1], 0, width)
-    share = np.divide(kept, width, out=np.zeros_like(kept), where=width > 0)
+    width = np.diff(rate, axis=-1)  # (..., K), step in the false-positive rate
+    kept = np.clip(max_fpr - rate[..., :-1], 0, width)  # part of each step below the limit
+    share = np.divide(kept, width, out=np.zeros_like(kept), where=width > 0)  # [0, 1]; steps of no width add no area
     area = (kept * (overlap[..., :-1] + share * np.diff(overlap, axis=-1) / 2)).sum(-1) / max_fpr
     return np.where((normal.sum(-1) > 0) & (regions > 0), area, np.nan)
 

@@ -90,7 +90,7 @@ def write_encoders(output: Path, table: Mapping[str, Any]) -> Path:
         measures=_names(table),
         within={row["name"]: row["slice_auroc_within_folds"] for row in table["rows"]},
         reports=reports,
-        reach=max([*bounds, 0.01]),
+        reach=max([*bounds, 0.01]),  # of the drawn axis, either side of 0
         level_percent=round(100 * table["bootstrap"]["level"]),
     )
 
@@ -103,7 +103,7 @@ def _names(table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _turn(value: float | None) -> float | None:
-    return None if value is None else 1 - value
+    return None if value is None else 1 - value  # AUROC of the opposite direction
 
 
 def _cell(value: Mapping[str, Any] | None) -> str:

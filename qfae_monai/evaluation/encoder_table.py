@@ -18,7 +18,7 @@ from qfae_monai.files import reading_as
 
 RANDOM = "random"
 TRIVIAL_MAPS = ("image", "mean_distance")
-CHOSEN_BY = ("slice_auroc", "pixel_ap")
+CHOSEN_BY = ("slice_auroc", "pixel_ap")  # measures that name a best combination
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def encoder_table(found: Sequence[Evaluated], *, samples: int = 1000, seed: int 
 def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
     runs = {one.name: [RunFolder(folder) for folder in one.pooled] for one in found}
     models = {name: Candidate.model(folders) for name, folders in runs.items()}
+    # nearest neighbours know the encoder alone: one per encoder
     rivals = {one.encoder: Candidate.neighbours(runs[one.name]) for one in found}
     rows = [
         {
@@ -97,6 +98,7 @@ def _intervals(candidate: Candidate, draws: Draws) -> dict[str, Any]:
 def _within_folds(one: Evaluated) -> float:
     """Mean over folds and seeds of each fold's own AUROC: pooling cannot disturb it."""
     metrics = [RunFolder(folder).evaluation["metrics"] for folder in one.folds]
+    # null where a fold has one class
     values = [(found.get("slice") or found["image"])["auroc"]["value"] for found in metrics]
     return float(np.mean([np.nan if value is None else value for value in values]))
 
@@ -108,6 +110,7 @@ def _leads(
     chosen: dict[str, list[str]] = {}
     for measure in CHOSEN_BY:
         values = {one.name: models[one.name].figures[measure].value for one in found if one.in_house}
+        # max() of NaN is whatever came first
         known = {name: value for name, value in values.items() if not math.isnan(value)}
         if known:
             chosen.setdefault(max(known, key=lambda name: known[name]), []).append(measure)
@@ -139,7 +142,7 @@ def _opponents(
 
 def _notes(table: Mapping[str, Any], run: RunFolder) -> list[str]:
     counts, notes = table["counts"], []
-    if counts["patients"] < 10:
+    if counts["patients"] < 10:  # patients
         notes.append(f"Intervals resample {counts['patients']} patients: so few stand for no population.")
     if table["leads"]:
         notes.append("The best combination is chosen on the cases that it is judged on, which flatters its lead.")

@@ -1,4 +1,4 @@
-"""From an evaluator's output, a list of dictionaries, to what a metric takes."""
+"""Output of an evaluator as a metric takes it, and the start and end of a run's output folder."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from qfae_monai.training.processes import is_writer
 
 # From the tables of a run to `evaluation.json`: figures with their intervals over patients, and what to beware of.
 
-LEVEL = 0.95
+LEVEL = 0.95  # of all intervals
 
 
 def summarise(
@@ -62,7 +62,7 @@ def summarise(
     draws: Draws = {"samples": samples, "seed": seed}
     levels = levels_of(run, specificity)
     metrics = {level.name: _plain(level.intervals(draws)) for level in levels}
-    metrics["pixel"] = _plain(Pixels.of(run).intervals(draws))
+    metrics["pixel"] = _plain(Pixels.of(run).intervals(draws))  # last, since pages list levels in this order
     maps, rivals = map_measures(run)
     summary: dict[str, Any] = {
         "kind": run.kind,
@@ -109,15 +109,15 @@ def _counts(run: RunFolder) -> dict[str, int]:
         "slices": len(slices),
         "normal_slices": int((slices["label"] == 0).sum()),
         "abnormal_slices": int((slices["label"] == 1).sum()),
-        "empty": int(np.nansum(volumes["empty"])),
-        "outside": int(np.nansum(volumes["outside"])),
+        "empty": int(np.nansum(volumes["empty"])),  # slices without foreground
+        "outside": int(np.nansum(volumes["outside"])),  # slices beyond the range that is scored
         "lesions": len(run.lesions),
     }
 
 
 def _matched(levels: Sequence[Level], tolerance: float | None, draws: Draws) -> dict[str, Any] | None:
     level = levels[0]
-    if tolerance is None or level.name != "slice":
+    if tolerance is None or level.name != "slice":  # images have no position to match
         return None
     found = match_by_position(level.rows["position"], level.labels, tolerance=tolerance)
     return {
@@ -191,7 +191,7 @@ class EvaluationReport:
             )
 
     def _write(self, engine: Engine) -> None:
-        if not is_writer():
+        if not is_writer():  # the tables of all processes are merged by now
             return
         summarise(
             self.output_dir, samples=self.samples, specificity=self.specificity, match_tolerance=self.match_tolerance
@@ -201,6 +201,6 @@ class EvaluationReport:
 
 def _spacing(image: Any) -> list[float] | None:
     """Of a volume's voxels, mm; None for images."""
-    if not (isinstance(image, MetaTensor) and image.dim() == 4):
+    if not (isinstance(image, MetaTensor) and image.dim() == 4):  # (1, X, Y, Z)
         return None
-    return np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0).tolist()
+    return np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0).tolist()  # lengths of the columns, mm per voxel

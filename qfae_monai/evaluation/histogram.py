@@ -33,7 +33,8 @@ def ordered_bins(values: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.int32]:
     plain = np.asarray(values, dtype=np.float32) + np.float32(0)  # + 0 turns -0.0 into 0.0
     if not np.isfinite(plain).all():
         raise ValueError(f"expected finite map values, got {int((~np.isfinite(plain)).sum())} NaN or infinite ones")
-    pattern = plain.view(np.uint32)
+    pattern = plain.view(np.uint32)  # the 32 bits of each float
+    # sign bit set: larger patterns are smaller numbers
     ordered = np.where(pattern >> 31, ~pattern, pattern | np.uint32(1 << 31))
     return (ordered >> np.uint32(32 - bits)).astype(np.int32)
 
@@ -84,9 +85,10 @@ class MapHistogram:
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
         labels = labels.ravel().astype(np.int64)
+        # (K,) bins, and each pixel's place among them
         bins, place = np.unique(ordered_bins(values, bits).ravel(), return_inverse=True)
         inside = labels > 0
-        sizes = np.bincount(labels[inside])
+        sizes = np.bincount(labels[inside])  # pixels of each region; those not scored are 0
         return cls(
             bins,
             np.bincount(place[~inside], minlength=len(bins)),
@@ -130,7 +132,7 @@ class MapHistogram:
         used, place = np.unique(bins, return_inverse=True)
         normal, lesion, region = (np.zeros(len(used), part.dtype) for part in weights)
         for total, part in zip((normal, lesion, region), weights, strict=True):
-            np.add.at(total, place, part)
+            np.add.at(total, place, part)  # `total[place] += part` would count a bin once
         return cls(used, normal, lesion, region, regions, bits)
 
     def auroc(self) -> float:

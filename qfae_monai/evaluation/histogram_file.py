@@ -52,7 +52,7 @@ class PixelHistograms:
         if self.neighbour_cases:
             arrays |= _pack(self.neighbour_cases, NEIGHBOURS)
         content = io.BytesIO()
-        np.savez_compressed(content, **arrays)
+        np.savez_compressed(content, **arrays)  # in memory first, so that the file is whole or absent
         write_whole(path, content.getvalue())
 
     @classmethod
@@ -63,7 +63,7 @@ class PixelHistograms:
             ValueError: if an array is missing.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(path, allow_pickle=False) as archive:  # a pickle would run code
                 arrays = {key: archive[key] for key in archive.files}
         except FileNotFoundError:
             raise
@@ -75,7 +75,7 @@ class PixelHistograms:
         names = sorted({key.split("/")[0] for key in arrays if "/" in key})
         wanted = [f"{name}/{key}" for name in names for key in FIELDS]
         wanted += _names()
-        if f"{NEIGHBOURS}cases" in arrays:
+        if f"{NEIGHBOURS}cases" in arrays:  # absent where it was off, and in older files
             wanted += _names(NEIGHBOURS)
         missing = [key for key in wanted if key not in arrays]
         if missing:

@@ -38,8 +38,9 @@ class ResampledRanking:
 
     def __init__(self, scores: ArrayLike, labels: ArrayLike) -> None:
         values = np.asarray(scores, dtype=np.float64)
-        self._order = np.argsort(values, kind="stable")
+        self._order = np.argsort(values, kind="stable")  # (N,), ascending
         ranked = values[self._order]
+        # (K,), first row of each distinct score
         self._starts = np.flatnonzero(np.concatenate([[True], np.diff(ranked) > 0])[: len(ranked)])
         self._abnormal = np.asarray(labels, dtype=np.float64)[self._order]
 
@@ -56,7 +57,7 @@ class ResampledRanking:
         """Weight of normal and of abnormal rows at each distinct score, (R, K) each."""
         if not len(self._starts):
             return np.zeros((len(weights), 0)), np.zeros((len(weights), 0))
-        ranked = weights[:, self._order]
+        ranked = weights[:, self._order]  # (R, N)
         kinds = (ranked * (1 - self._abnormal), ranked * self._abnormal)
         normal, abnormal = (np.add.reduceat(kind, self._starts, axis=1) for kind in kinds)
         return normal, abnormal
@@ -72,8 +73,8 @@ class ResampledMaps:
 
     def __init__(self, histograms: Sequence[MapHistogram], max_fpr: float = 0.3) -> None:
         joined = np.concatenate([np.empty(0, np.int32), *(part.bins for part in histograms)])
-        bins, columns = np.unique(joined, return_inverse=True)
-        starts = np.cumsum([0, *(len(part.bins) for part in histograms)])
+        bins, columns = np.unique(joined, return_inverse=True)  # bins of all cases, and each entry's column
+        starts = np.cumsum([0, *(len(part.bins) for part in histograms)])  # row pointers of the sparse table
         self._tables = {
             name: csr_array(
                 (
@@ -85,8 +86,8 @@ class ResampledMaps:
             )
             for name in ("normal", "lesion", "region")
         }
-        self._regions = np.array([part.regions for part in histograms], dtype=np.float64)
-        self._rows = max(1, CHUNK // max(1, len(bins)))
+        self._regions = np.array([part.regions for part in histograms], dtype=np.float64)  # (N,), one a case
+        self._rows = max(1, CHUNK // max(1, len(bins)))  # resamples at a time
         self._max_fpr = max_fpr
 
     def auroc(self, weights: Array) -> Array:
@@ -119,7 +120,7 @@ def weighted_ratio(part: ArrayLike, whole: ArrayLike) -> Statistic:
     above, below = (np.asarray(values, dtype=np.float64) for values in (part, whole))
 
     def statistic(weights: Array) -> Array:
-        total = weights @ below
+        total = weights @ below  # (R,)
         return np.divide(weights @ above, total, out=np.full(len(weights), np.nan), where=total > 0)
 
     return statistic
@@ -198,7 +199,7 @@ def paired_difference(
     drawn = _resampled(patients, [first, second], samples=samples, seed=seed, level=level)
     rows = np.ones((1, np.size(patients)))
     known = float(second(rows)[0] - first(rows)[0]) if value is None else value
-    differences = drawn[1] - drawn[0]
+    differences = drawn[1] - drawn[0]  # (samples,), paired: both saw the same draws
     low, high, undefined = _limits(differences, level)
     return Difference(known, low, high, undefined, _two_sided(differences) if np.isfinite(low) else float("nan"))
 
@@ -206,6 +207,7 @@ def paired_difference(
 def draw_patients(count: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Number of draws of each patient in each resample, (samples, count); every row sums to `count`."""
     drawn = rng.integers(count, size=(samples, count)) + count * np.arange(samples)[:, None]
+    # one count for all: each resample has numbers of its own
     return np.bincount(drawn.ravel(), minlength=samples * count).reshape(samples, count)
 
 
@@ -214,12 +216,13 @@ def _resampled(patients: ArrayLike, statistics: Sequence[Statistic], *, samples:
     if samples < 1 or not 0 < level < 1:
         raise ValueError(f"expected at least 1 sample and a level in (0, 1), got {samples} and {level}")
     names, place = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 2:  # one patient drawn again and again varies in nothing
         return np.full((len(statistics), samples), np.nan)
     rng = np.random.default_rng(seed)
-    rows = max(1, CHUNK // len(place))
+    rows = max(1, CHUNK // len(place))  # resamples at a time
     parts = []
     for start in range(0, samples, rows):
+        # (rows, N): each row weighs as often as its patient came
         weights = draw_patients(len(names), min(rows, samples - start), rng)[:, place].astype(np.float64)
         parts.append(np.stack([statistic(weights) for statistic in statistics]))
     return np.concatenate(parts, axis=1)
@@ -236,5 +239,5 @@ def _limits(drawn: Array, level: float) -> tuple[float, float, float]:
 
 def _two_sided(differences: Array) -> float:
     defined = differences[np.isfinite(differences)]
-    side = min((defined <= 0).sum(), (defined >= 0).sum())
+    side = min((defined <= 0).sum(), (defined >= 0).sum())  # 0 counts for both sides
     return float(min(1.0, 2 * (side + 1) / (len(defined) + 1)))

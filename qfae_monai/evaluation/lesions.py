@@ -1,4 +1,4 @@
-"""Lesions one by one: which were found at a threshold, how many false alarms, and how large they are.
+"""Lesions one by one: found or not, false alarms and sizes; and normal slices matched to them by position.
 
 The lesion-wise convention of segmentation challenges: a lesion is a connected component of the mask under full
 connectivity (26 neighbours in volumes, 8 in images); it is found if the thresholded map touches it anywhere; a false
@@ -81,10 +81,10 @@ def lesion_rows(
         ValueError: if the shapes differ.
     """
     _check_shapes(anomaly_map, labels)
-    numbers = np.arange(1, int(labels.max(initial=0)) + 1)
+    numbers = np.arange(1, int(labels.max(initial=0)) + 1)  # initial: of an empty array there is no maximum
     if not len(numbers):
         return []
-    voxels = np.bincount(labels.ravel())[1:]
+    voxels = np.bincount(labels.ravel())[1:]  # without the background, number 0
     peaks = ndimage.maximum(anomaly_map, labels, numbers)
     means = ndimage.mean(anomaly_map, labels, numbers)
     return [
@@ -114,8 +114,8 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
     _check_shapes(anomaly_map, labels)
     called = anomaly_map > threshold
     lesion = labels > 0
-    components, count = label_lesions(called)
-    touching = np.unique(components[lesion & called])
+    components, count = label_lesions(called)  # of the thresholded map
+    touching = np.unique(components[lesion & called])  # components that meet a lesion, however slightly
     return Detection(
         dice=float(compute_dice(torch.as_tensor(called)[None, None], torch.as_tensor(lesion)[None, None])),
         found=len(np.unique(labels[lesion & called])),
@@ -125,6 +125,7 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
 
 def size_band(sizes: ArrayLike, kind: Literal["volume", "image"]) -> NDArray[np.intp]:
     """Number of the band in `SIZE_BANDS` that holds each size: edge `i` included, edge `i + 1` not."""
+    # edges between bands: the first and last take the rest
     return np.digitize(np.asarray(sizes, dtype=np.float64), SIZE_BANDS[kind][1:-1])
 
 
@@ -168,11 +169,11 @@ def match_by_position(positions: ArrayLike, labels: ArrayLike, *, tolerance: flo
     pairs = 0
     for row in abnormal:
         wanted = float(where[row])
-        next_up = bisect_left(free, (wanted, -1))
-        near = [i for i in (next_up - 1, next_up) if 0 <= i < len(free)]
+        next_up = bisect_left(free, (wanted, -1))  # -1 is below every row: the first at or above
+        near = [i for i in (next_up - 1, next_up) if 0 <= i < len(free)]  # the lower one first, so that it wins a tie
         best = min(near, key=lambda i: abs(free[i][0] - wanted), default=None)
-        if best is None or abs(free[best][0] - wanted) > tolerance + 1e-12:
+        if best is None or abs(free[best][0] - wanted) > tolerance + 1e-12:  # round-off of positions
             continue
-        rows[[row, free.pop(best)[1]]] = True
+        rows[[row, free.pop(best)[1]]] = True  # each control once
         pairs += 1
     return Matching(rows, pairs, len(abnormal) - pairs)

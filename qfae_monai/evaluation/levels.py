@@ -1,4 +1,4 @@
-"""Items that a score ranks: slices, volumes or images, with their labels and patients; and measures of a ranking."""
+"""Items that a score ranks (slices, volumes, images) with labels and patients, measures of a ranking, their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.intervals import Array, Interval, ResampledMaps, ResampledRanking, Statistic, bootstrap
 from qfae_monai.evaluation.run_folder import RunFolder
 
-# Names of measures, features and maps as a reader knows them.
+# Names of measures, features and maps for tables and pages.
 
 FEATURES = {
     "trivial_mean": "mean intensity",
@@ -72,15 +72,15 @@ class Level:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        return self.rows["score"]
+        return self.rows["score"]  # (N,)
 
     @property
     def labels(self) -> NDArray[np.float64]:
-        return self.rows["label"]
+        return self.rows["label"]  # (N,), 1 abnormal, 0 normal
 
     @property
     def patients(self) -> NDArray:
-        return self.rows["patient"]
+        return self.rows["patient"]  # (N,), texts
 
     @property
     def normals(self) -> int:
@@ -93,7 +93,7 @@ class Level:
     @cached_property
     def resampled(self) -> dict[str, Statistic]:
         """Measure -> what it is in each resample of the rows."""
-        ranked = ResampledRanking(self.scores, self.labels)
+        ranked = ResampledRanking(self.scores, self.labels)  # sorted once for all resamples
 
         def sensitivity(weights: Array) -> Array:
             return ranked.sensitivity_at_specificity(weights, self.specificity)
@@ -125,6 +125,7 @@ class Level:
 
 def levels_of(run: RunFolder, specificity: float) -> list[Level]:
     """Slices and volumes, or images alone; those without a label or a score are left out."""
+    # an image is a slice: `slices.csv` has its row
     tables = {"image": run.slices} if run.kind == "image" else {"slice": run.slices, "volume": run.volumes}
     return [
         Level(name, table.where(~np.isnan(table["label"]) & ~np.isnan(table["score"])), specificity)
@@ -152,9 +153,9 @@ class Pixels:
 
     @classmethod
     def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
-        names = sorted(cases)
+        names = sorted(cases)  # equal order in two runs, so that draws pair
         maps = ResampledMaps([cases[name] for name in names])
-        measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))
+        measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))  # undefined without a mask
         if whole is not None:
             measures = {"auroc": whole.auroc(), "average_precision": whole.average_precision(), "aupro": whole.aupro()}
         resampled = dict(zip(measures, (maps.auroc, maps.average_precision, maps.aupro), strict=True))

@@ -54,6 +54,7 @@ def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, 
 
 def _check(runs: Sequence[RunFolder]) -> None:
     """Slices of one patient in two folds would be tested twice, or trained on and tested."""
+    # counted once a run, however many cases they have
     patients = Counter(patient for run in runs for patient in set(run.patient_of.values()))
     cases = Counter(case for run in runs for case in run.patient_of)
     for what, counts in (("patient", patients), ("case", cases)):
@@ -81,6 +82,7 @@ def _rows(table: Table) -> list[dict[str, Any]]:
 def _merge_pixels(runs: Sequence[RunFolder]) -> PixelHistograms:
     """A map is kept where every run that has masks made it."""
     found = [run.pixels for run in runs if run.pixels.maps]
+    # part of the cases would pass for all
     names = [name for name in found[0].maps if all(name in one.maps for one in found)] if found else []
     return PixelHistograms(
         {name: MapHistogram.merge([one.maps[name] for one in found]) for name in names},
@@ -147,12 +149,12 @@ def across_seeds(folders: Sequence[str | os.PathLike]) -> dict[str, dict[str, An
     if not runs:
         raise ValueError("expected at least one run, got none")
     data = {run.run["data"]["sha256"] for run in runs}
-    if len(data) > 1:
+    if len(data) > 1:  # another test set varies the figure, too
         raise ValueError(f"expected runs on one test set, got {len(data)}: {', '.join(str(run.path) for run in runs)}")
     checkpoints = [run.run["checkpoint"]["sha256"] for run in runs]
     for number, checkpoint in enumerate(checkpoints):
         first = checkpoints.index(checkpoint)
-        if first < number:
+        if first < number:  # a run counted twice would shrink the spread
             raise ValueError(
                 f"expected a checkpoint for each run, got one in {runs[first].path} and {runs[number].path}"
             )
@@ -167,7 +169,7 @@ def across_seeds(folders: Sequence[str | os.PathLike]) -> dict[str, dict[str, An
         name: without_nan(
             {
                 "mean": np.mean(values),
-                "std": np.std(values, ddof=1) if len(values) > 1 else None,
+                "std": np.std(values, ddof=1) if len(values) > 1 else None,  # n - 1: the trainings are a sample
                 "values": values,
             }
         )

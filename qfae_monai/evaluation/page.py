@@ -19,6 +19,7 @@ from qfae_monai.evaluation.sprites import Picture, picture_limits
 
 __all__ = ["write_report"]
 
+# slice axis -> what lies on the left of a shown slice
 SIDES = {0: "anterior", 1: "the patient's right", 2: "the patient's right"}
 SECTIONS = (
     ("warnings", "Warnings"),
@@ -107,13 +108,13 @@ def _rankings(run: RunFolder, kind: str, thresholds: Thresholds) -> list[Ranking
         tables = {"image": tables["slice"]}
     rankings = []
     for level, (table, threshold) in tables.items():
-        known = np.isfinite(table["label"]) & np.isfinite(table["score"])
+        known = np.isfinite(table["label"]) & np.isfinite(table["score"])  # unlabelled and unscored rows rank nothing
         rankings.append(Ranking(level, table["score"][known], table["label"][known].astype(int), threshold=threshold))
     pixels = run.pixels.maps.get("anomaly_map")
     if pixels is not None:
         used = np.concatenate([pixels.bins[pixels.normal > 0], pixels.bins[pixels.lesion > 0]])
         counts = [pixels.normal[pixels.normal > 0], pixels.lesion[pixels.lesion > 0]]
-        labels = np.repeat([0, 1], [len(part) for part in counts])
+        labels = np.repeat([0, 1], [len(part) for part in counts])  # a bin with both kinds of pixels stands twice
         rankings.append(Ranking("pixel", used, labels, np.concatenate(counts)))
     return rankings
 
@@ -124,8 +125,8 @@ def _measures(level: str, values: Mapping[str, Any], published: Mapping[str, Any
     for name, value in values.items():
         figure = ""
         if published and name == "auroc" and level in ("slice", "image") and published.get("image_auroc") is not None:
-            figure = number(published["image_auroc"] / 100)
-            if published.get("std") is not None:
+            figure = number(published["image_auroc"] / 100)  # percent in papers, [0, 1] here
+            if published.get("std") is not None:  # over seeds
                 figure += f" ± {published['std'] / 100:.4f}"
         rows.append((measure_name(name), value, figure))
     return rows
@@ -138,7 +139,7 @@ def _orientation(axes: NDArray) -> str:
 
 
 def _band_name(band: Mapping[str, Any]) -> str:
-    unit = str(band["unit"]).replace("mm3", "mm³")
+    unit = str(band["unit"]).replace("mm3", "mm³")  # ASCII in files, as printed on the page
     if band["to"] is None:
         return f"{band['from']:g} {unit} and more"
     return f"{band['from']:g} to {band['to']:g} {unit}" if band["from"] else f"below {band['to']:g} {unit}"

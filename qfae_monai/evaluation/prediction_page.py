@@ -77,11 +77,11 @@ def write_prediction_page(output: Path) -> Path:
     return write_page(
         output / "report.html",
         "prediction.html.jinja",
-        studies=sorted(studies, key=lambda study: -study["score"]),
+        studies=sorted(studies, key=lambda study: -study["score"]),  # highest first: what to look at
         failed=[row for row in summary["studies"] if row["status"] == "failed"],
         counts=summary["counts"],
         model=summary["model"],
-        calibrated=not studies or first["pixel_threshold"] is not None,
+        calibrated=not studies or first["pixel_threshold"] is not None,  # one model scored them all
         threshold=first["threshold"],
         rate=summary["settings"]["false_positive_rate"],
         notice=first["notice"],
@@ -108,6 +108,6 @@ def _trace(scores: dict[str, Any]) -> str:
     if len(rows) < 2:
         return ""
     first, last = rows[0]["slice"], rows[-1]["slice"]
-    most = max(row["score"] for row in rows) or 1.0
+    most = max(row["score"] for row in rows) or 1.0  # or: scores that are all 0
     places = [(1000 * (row["slice"] - first) / (last - first), 58 - HEIGHT * row["score"] / most) for row in rows]
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

@@ -54,7 +54,7 @@ def sensitivity_at_specificity(
     if not _both(labels, weights):
         return float("nan")
     false_positives, sensitivity, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
-    return float(sensitivity[false_positives <= 1 - specificity + 1e-12].max())
+    return float(sensitivity[false_positives <= 1 - specificity + 1e-12].max())  # 1e-12: 1 - 0.95 is not 0.05 in floats
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:

@@ -95,6 +95,7 @@ class RunFolder:
         _check_labels(file, table)
         unscored = np.flatnonzero(np.isnan(table["score"]))
         if len(unscored):
+            # + 2: lines count from 1, and the header is one
             raise ValueError(f"{file}, line {unscored[0] + 2}: expected a score, got an empty cell")
         self._check_patients(file, table)
         return table
@@ -116,7 +117,8 @@ class RunFolder:
             raise ValueError(f"{file}: expected cases of volumes.csv, got also {', '.join(unknown[:5])}")
         merged = pixels.maps.get("anomaly_map")
         for name in ("normal", "lesion"):
-            whole = 0 if merged is None else int(getattr(merged, name).sum())
+            whole = 0 if merged is None else int(getattr(merged, name).sum())  # pixels
+            # histograms of other bits, but of the same pixels
             parts = sum(int(getattr(case, name).sum()) for case in pixels.cases.values())
             if whole != parts:
                 raise ValueError(
@@ -146,6 +148,7 @@ class RunFolder:
             raise FileNotFoundError(f"{file}: missing; expected in the output folder of an evaluation")
         table = read_table(file, columns)
         seen: set[tuple] = set()
+        # from 2: lines of the file, below its header
         for place, row in enumerate(zip(*(table[part].tolist() for part in key), strict=True), start=2):
             if row in seen:
                 raise ValueError(f"{file}, line {place}: expected each {' and '.join(key)} once, got {row} again")
@@ -155,6 +158,7 @@ class RunFolder:
     def _check_patients(self, file: Path, table: Table) -> None:
         for place, (case, patient) in enumerate(zip(table["case"].tolist(), table["patient"].tolist(), strict=True), 2):
             if self.patient_of.get(case) != patient:
+                # intervals draw patients: tables must agree on them
                 expected = self.patient_of.get(case, "none, as volumes.csv lacks the case")
                 raise ValueError(
                     f"{file}, line {place}: expected for case {case} the patient {expected}, got {patient}"

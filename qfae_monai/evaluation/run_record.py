@@ -76,7 +76,7 @@ class RunRecord:
         engine.add_event_handler(Events.COMPLETED, self._write)
 
     def _clear(self) -> None:
-        self._started = (datetime.now(timezone.utc), time.monotonic())
+        self._started = (datetime.now(timezone.utc), time.monotonic())  # a clock to state, and one that never jumps
         self._patients: list[str] = []
         self._slices = {"scored": 0, "empty": 0, "outside": 0}
         self._kind = "image"
@@ -84,7 +84,7 @@ class RunRecord:
     def _count(self, engine: Engine) -> None:
         for batch, output in zip(cast(list, engine.state.batch), cast(list, engine.state.output), strict=True):
             found = {**batch, **output}
-            self._patients.append(str(found.get("patient", found["case"])))
+            self._patients.append(str(found.get("patient", found["case"])))  # one entry a case
             self._kind = "volume" if plain(found["image"]).dim() == 4 else "image"
             self._slices["scored"] += int((~plain(found["slice_scores"]).isnan()).sum())
             for reason in ("empty", "outside"):
@@ -97,6 +97,7 @@ class RunRecord:
         patients = [patient for part in parts for patient in part[0]]
         began, clock = self._started
         content = {
+            # a process without cases knows no kind
             "kind": "volume" if any(part[0] and part[2] == "volume" for part in parts) else "image",
             "name": self.name,
             "configuration": self.settings,
@@ -115,7 +116,7 @@ class RunRecord:
             "training": read_training(self.checkpoint),
             "processes": world_size(),
             "started": began.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 2),
+            "seconds": round(time.monotonic() - clock, 2),  # wall time, scoring and tables
             "slices": {key: sum(part[1][key] for part in parts) for key in self._slices},
             "calibration": self._thresholds(),
             "published": self.published,
@@ -130,6 +131,7 @@ class RunRecord:
         if self.calibration is None:
             return None
         rate, pixel_rate = self.rates
+        # pixels are never short
         notes = [self.calibration.shortage("slice", rate), self.calibration.shortage("volume", rate)]
         return {
             "file": self.calibration_file.name,
@@ -151,5 +153,6 @@ def _hash(path: Path) -> str:
         return sha256_of(path)
     digest = sha256()
     for file in sorted(found for found in path.rglob("*") if found.is_file()):
+        # names and sizes: the pixels of a cohort take minutes to read
         digest.update(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n".encode())
     return digest.hexdigest()

@@ -50,6 +50,7 @@ def run_demo(output: Path, *, seed: int, epochs: int | None, volumes: int) -> st
         settings["max_epochs"] = epochs
     names = ["train", "datasets/phantoms"]
     Bundle(names, settings).run("training")
+    # thresholds become part of the model's folder
     Bundle([*names, "evaluate", "calibrate"], {**settings, "output_dir": settings["model_dir"]}).run("calibrating")
     shown = {**settings, "save_reconstructions": True, "run_name": "phantoms"}
     Bundle([*names, "evaluate"], shown).run("evaluating")
@@ -81,11 +82,11 @@ def _montage(path: Path, datalist: Path, evaluation: Path) -> None:
     entries = json.loads(datalist.read_text())["test"]
     columns: list[list[NDArray]] = []
     titles: list[str] = []
-    wanted = {True: SHOWN - SHOWN // 3, False: SHOWN // 3}
+    wanted = {True: SHOWN - SHOWN // 3, False: SHOWN // 3}  # abnormal -> slices still to show
     for entry in entries:
         mask = _load(datalist.parent / entry["label"])
         abnormal = bool(mask.any())
-        if not wanted[abnormal]:
+        if not wanted[abnormal]:  # enough of these
             continue
         wanted[abnormal] -= 1
         case = entry["case"]
@@ -96,6 +97,7 @@ def _montage(path: Path, datalist: Path, evaluation: Path) -> None:
         ]
         index = _largest_lesion(mask, volumes[1]) if abnormal else mask.shape[2] // 2
         reconstruction = _to_scale(volumes[1][..., index], volumes[0][..., index])
+        # (H, W) each
         columns.append([volumes[0][..., index], reconstruction, volumes[2][..., index], mask[..., index]])
         titles.append(f"{case}\nslice {index}")
     save_montage(path, columns, titles)
@@ -113,7 +115,7 @@ def _largest_lesion(mask: NDArray, reconstruction: NDArray) -> int:
 
 def _to_scale(pixels: NDArray, like: NDArray) -> NDArray:
     """Network space to the input's grey values: the affine intensity map that fits best, for the eye alone."""
-    slope, intercept = np.polyfit(pixels.ravel(), like.ravel(), 1)
+    slope, intercept = np.polyfit(pixels.ravel(), like.ravel(), 1)  # least squares over a slice's pixels
     return slope * pixels + intercept
 
 
@@ -127,5 +129,5 @@ def _peak_memory_mb() -> int | None:
         return None
     import resource  # noqa: PLC0415
 
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kB on Linux
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)

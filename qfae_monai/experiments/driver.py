@@ -53,11 +53,12 @@ def run_experiment(
     settings = dict(settings or {})
     folder, trainer = output / row.name, find_row(row.trained_by or row.name)
     training, scoring = trainer.overlays(layout), row.overlays(layout)
-    settings = {"preset": preset} | settings
+    settings = {"preset": preset} | settings  # a setting given by name wins
     claim(output / trainer.name / "training_settings.json", claimed_inputs(training, data, settings))
     claim(folder / "evaluation_settings.json", claimed_inputs([*scoring, "evaluate"], data, settings))
     found = []
     for seed in seeds:
+        # the same folder unless another row trains for this one
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
         given = settings | {"dataset_dir": path_text(data), "seed": seed}
         train_once(trained, training, given)
@@ -81,7 +82,7 @@ def summarise(
     row: ExperimentRow, found: Sequence[Mapping[str, Any]], measures: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Image AUROC: mean and standard deviation (n - 1; None for a single seed) beside the published figure."""
-    values = [float(entry["image_auroc"]) for entry in found]
+    values = [float(entry["image_auroc"]) for entry in found]  # percent
     return {
         "name": row.name,
         "tables": list(row.tables),

@@ -17,7 +17,7 @@ from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import configuration_file
 
-POOLED = "pooled"
+POOLED = "pooled"  # takes a fold's place in the folders, so no fold may be called so
 DATALIST = "dataset.json"
 
 
@@ -89,7 +89,7 @@ def combine(
     ):
         if len(set(names)) < len(names):
             raise ValueError(f"{what}: expected each name once, got {names}")
-    plain = [Combination(encoder, perceptual) for encoder in encoders for perceptual in perceptuals]
+    plain = [Combination(encoder, perceptual) for encoder in encoders for perceptual in perceptuals]  # without options
     _check_names("--robust-on", robust_on, [one.name for one in plain])
     chosen = [one for one in plain if not robust_on or one.name in robust_on]
     found = plain + [Combination(one.encoder, one.perceptual, options) for one in chosen for options in robust]
@@ -121,6 +121,7 @@ def compare_encoders(
         ValueError, FileNotFoundError: before anything is trained if a file is missing or not what it should be, or the
             folder was started with other settings.
     """
+    # all before the first training, which takes hours
     prepared = [_prepare(one, fold, budget, output) for one in combinations for fold in budget.data]
     for number, (one, fold, overlays) in enumerate(prepared):
         for seed in budget.seeds:
@@ -152,9 +153,10 @@ def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tupl
     overlays: list[str | Path] = [*budget.overlays]
     if one.robust is not None:
         overlays.append(f"experiments/robust-{one.robust}")
-        configuration_file(overlays[-1])
+        configuration_file(overlays[-1])  # refuses a name that there is none of
     listed = fold / DATALIST
     started = claimed_inputs(overlays, fold, budget.settings)
+    # a folder that was begun with other networks is refused
     started |= {"networks": content, DATALIST: digest(listed) if listed.is_file() else None}
     claim(place / "settings.json", started)
     write_json(place / "overlay.json", content)
@@ -164,7 +166,7 @@ def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tupl
 def _run(folder: Path, budget: Budget, overlays: Sequence[str | Path], fold: Path, seed: int) -> None:
     given = {**budget.settings, "dataset_dir": path_text(fold), "seed": seed}
     train_once(folder, overlays, given)
-    if read_json(folder / EVALUATED) is None:
+    if read_json(folder / EVALUATED) is None:  # the marker is written last
         named = {"run_name": f"{folder.parent.parent.name}, {fold.resolve().name}, seed {seed}"}
         _, scores = score_images(
             folder, overlays, {"save_maps": False, "save_pictures": False, **named, **given}, model=folder / MODEL
@@ -179,6 +181,7 @@ def _pool(one: Combination, budget: Budget, output: Path, samples: int) -> Evalu
         runs = [_folder(output, one, name, seed) / EVALUATION for name in names]
         pooled.append(merge_runs(runs, _folder(output, one, POOLED, seed), name=one.name))
         summarise(pooled[-1], samples=samples)
+    # each fold's own AUROC, beside the pooled one
     folds = [_folder(output, one, name, seed) / EVALUATION for name in names for seed in budget.seeds]
     in_house = one.encoder.in_house or one.perceptual.in_house
     return Evaluated(one.name, one.encoder.name, one.perceptual.name, one.robust, in_house, pooled, folds)

@@ -60,7 +60,7 @@ class FrozenNetwork:
         """
         if self.source is None:
             return dict(self.overlay or {})
-        text = self.source.replace(FOLD, fold)
+        text = self.source.replace(FOLD, fold)  # in-house weights must not have seen the fold's test patients
         path = Path(text.removeprefix(UNTRAINED))
         if not path.is_file():
             raise FileNotFoundError(
@@ -111,11 +111,11 @@ def built_in(overlays: Sequence[str | Path], role: Role, settings: Mapping[str, 
     """
     bundle = Bundle(overlays, settings)
     network: dict[str, Any] = bundle.plain("model")[role]
-    if "seed" in network:
+    if "seed" in network:  # the preset `tiny` has random networks only
         return [FrozenNetwork(RANDOM, role)]
     found = [FrozenNetwork(RANDOM, role, overlay={f"changes::{role}": {**network, "seed": SEEDS[role]}})]
     try:
-        find_weights(network["name"], bundle.part("weights_dir"))
+        find_weights(network["name"], bundle.part("weights_dir"))  # asks the disk, never the network
     except WeightsNotFoundError:
         return found
     return [*found, FrozenNetwork(PUBLIC, role)]
@@ -129,6 +129,7 @@ def read_architecture(path: Path) -> dict[str, Any]:
         ValueError: if the card is not what a pretraining writes, naming file and key.
     """
     beside = path.with_suffix(".json")
+    # the one beside counts: it can be corrected by hand
     card = read_card_file(beside) if beside.is_file() else read_card(path)
     if card is None:
         raise FileNotFoundError(f"{path}: expected its model card beside it, {beside.name}, got none")

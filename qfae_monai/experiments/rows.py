@@ -1,4 +1,4 @@
-"""Rows of the paper's tables: each is one overlay of the bundle that says its own table, name and published figure."""
+"""Rows of the paper's tables, each described by its own overlay, and the settings that a results folder began with."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def claim(path: Path, settings: Mapping[str, Any]) -> None:
 FOLDER = OWN / "configs" / "experiments"
 METADATA = "_row_"
 """Key of an overlay under which a row describes itself; MONAI's parser leaves it alone."""
-DATASETS = ("brats2021", "resc", "rsna", "liverct")
+DATASETS = ("brats2021", "resc", "rsna", "liverct")  # of BMAD
 PUBLISHED = record(
     {"image_auroc": number(0, 100), "std": number(0, 100), "checkpoint": optional(number(0, 100)), "source": text()}
 )
@@ -124,7 +124,7 @@ def load_rows(*, table: str | None = None, dataset: str | None = None) -> list[E
     """
     if dataset is not None and dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
-    files = sorted(FOLDER.glob("*.yaml"))
+    files = sorted(FOLDER.glob("*.yaml"))  # a row is a file: a new one needs no code
     rows = [row for row in map(read_row, files) if table in (None, *row.tables) and dataset in (None, row.dataset)]
     return sorted(rows, key=lambda row: (_table_number(row.tables), row.name))
 
@@ -152,4 +152,4 @@ def read_row(path: Path) -> ExperimentRow:
 
 
 def _table_number(tables: Sequence[str]) -> int:
-    return int(tables[0]) if tables else 1000
+    return int(tables[0]) if tables else 1000  # ablations without a table come last

@@ -33,7 +33,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def digest(path: Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]  # 64 bits: tells files apart, proves nothing
 
 
 def read_scores(path: Path) -> tuple[NDArray, NDArray]:
@@ -45,7 +45,7 @@ def read_scores(path: Path) -> tuple[NDArray, NDArray]:
     """
     with reading_as("scores of slices", path):
         rows = read_rows(path, ("case", "slice", "label", "score"))
-        rows.sort(key=lambda row: (row["label"], row["case"], int(row["slice"])))
+        rows.sort(key=lambda row: (row["label"], row["case"], int(row["slice"])))  # processes finish in any order
         unlabelled = [row["case"] for row in rows if row["label"] == ""]
         if unlabelled:
             raise ValueError(
@@ -78,7 +78,7 @@ def train_once(folder: Path, overlays: Sequence[str | Path], settings: Mapping[s
     if read_json(folder / TRAINED) is not None:
         return
     start = time.monotonic()
-    resume = last_resumable(folder / MODEL / LOCAL)
+    resume = last_resumable(folder / MODEL / LOCAL)  # None for a new training
     places = _at(folder, folder / MODEL) | {"resume": None if resume is None else path_text(resume)}
     Bundle(overlays, places | dict(settings)).run("training")
     write_json(folder / TRAINED, {"seconds": round(time.monotonic() - start, 1), "resumed": resume is not None})
@@ -124,7 +124,7 @@ def percent_auroc(labels: NDArray, scores: NDArray) -> float:
     """
     if len(set(labels.tolist())) < 2:
         raise ValueError(f"AUROC needs normal and abnormal images, found {len(labels)} images of one class")
-    return 100 * auroc(scores, labels)
+    return 100 * auroc(scores, labels)  # percent, as papers state it
 
 
 def _at(folder: Path, model: Path) -> dict[str, Any]:

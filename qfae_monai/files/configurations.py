@@ -21,11 +21,11 @@ OWN = bundle_folder()
 """The bundle of this installation."""
 
 SUFFIXES = (".json", ".yaml", ".yml")
-MARKS = ("$", "@", "%")
+MARKS = ("$", "@", "%")  # MONAI: expression, reference, other file
 CALLS = ("_target_", "_requires_", "_disabled_", "_mode_", "imports")
 DOCUMENTS = ("_desc_", "_row_")  # keys that describe an overlay
 PLAIN_KEY = re.compile(r"(changes::)?[A-Za-z][A-Za-z0-9_]*")
-MOST_PLACES = 100_000
+MOST_PLACES = 100_000  # YAML's anchors can make a small file a large one
 
 
 def path_text(path: str | os.PathLike) -> str:

@@ -23,7 +23,7 @@ __all__ = ["LOCK", "give_back", "one_writer", "take"]
 logger = logging.getLogger(__name__)
 
 LOCK = ".qfae.lock"
-HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
+HELD = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)  # what systems say of a lock that another holds
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # some network file systems
 
 _held: dict[Path, tuple[int, bool]] = {}  # folder -> descriptor of its lock, and whether `take` made the folder
@@ -67,7 +67,7 @@ def take(output: Path) -> None:
         OSError: if it cannot be written to.
     """
     folder = Path(output).resolve()
-    if folder in _held:
+    if folder in _held:  # one command may ask twice
         return
     made = not folder.exists()
     try:
@@ -103,6 +103,7 @@ def give_back(output: Path) -> None:
 def _locked(path: Path) -> int | None:
     """Descriptor of a lock file of which this process is the only holder; None where another holds it."""
     while True:
+        # NOFOLLOW: a link could point anywhere
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             _lock(descriptor)

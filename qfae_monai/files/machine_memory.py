@@ -28,7 +28,7 @@ def check_memory(name: str | os.PathLike, needed: int, what: str) -> None:
     Raises:
         TooLarge: with what is asked for and what there is.
     """
-    if needed <= ALWAYS_FREE:
+    if needed <= ALWAYS_FREE:  # bytes; small files need no question to the system
         return
     free = available_memory()
     if free is not None and needed > free:
@@ -48,7 +48,7 @@ def available_memory() -> int | None:
 def _machine() -> int | None:
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
+            return int(line.split()[1]) << 10  # kB to bytes
     try:  # what there is in all, where nothing tells what is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -64,7 +64,7 @@ def _containers() -> list[int]:
         if kind not in FILES:
             continue
         inner = CGROUPS / kind / path.strip("/")
-        for folder in (inner, *inner.parents):
+        for folder in (inner, *inner.parents):  # each group's limit holds for those below it
             if not folder.is_relative_to(CGROUPS):
                 break
             limit, used = (_number(folder / file) for file in FILES[kind])

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from qfae_monai.files.schema import Check, checked
 from qfae_monai.files.tables import plain_cell, printable, shown
 
-MOST_BYTES = 64 * 2**20
-MOST_TABLE_BYTES = 2**30
+MOST_BYTES = 64 * 2**20  # of a JSON or YAML file
+MOST_TABLE_BYTES = 2**30  # of a CSV
 DEEPEST = 32  # objects and lists inside of each other
 LARGEST = 2**63  # of whole numbers
 

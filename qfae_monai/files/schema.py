@@ -18,7 +18,7 @@ Check = Callable[[Any, str], None]
 """Called with a value and its key; raises ValueError with the key in its message."""
 
 MOST = 2**53  # above it, whole numbers lose digits as floats
-MOST_ITEMS = 10_000_000
+MOST_ITEMS = 10_000_000  # values in one list
 
 
 def checked(value: Any, check: Check, source: object, *, what: str | None = None) -> Any:
@@ -49,7 +49,7 @@ def whole(low: int = 0, high: int = MOST) -> Check:
     """A whole number; true and false are none."""
 
     def check(value: Any, key: str) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:  # Python's True is an int
             raise _unlike(f"a whole number from {low} to {high}", value, key)
 
     return check

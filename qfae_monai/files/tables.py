@@ -70,7 +70,7 @@ def is_file_name(text: str) -> bool:
         bool(text.strip(". "))
         and UNSAFE.search(text) is None
         and RESERVED.fullmatch(text.split(".", maxsplit=1)[0].rstrip()) is None
-        and len(text.encode()) <= MAX_BYTES
+        and len(text.encode()) <= MAX_BYTES  # bytes, not letters
     )
 
 
@@ -137,5 +137,6 @@ def _is_formula(text: str) -> bool:
     """Whether a spreadsheet could take a cell for a formula; spaces and invisible characters may stand in front."""
     if NUMBERS.fullmatch(text):
         return False
+    # what a spreadsheet sees first
     seen = next((letter for letter in text if letter.isprintable() and not letter.isspace()), "")
     return text[:1] in ("\t", "\r", "\n", "\0") or unicodedata.normalize("NFKC", seen)[:1] in tuple(STARTS)

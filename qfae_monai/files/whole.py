@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the hash of what was read."""
+"""Files written whole or not at all, hashes of files, and the files below a folder."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def sha256_of_files(files: Sequence[Path]) -> str:
     return found[0] if len(found) == 1 else sha256(b"".join(map(bytes.fromhex, found))).hexdigest()
 
 
-# What lies below a folder.
+# Files and folders below a folder.
 
 
 def files_below(folder: Path) -> list[Path]:

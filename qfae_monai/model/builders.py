@@ -53,6 +53,7 @@ def create_qfae(
     """
     numbers = _numbers(settings, changes)
     side, grid, dim = numbers["image_size"], numbers["grid"], numbers["dim"]
+    # one or several encoders, whose tokens are joined
     trunks = [numbers["encoder"]] if isinstance(numbers["encoder"], Mapping) else numbers["encoder"]
     encoders = [
         FrozenViT(
@@ -65,7 +66,7 @@ def create_qfae(
     ]
     qformer = QFormer(
         dim=dim,
-        num_queries=grid**2,
+        num_queries=grid**2,  # one query per patch of the decoder's grid
         query_init_std=numbers["query_init_std"],
         query_dropout=numbers["query_dropout"],
         dropout=numbers["qformer_dropout"],
@@ -93,7 +94,7 @@ def create_frozen(
     own = {**network, "image_size": image_size}
     if frozen is not None or weights == CHECKPOINT:
         own["weights"] = CHECKPOINT if frozen is None else frozen
-    elif "seed" not in own:
+    elif "seed" not in own:  # random networks need no weights
         own.setdefault("weights", weights)
     return create_vit(**own)
 
@@ -136,7 +137,7 @@ def create_distance(
             blocks=numbers["score_blocks"],
             patch_sizes=numbers["score_patch_sizes"],
             consensus=numbers["score_consensus"],
-            reduction="none",
+            reduction="none",  # maps (B, L, H, W), not their mean
             **common,
         )
     return PerceptualLoss(
@@ -144,7 +145,7 @@ def create_distance(
         blocks=numbers["loss_blocks"],
         patch_sizes=numbers["loss_patch_sizes"],
         foreground_weight=numbers["foreground_weight"],
-        foreground_above=normalized(numbers["foreground_level"]),
+        foreground_above=normalized(numbers["foreground_level"]),  # the network's space, not [0, 1]
         **common,
     )
 
@@ -183,7 +184,7 @@ def _decoder(numbers: Mapping[str, Any], input_dim: int, checkpointing: Checkpoi
     return PatchDecoder(
         input_dim=input_dim,
         grid=grid,
-        patch_size=side // grid,
+        patch_size=side // grid,  # pixels
         dim=numbers["dim"],
         depth=numbers["decoder_depth"],
         heads=numbers["decoder_heads"],

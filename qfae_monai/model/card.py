@@ -52,7 +52,7 @@ def _read(path: Path, check: Any) -> dict[str, Any] | None:
 
 def _data(folder: Path, training: Mapping[str, Any] | None) -> list[str]:
     found = []
-    if training is not None:
+    if training is not None:  # no record beside an imported checkpoint
         found.append(f"- {training['training_images']} normal training images (slices, of volumes).")
     if (folder / FINGERPRINT).is_file():
         found += _scans(ScanFingerprint.read(folder / FINGERPRINT))
@@ -115,7 +115,10 @@ def _thresholds(folder: Path) -> list[str]:
     if not path.is_file():
         return ["- None yet: `qfae calibrate` takes them from normal scans that were not trained on."]
     found: Calibration = read_calibration(
-        path, checkpoint=folder, checkpoint_sha256=read_object(path, CALIBRATION_CONTENT)["checkpoint"]
+        # the card describes the folder as it is: no other file is asked
+        path,
+        checkpoint=folder,
+        checkpoint_sha256=read_object(path, CALIBRATION_CONTENT)["checkpoint"],
     )
     lines = [
         f"- From {found.patients} patients, {len(found.volume_scores)} volumes, {len(found.slice_scores)} slices, all "
@@ -128,7 +131,7 @@ def _thresholds(folder: Path) -> list[str]:
             lines.append(f"- {shortage}")
         else:
             lines.append(f"- {level.capitalize()} score above {threshold:.4g}: at most {RATE:.0%} of normal {level}s.")
-    pixels = found.pixel_threshold(PIXEL_RATE)
+    pixels = found.pixel_threshold(PIXEL_RATE)  # pixels are many: never short of them
     return [*lines, f"- Map above {pixels:.4g}: at most {PIXEL_RATE:.0%} of normal pixels."]
 
 
@@ -138,6 +141,7 @@ def _figures(folder: Path) -> list[str]:
         return ["- None yet: no labelled test set was evaluated."]
     levels = read_object(path)["metrics"]
     lines = []
+    # the three that papers state
     for level, names in (("volume", ("auroc",)), ("slice", ("auroc",)), ("pixel", ("average_precision", "auroc"))):
         for name in names:
             figure = levels.get(level, {}).get(name)

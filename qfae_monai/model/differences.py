@@ -21,8 +21,8 @@ INTENSITY_FACTOR = 3.0
 more; each scan is scaled by its own percentiles, so that less does no harm."""
 INTENSITY_SHIFT = 0.25
 """Of the lower end, in widths: the 1,000 that stored values of a CT lie above HU are more of any CT's range."""
-VOLUME_AXES = ("left to right", "back to front", "foot to head")
-IMAGE_AXES = ("from top to bottom", "from side to side")
+VOLUME_AXES = ("left to right", "back to front", "foot to head")  # RAS+: x, y, z
+IMAGE_AXES = ("from top to bottom", "from side to side")  # rows, columns
 
 
 def differences(
@@ -37,6 +37,7 @@ def differences(
     """
     found = list(_modality(trained, scan))
     if scan.kind != trained.kind:
+        # no other feature compares between the kinds
         return [f"this is {_article(scan.kind)}: the training scans are {trained.kind}s", *found]
     if scan.kind == "volume":
         found += _plane(trained, scan)
@@ -53,22 +54,23 @@ def _modality(trained: ScanFingerprint, scan: ScanFeatures) -> Iterator[str]:
 
 
 def _plane(trained: ScanFingerprint, scan: ScanFeatures) -> Iterator[str]:
-    if scan.plane not in trained.planes and not scan.isotropic:
+    if scan.plane not in trained.planes and not scan.isotropic:  # an isotropic volume can be cut in any plane
         yield f"the slices are {scan.plane}: those of the training scans are {_most_first(trained.planes)}"
 
 
 def _lengths(trained: ScanFingerprint, scan: ScanFeatures, axis: int | None) -> Iterator[str]:
     """Spacing along all axes, and field of view along those within a slice: of the other one the slices are told."""
     axes = VOLUME_AXES if scan.kind == "volume" else IMAGE_AXES
-    cut = _cut_axis(scan) if axis is None else axis
+    cut = _cut_axis(scan) if axis is None else axis  # slices lie across it
+    # mm in a slice, which is resized; across them only the number counts
     within = [place for place in range(len(axes)) if scan.kind == "image" or place != cut]
     for name, here, usual, places in (
         ("spacing", scan.spacing, trained.spacing, list(range(len(axes)))),
         ("field of view", scan.field_of_view, trained.field_of_view, within),
     ):
-        if here is None or usual is None:
+        if here is None or usual is None:  # images state no mm
             continue
-        far = [place for place in places if _is_far(here[place], usual[place], FACTOR)]
+        far = [place for place in places if _is_far(here[place], usual[place], FACTOR)]  # factor, either way
         if far:
             now = _listed([f"{_number(here[place])} mm {axes[place]}" for place in far])
             then = _listed([f"{_span(usual[place])} mm" for place in far])
@@ -85,7 +87,7 @@ def _slices(
     """Slices that the model cuts; where it scores a range of indices, any other number shifts what they mean."""
     count, usual = (scan.slices, trained.slices) if axis is None else (scan.size[axis], trained.size[axis])
     if scored is not None and not usual.least <= count <= usual.most:
-        first, last = scored[0], min(scored[1], count - 1)
+        first, last = scored[0], min(scored[1], count - 1)  # the range may end beyond this scan
         which = (
             f"slices {first} to {last} of {count} are scored"
             if first <= last
@@ -100,7 +102,8 @@ def _intensity(trained: ScanFingerprint, scan: ScanFeatures) -> Iterator[str]:
     low, high, width = trained.intensity_low, trained.intensity_high, trained.intensity_width
     if scan.intensity is None or low is None or high is None or width is None:
         return
-    shift = INTENSITY_SHIFT * width.median
+    shift = INTENSITY_SHIFT * width.median  # in the unit of the files
+    # another zero, such as stored values for HU
     shifted = not low.least - shift <= scan.intensity[0] <= low.most + shift
     if shifted or _is_far(scan.intensity[1] - scan.intensity[0], width, INTENSITY_FACTOR):
         here = f"{_number(scan.intensity[0])} to {_number(scan.intensity[1])} {_unit([scan.modality])}"

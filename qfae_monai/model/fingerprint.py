@@ -31,7 +31,7 @@ from qfae_monai.reading.quiet_libraries import quiet_libraries
 
 __all__ = ["ScanFingerprint", "Spread", "fingerprint_of_files"]
 
-VERSION = 1
+VERSION = 1  # of the file's layout
 MOST = 200  # scans that are looked at, evenly taken: their least and most are those of nearly all
 
 Scan = str | PathLike | Series | Sequence[str | PathLike] | Mapping[str, Any]
@@ -44,7 +44,7 @@ SCHEMA = record(
         "kind": choice("volume", "image"),
         "scans": whole(1),
         "looked_at": whole(1),
-        "unreadable": whole(),
+        "unreadable": whole(),  # scans, left out of everything below
         "patients": optional(whole(1)),
         "modalities": record({}, dict.fromkeys((*sorted(STATED), NOT_STATED), whole(1))),
         "planes": record({}, dict.fromkeys((*PLANES, OBLIQUE_PLANE), whole(1))),
@@ -128,11 +128,13 @@ class ScanFingerprint:
             ValueError: if there are no scans, or volumes and images among them.
         """
         kinds = Counter(one.kind for one in features)
-        if len(kinds) != 1:
+        if len(kinds) != 1:  # mm of volumes and pixels of images have no common range
             came = " and ".join(f"{count} {kind}s" for kind, count in kinds.items()) or "none"
             raise ValueError(f"expected training scans of one kind, volumes or images, got {came}")
         spacings = [one.spacing for one in features if one.spacing is not None]
+        # mm; scans without spacing have none
         fields_of_view = [one.field_of_view for one in features if one.field_of_view is not None]
+        # unit of the file; constant scans have none
         ranges = [one.intensity for one in features if one.intensity is not None]
         return cls(
             kind=features[0].kind,

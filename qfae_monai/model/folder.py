@@ -30,9 +30,9 @@ SHA256 = text(r"[0-9a-f]{64}", "a SHA-256")
 CONTENT = record(
     {
         "version": whole(),
-        "package": text(),
+        "package": text(),  # version of qfae-monai that wrote it, for messages
         "kind": choice("volume", "image"),
-        "signature": entries(plain_value),
+        "signature": entries(plain_value),  # numbers that pixels and scores depend on
         "frozen": items(
             record(
                 {
@@ -44,7 +44,7 @@ CONTENT = record(
                 }
             )
         ),
-        "files": entries(SHA256),
+        "files": entries(SHA256),  # by path below the folder
     }
 )
 """Schema of the manifest."""
@@ -97,6 +97,7 @@ class ModelFolder:
                 f"{path}: expected a model folder (with {MANIFEST}, as `qfae train` and `qfae model import` write it), "
                 f"got {found}"
             )
+        # version first: a newer schema would fail with a riddle
         content = read_object(manifest, what="the manifest of a model folder")
         version = content.get("version")
         if isinstance(version, int) and version > VERSION:
@@ -107,7 +108,7 @@ class ModelFolder:
         folder = cls(path, read_object(manifest, CONTENT, what="the manifest of a model folder"))
         if NETWORK not in folder.files:
             raise ValueError(f"{manifest}: files: expected {NETWORK} among them, got none of that name")
-        folder.check([name for name in USED if name in folder.files])
+        folder.check([name for name in USED if name in folder.files])  # reports and cards may be edited
         return folder
 
     @property

@@ -19,7 +19,7 @@ from qfae_monai.model.frozen import network_changes
 __all__ = ["INTENSITIES", "Plan"]
 
 WHAT = "a plan of `qfae train`"
-WIDTH = 116
+WIDTH = 116  # columns of a comment: `# ` and a margin make 120
 HEAD = "Plan of a training by `qfae train`. Change what you like and give it back with --plan."
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
 
@@ -35,6 +35,7 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
     },
 }
 """By `intensity`: what makes [0, 1] of a scan."""
+# names of each transform's own arguments
 LEVELS = {"window": ("a_min", "a_max"), "foreground": ("lower", "upper"), "image": ("lower", "upper")}
 
 SCHEMA: dict[str, tuple[str, Check]] = {
@@ -97,7 +98,7 @@ SCHEMA: dict[str, tuple[str, Check]] = {
     "workers": ("Processes that prepare images beside the training", whole(0, 256)),
 }
 """Key -> what it is, and what its value may be; in the order of the file."""
-LATER: dict[str, Any] = {"slice_share": None}
+LATER: dict[str, Any] = {"slice_share": None}  # all slices, as plans without the key were trained
 """What keys mean that plans of earlier versions do not have."""
 
 
@@ -147,11 +148,12 @@ class Plan:
         checked(self.values(), _RECORD, "plan")
         if self.slice_range is not None and self.slice_share is not None:
             raise ValueError("plan: slice_share: expected slices by share or by slice_range, got both")
-        for key in ("slice_range", "slice_share", "levels", "crop_area"):
+        for key in ("slice_range", "slice_share", "levels", "crop_area"):  # pairs: from, to
             pair = getattr(self, key)
-            strict = key in ("slice_share", "levels")
+            strict = key in ("slice_share", "levels")  # an empty range has no width to divide by
             if pair is not None and (pair[0] > pair[1] or (strict and pair[0] == pair[1])):
                 raise ValueError(f"plan: {key}: expected the smaller number first, got {pair[0]:g} and {pair[1]:g}")
+        # a window is HU, and has no such limits
         if self.intensity != "window" and not 0 <= self.levels[0] < self.levels[1] <= 100:
             raise ValueError(f"plan: levels: expected percentiles from 0 to 100, got {self.levels}")
         self._changes()
@@ -165,10 +167,10 @@ class Plan:
             ValueError: naming file and key, if a key is unknown, missing, twice there or has a value that is none.
         """
         content = read_configuration(path)
-        _check_repeats(path)
+        _check_repeats(path)  # YAML keeps the last of two in silence
         checked(content, _RECORD, path, what=WHAT)
         try:
-            return cls(**{**LATER, **content})
+            return cls(**{**LATER, **content})  # the file's own values win
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(f"{path}: {str(error).removeprefix('plan: ')}") from None
 
@@ -198,7 +200,7 @@ class Plan:
         low, high = LEVELS[self.intensity]
         volumes = (
             {}
-            if self.axis is None
+            if self.axis is None  # single images have no slices to choose
             else {
                 "slice_axis": self.axis,
                 "slice_range": self.slice_range,
@@ -215,7 +217,7 @@ class Plan:
             "intensity": {**intensity, "keys": "image", low: self.levels[0], high: self.levels[1]},
             "batch_size": self.batch_size,
             "max_epochs": self.epochs,
-            "val_interval": max(1, self.epochs // 10),
+            "val_interval": max(1, self.epochs // 10),  # epochs: about ten looks at the held-out normals
             "learning_rate": self.learning_rate,
             "crop_area": self.crop_area,
             "max_angle": self.max_angle,
@@ -240,7 +242,7 @@ _CHECKS = {key: check for key, (_, check) in SCHEMA.items()}
 _RECORD = record(
     {key: check for key, check in _CHECKS.items() if key not in LATER}, {key: _CHECKS[key] for key in LATER}
 )
-assert tuple(SCHEMA) == tuple(one.name for one in fields(Plan))[: len(SCHEMA)]
+assert tuple(SCHEMA) == tuple(one.name for one in fields(Plan))[: len(SCHEMA)]  # the file's order is that of the fields
 
 
 def _comment(words: str) -> list[str]:
@@ -248,12 +250,13 @@ def _comment(words: str) -> list[str]:
 
 
 def _plain(value: Any) -> str:
+    # one line; PyYAML ends a lone value by "..."
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
 def _check_repeats(path: Path) -> None:
     """Refuse a key that stands twice in a YAML file, of which the last one would count without a word."""
-    node = yaml.compose(path.read_text(encoding="utf-8"))
+    node = yaml.compose(path.read_text(encoding="utf-8"))  # the nodes, as a parsed mapping has lost the repeats
     counts = Counter(key.value for key, _ in node.value) if isinstance(node, yaml.MappingNode) else Counter()
     twice = [key for key, count in counts.items() if count > 1]
     if twice:

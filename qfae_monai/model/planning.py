@@ -18,11 +18,11 @@ __all__ = ["make_plan"]
 
 SAGITTAL = 0
 CT_WINDOW = [-200.0, 250.0]  # HU
-PERCENTILES = [0.5, 99.5]
+PERCENTILES = [0.5, 99.5]  # of foreground or pixels: a bright artefact must not set the scale
 PER_IMAGE = frozenset({"CR", "DX", "MG", "IO", "PX", "RF", "XA", "OCT", "OPT", "OP", "US"})
 """DICOM modalities whose values have no common scale, nor a background below all tissue."""
 LARGE_SIDE, LARGE_MATRIX, LARGE_MEMORY = 224, 160, 6e9  # pixels, pixels, bytes
-MOST_WORKERS = 8
+MOST_WORKERS = 8  # processes
 Reasoned = tuple[Any, str]
 
 
@@ -52,8 +52,8 @@ def make_plan(
     choice = choose_networks([folder for folder in weights_dirs if folder.is_dir()], device_memory)
     scans = split.training
     axis = _axis(found, scans)
-    plane = AXIAL if axis[0] is None else axis[0]
-    pictures = sum(scan.looked_at.slices(plane) for scan in scans)
+    plane = AXIAL if axis[0] is None else axis[0]  # of an image any will do: it has one slice
+    pictures = sum(scan.looked_at.slices(plane) for scan in scans)  # slices per epoch
     reasons: dict[str, Reasoned] = {
         "modality": _modality(found),
         "axis": axis,
@@ -107,7 +107,7 @@ def _intensity(found: Found) -> dict[str, Reasoned]:
 
 def _networks(choice: Choice, scans: Sequence[Scan], axis: int, device_memory: float | None) -> dict[str, Reasoned]:
     pair = choice.pair
-    matrix = round(median(min(scan.looked_at.matrix(axis)) for scan in scans))
+    matrix = round(median(min(scan.looked_at.matrix(axis)) for scan in scans))  # pixels of the shorter side
     unit = side_unit(pair.preset, pair.encoder, pair.perceptual, choice.folder)
     if choice.folder is None:
         size, why = 64, "what seeded random networks were measured at"
@@ -140,7 +140,7 @@ def _course(choice: Choice, pictures: int, images: int | None, device_memory: fl
     """Batch, epochs and learning rate."""
     pair = choice.pair
     budget = images or pair.images[device_memory is not None]
-    batch = min(pair.batch_size, max(1, pictures // 2))
+    batch = min(pair.batch_size, max(1, pictures // 2))  # two steps an epoch at least
     rate = f"as measured with {pair.encoder} networks" if pair.preset == "tiny" else "as published"
     return {
         "batch_size": (batch, f"of {counted(pictures, 'training image')}"),
@@ -170,6 +170,6 @@ def _held_out(share: float, rate: float, split: Split) -> Reasoned:
 
 
 def _workers(cores: int, choice: Choice) -> Reasoned:
-    if cores <= 2 or (choice.pair.memory == 0 and cores <= 4):
+    if cores <= 2 or (choice.pair.memory == 0 and cores <= 4):  # a worker would take a core from the training
         return 0, f"{counted(cores, 'core')}, which the networks need"
     return min(MOST_WORKERS, cores - 2), f"of {counted(cores, 'core')}"

@@ -83,6 +83,7 @@ class ModelRun:
     @property
     def bundle(self) -> Bundle:
         """Its configurations: the training's own, and the package's on top."""
+        # later overlays win: data, then what is run on them
         layout = ["datasets/image_list"] if ModelFolder.open(self.folder).images else []
         overlays = ["evaluate", "calibrate"] if self.run_id == "calibrating" else ["evaluate"]
         return Bundle([self.folder / TRAINING, *layout, *overlays], self.settings)
@@ -108,11 +109,13 @@ def evaluation(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if there is nothing to score, or the model's configuration would run code of others.
     """
-    folder = ModelFolder.open(unpacked(model))
+    folder = ModelFolder.open(unpacked(model))  # a .zip becomes a folder of this process alone
     model = folder.path
     check_model_trusted(model, TRAINING, trusted=trusted)
+    # a misspelt key fails before data are read
     ModelRun(model, settings or {}, "evaluating").bundle.check_known(settings or {})
     found = _fitting(data, folder)
+    # a list without sections is test as a whole
     chosen, notes = _not_trained_on(model, [scan for scan in found.scans if scan.section == "test"] or found.scans)
     if not chosen:
         raise ValueError(f"{data.path}: expected scans that the model was not trained on, got none")
@@ -122,7 +125,7 @@ def evaluation(
     parted = Split((), (), tuple(replace(scan, section="test") for scan in chosen))
     given = _listed(model, parted, output, key=key_beside(output), training=reference)
     given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
-    given |= {} if reference else {"rivals": None}
+    given |= {} if reference else {"rivals": None}  # rivals look at the training scans
     return ModelRun(model, {**given, **(settings or {})}, "evaluating", [*found.sentences(), *notes])
 
 
@@ -141,7 +144,7 @@ def calibration(
         FileNotFoundError: if the model or the data are missing.
         ValueError: if no normal scan is left, or the model's configuration would run code of others.
     """
-    if model.is_file():
+    if model.is_file():  # a packed model is sealed: thresholds could not be put into it
         raise ValueError(f"{model}: expected a model folder, which takes new thresholds, got a file")
     folder = ModelFolder.open(model)
     check_model_trusted(model, TRAINING, trusted=trusted)
@@ -149,7 +152,7 @@ def calibration(
     found = _fitting(data, folder)
     sections = {scan.section for scan in found.scans}
     normal = [scan for scan in found.scans if scan.label == "normal"]
-    if "validation" in sections:
+    if "validation" in sections:  # a list's test section must not set thresholds
         normal = [scan for scan in normal if scan.section == "validation"]
     kept, notes = _not_trained_on(model, normal)
     if not kept:
@@ -243,7 +246,7 @@ def _reference(model: Path) -> list[dict[str, Any]]:
 def _trained_on(model: Path) -> list[dict[str, Any]]:
     """Entries of the training scans, where the training is known on this machine."""
     listed = model / LOCAL / DATALIST
-    if not listed.is_file():
+    if not listed.is_file():  # a model that was passed on came without it
         return []
     content = read_object(listed, what="the data list of the training")
     return [entry for entry in content.get("training", []) if isinstance(entry, dict) and "image" in entry]

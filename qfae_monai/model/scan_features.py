@@ -34,14 +34,14 @@ PERCENTILES = (0.5, 99.5)  # of the foreground, as intensities are scaled by def
 WORDS = {
     "t1": "T1w",
     "t1w": "T1w",
-    "t1n": "T1w",
+    "t1n": "T1w",  # n: native, without contrast agent
     "t1c": "T1ce",
     "t1ce": "T1ce",
     "t1gd": "T1ce",
     "t2": "T2w",
     "t2w": "T2w",
     "flair": "FLAIR",
-    "t2f": "FLAIR",
+    "t2f": "FLAIR",  # BraTS 2023
     "pd": "PDw",
     "pdw": "PDw",
     "t2star": "T2starw",
@@ -106,6 +106,7 @@ def features_of(read: Series | Path) -> ScanFeatures:
         pixels = LoadGreyImage()(read)[0].numpy()  # (rows, columns)
         return ScanFeatures("image", NOT_STATED, None, _shape(pixels), None, 1, _intensity(pixels))
     dicom = read.attributes.get("kind") == "DICOM"
+    # the affine holds 1 mm then, which nobody measured
     known = not any(risk.startswith("no-spacing") for risk in read.risks)
     return volume_features(read.array, read.affine, modality=_modality(read), as_acquired=dicom, spacing_is_known=known)
 
@@ -135,7 +136,8 @@ def volume_features(
     """
     directions = np.asarray(affine, dtype=np.float64)[:3, :3]
     lengths = np.linalg.norm(directions, axis=0)  # mm along each axis of the array
-    if array.shape[2] == 1:
+    if array.shape[2] == 1:  # a series of one slice is a picture, rows x columns as seen
+        # between rows, between columns
         spacing = (_millimetres(lengths[1]), _millimetres(lengths[0])) if spacing_is_known else None
         return ScanFeatures("image", modality, spacing, _shape(array[..., 0].T), None, 1, _intensity(array))
     across = 2 if as_acquired else _across(lengths)
@@ -188,7 +190,7 @@ def _plane(directions: NDArray[np.float64], across: int) -> str:
     normal = np.cross(directions[:, (across + 1) % 3], directions[:, (across + 2) % 3])
     cosines = np.abs(normal / np.linalg.norm(normal))
     axis = int(cosines.argmax())
-    angle = float(np.degrees(np.arccos(min(1.0, cosines[axis]))))
+    angle = float(np.degrees(np.arccos(min(1.0, cosines[axis]))))  # min: rounding may give a cosine above 1
     return PLANES[axis] if angle <= OBLIQUE else OBLIQUE_PLANE
 
 
@@ -197,6 +199,7 @@ def _patient_order(directions: NDArray[np.float64]) -> list[int]:
     affine = np.eye(4)
     affine[:3, :3] = directions
     along = io_orientation(affine)[:, 0]
+    # NaN: an axis that no patient axis is near
     return [0, 1, 2] if np.isnan(along).any() else np.argsort(along).tolist()
 
 

@@ -68,7 +68,7 @@ def look(
     if abnormal is not None:
         ill, others = _abnormal(abnormal, patient, how, [] if masks is None else [masks])
         aside += others
-        own = layout in (LIST, PREPARED)
+        own = layout in (LIST, PREPARED)  # it has sections of its own, and these scans need one
         ill = [replace(scan, section="test" if own else None) for scan in ill]
         told = [*told, *(ill if masks is None else pair_masks(ill, masks, aside))]
     elif masks is not None:
@@ -86,6 +86,7 @@ def look(
         raise ValueError(_nothing(scans, aside))
     kept, others = _one_modality(scans, read)
     single, more = _once(kept)
+    # zeros in front: volume 10 comes after 2
     order = sorted(single, key=lambda scan: (str(scan.path), str(scan.volume or "").zfill(VOLUME_DIGITS)))
     return Found(tuple(order), (*aside, *others, *more), told_apart(order), layout)
 
@@ -116,7 +117,7 @@ def _one_kind(scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:
 
 def _check_sequences(folder: Path, scans: Sequence[Scan]) -> None:
     """Refuse a folder in which one visit has several kinds of scans, such as T1 and FLAIR."""
-    visits: dict[tuple[str, str], set[str]] = defaultdict(set)
+    visits: dict[tuple[str, str], set[str]] = defaultdict(set)  # (patient, visit) -> kinds
     for scan in scans:
         if scan.kind == "volume":
             visits[scan.patient, scan.visit].add(scan.sequence or sequence_of(scan))
@@ -176,11 +177,11 @@ def _one_modality(folder: Path, scans: Sequence[Scan]) -> tuple[list[Scan], list
         ValueError: if there are many others.
     """
     counts = Counter(map(_modality, scans))
-    if len(counts) == 2 and "" in counts and CT not in counts:
+    if len(counts) == 2 and "" in counts and CT not in counts:  # HU would have told a CT
         return list(scans), []
     (first, _), *rest = counts.most_common()
     others = [scan for scan in scans if _modality(scan) != first]
-    if len(others) > FEW * len(scans):
+    if len(others) > FEW * len(scans):  # a few strays are left aside, a mixture is the user's to resolve
         listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in [(first, counts[first]), *rest])
         raise ValueError(f"{folder}: expected scans of one modality, got {listed}: choose with --image PATTERN")
     reason = f"expected {first or 'no known modality'} as the others, got"

@@ -1,4 +1,4 @@
-"""Everything of a configuration that changes pixels or scores, as plain values by name: what a calibration signs."""
+"""Numbers of a configuration that change pixels or scores, which a calibration signs; and plain errors of a bundle."""
 
 from __future__ import annotations
 

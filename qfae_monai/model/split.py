@@ -1,4 +1,4 @@
-"""Split of the scans into training, thresholds and test, by patient; the same for one seed on every machine."""
+"""Split of the scans by patient, the same for one seed on every machine, and the data list that is written of it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def write_datalist(split: Split, folder: Path, *, key: bytes, training: Sequence
     }
     if training:
         sections["training"] = list(training)
+    # key: a fingerprint, which tells equal keys and no more
     head = {"name": "training", "labels": {"0": "normal", "1": "abnormal"}, "key": names.fingerprint}
     path = folder / "dataset.json"
     write_json(path, {**head, **sections})
@@ -55,7 +56,7 @@ def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
         image = [str(file.absolute()) for file in scan.files]
     mask = {} if scan.mask is None else {"label": str(scan.mask.absolute())}
     volume = "" if scan.volume is None else f" volume {scan.volume}"
-    known = {"image_label": LABELS[scan.label]} if scan.label in LABELS else {}
+    known = {"image_label": LABELS[scan.label]} if scan.label in LABELS else {}  # unknown ones have neither
     return {
         "image": image,
         **mask,
@@ -67,7 +68,7 @@ def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
     }
 
 
-SHOWN = 3
+SHOWN = 3  # of a list in a message
 FEW = 10  # normal patients in a test: worth a word
 
 
@@ -107,7 +108,7 @@ def least_held_out(false_positive_rate: float) -> int:
     >>> least_held_out(0.05), least_held_out(0.01)
     (19, 99)
     """
-    return max(1, ceil(1 / false_positive_rate - 1 - 1e-9))
+    return max(1, ceil(1 / false_positive_rate - 1 - 1e-9))  # 1e-9: round-off must not ask for one more
 
 
 def split(found: Found, seed: int = 42, *, share: float = 0.2, false_positive_rate: float = 0.05) -> Split:
@@ -130,10 +131,12 @@ def split(found: Found, seed: int = 42, *, share: float = 0.2, false_positive_ra
     known = [scan for scan in found.scans if scan.section is not None]
     if known:
         return _kept(found.scans, seed, share, false_positive_rate)
+    # unknown counts as ill: it must not be trained on
     ill = {scan.patient for scan in found.scans if scan.label != "normal"}
     normal = _ordered({scan.patient for scan in found.scans} - ill, seed)
     _check_normal(normal, found.scans)
     held_out, tested = _counts(len(normal), len(ill), share, false_positive_rate)
+    # patients, never scans: a patient in two sections would leak
     section = dict.fromkeys((*ill, *normal[held_out : held_out + tested]), "test")
     section |= dict.fromkeys(normal[:held_out], "validation")
     placed = [replace(scan, section=section.get(scan.patient, "training")) for scan in found.scans]
@@ -143,8 +146,8 @@ def split(found: Found, seed: int = 42, *, share: float = 0.2, false_positive_ra
 def _counts(normal: int, ill: int, share: float, rate: float) -> tuple[int, int]:
     """Normal patients to hold out and to test."""
     wanted = max(1, round(share * normal))
-    spare = normal // 2
-    for_test = 1 if ill and spare > 1 else 0
+    spare = normal // 2  # patients; the other half is trained on
+    for_test = 1 if ill and spare > 1 else 0  # a test without normals has no AUROC
     held_out = min(max(wanted, least_held_out(rate)), spare - for_test)
     return held_out, min(wanted, ill, spare - held_out)
 
@@ -168,7 +171,7 @@ def _kept(scans: Sequence[Scan], seed: int, share: float, rate: float) -> Split:
     notes = ["sections as the data say"]
     validation = [scan for scan in scans if scan.section == "validation" and scan.label == "normal"]
     placed = list(scans)
-    if not validation:
+    if not validation:  # progress and thresholds need some, as in a folder without sections
         normal = _ordered(_patients([scan for scan in training if scan.label == "normal"]), seed)
         _check_normal(normal, training)
         held_out = set(normal[: _counts(len(normal), 0, share, rate)[0]])

@@ -85,6 +85,7 @@ class Training:
         _say_all(self.say, [f"warning: {warning}" for warning in plan.warnings])
         write_json(self.local / STARTED, self._asked())
         write_whole(self.local / PLAN, plan.text())
+        # a folder of this machine must not be passed on
         handed_on = {} if plan.weights is None else {"weights": "models/pretrained"}
         write_whole(self.output / PLAN, plan.text(**handed_on))
         write_datalist(parted, self.local, key=key_beside(self.output))
@@ -96,7 +97,7 @@ class Training:
         images = plan.axis is None
         names = ["train", *(["datasets/bmad", "datasets/image_list"] if images else [])]
         settings = self._settings(plan)
-        if not (self.output / MANIFEST).is_file():
+        if not (self.output / MANIFEST).is_file():  # the manifest is written last: without it there is no model
             resume = last_resumable(self.local)
             resumed = {} if resume is None else {"resume": path_text(resume)}
             yield "training", Bundle(names, settings | resumed)
@@ -142,7 +143,7 @@ class Training:
         return split(found, seed, share=share, false_positive_rate=rate)
 
     def _planned(self, found: Found, parted: Split) -> Plan:
-        memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+        memory = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None  # bytes
         wishes = self.wishes
         return make_plan(
             found,
@@ -168,9 +169,10 @@ class Training:
 
     def _check_same(self) -> None:
         started = self.local / STARTED
-        if not started.is_file():
+        if not started.is_file():  # a new training
             check_free(self.output)
             return
+        # by way of JSON, which makes lists of tuples
         then, now = read_object(started), json.loads(json.dumps(self._asked()))
         different = [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in now if then.get(key) != now.get(key)]
         if different:

@@ -90,13 +90,14 @@ def check_model_trusted(folder: Path, name: str = INFERENCE, *, trusted: bool) -
 
 
 def _is_own(key: str, value: object) -> bool:
-    places, words = _own_words()
+    places, words = _own_words()  # (place, value) anywhere; (is a target, value) of transforms
     value = without_rooms(value)
     if (_place(key), value) in places:
         return True
     parts = re.split("::|#", key)
-    if parts[0] in VALUES:
+    if parts[0] in VALUES:  # transforms may be reordered, but not invented
         return (parts[-1] == "_target_", value) in words
+    # no expression, reference, file or component
     plain = isinstance(value, str) and not value.startswith(MARKS) and not any(part.startswith("_") for part in parts)
     return plain and (parts[0] == "model" or (len(parts) == 1 and key not in PLACES))
 

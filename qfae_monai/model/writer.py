@@ -66,7 +66,7 @@ SUMS = f"models/{SUMS_FILE}"
 KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
 """Parts of `evaluation.json` that become part of a model."""
 ARRAY = ".npy"  # which says nothing of what it was made of
-MOST_BYTES = 100e6
+MOST_BYTES = 100e6  # of weights that become part of a folder unasked
 NOT_TO_HAND_ON = ("NC", "unknown")
 """Parts of licences under which weights do not become part of a folder unasked."""
 
@@ -115,7 +115,7 @@ class ModelWriter:
         """A folder is a model when its training is complete, and not before."""
         self.record.start()
         if is_writer():
-            (self.folder / MANIFEST).unlink(missing_ok=True)
+            (self.folder / MANIFEST).unlink(missing_ok=True)  # of an earlier training
 
     def _write(self, engine: Engine) -> None:
         if not is_writer():
@@ -161,7 +161,7 @@ def write_model(
     built = config.get_parsed_content("model")  # with the files that one's own networks came from
     frozen = [*_encoders(built), *_perceptual(folder, config, built["perceptual"], perceptual, include_weights)]
     included = any(one.file == PERCEPTUAL for one in frozen)
-    images = "bits" in config
+    images = "bits" in config  # stored depth, which volumes have not
     _write_yaml(
         folder / INFERENCE,
         inference_configuration(config, images=images, included=included),
@@ -293,7 +293,7 @@ def _perceptual(
         return []
     licence, allowed = _licence(network)
     values = {name: value.detach().cpu() for name, value in trunk.state_dict().items()}
-    small = sum(value.numel() * value.element_size() for value in values.values()) < MOST_BYTES
+    small = sum(value.numel() * value.element_size() for value in values.values()) < MOST_BYTES  # bytes
     if include_weights or (include_weights is None and allowed and small):
         save_checkpoint(folder / PERCEPTUAL, values)
         found = sha256_of(folder / PERCEPTUAL)
@@ -323,7 +323,7 @@ def _copy_bundle_files(folder: Path, image_size: int, out_channels: int) -> None
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(OWN / name, folder / name)
     metadata = read_configuration(OWN / "configs" / "metadata.json")
-    formats = metadata["network_data_format"]
+    formats = metadata["network_data_format"]  # MONAI's: shapes that its tools feed in a check
     formats["inputs"]["image"]["spatial_shape"] = [image_size, image_size]
     formats["outputs"]["pred"]["spatial_shape"] = [image_size, image_size]
     write_json(folder / "configs" / "metadata.json", metadata, indent=4)

@@ -1,4 +1,4 @@
-"""Patient and study of a result: the source's own, element by element, or pseudonyms and nothing else."""
+"""Patient and study of a result, the source's own or pseudonyms alone; and the source's lossy compression."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pseudonymous_identity(header: Dataset, names: Pseudonyms) -> Dataset:
 
 
 def is_anonymous(identity: Dataset) -> bool:
-    """Whether :func:`pseudonymous_identity` made it."""
+    """Whether `pseudonymous_identity` made it."""
     return list(identity.get("DeidentificationMethod") or []) == METHOD
 
 

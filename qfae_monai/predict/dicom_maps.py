@@ -38,7 +38,7 @@ def segmentation(
         source: the planes.
         mask: (Z, rows, columns) boolean, True is above the threshold.
         model: what made it.
-        region: a name of :data:`qfae_monai.predict.model_identity.REGIONS`.
+        region: a name of `qfae_monai.predict.model_identity.REGIONS`.
         pixel_threshold: of the anomaly map; None where it is not known.
     """
     highdicom = import_highdicom()
@@ -98,7 +98,7 @@ def parametric_map(source: SourcePlanes, anomaly_map: np.ndarray, model: ModelId
         source: the planes.
         anomaly_map: (Z, rows, columns) float32.
         model: what made it.
-        region: a name of :data:`qfae_monai.predict.model_identity.REGIONS`.
+        region: a name of `qfae_monai.predict.model_identity.REGIONS`.
     """
     highdicom = import_highdicom()
     low, high = float(anomaly_map.min()), float(anomaly_map.max())

@@ -51,18 +51,18 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
     Nothing is written before each object is complete in memory, and each file is renamed into its place.
 
     Args:
-        series: as :func:`qfae_monai.reading.read_series` gave it.
+        series: as `qfae_monai.reading.read_series` gave it.
         source: what was given to it: folder, file, list of files or .zip archive.
-        anomaly_map: (X, Y, Z) finite numbers, in the order of ``series.array``: column, row, slice. Kept as float32.
+        anomaly_map: (X, Y, Z) finite numbers, in the order of `series.array`: column, row, slice. Kept as float32.
         mask: (X, Y, Z), above 0 is above the threshold; None where there is no threshold.
-        slice_scores: (Z,), of the slices of ``series.array``, NaN where there is none. None takes each slice's largest
+        slice_scores: (Z,), of the slices of `series.array`, NaN where there is none. None takes each slice's largest
             map value, for a model that scored slices of another direction.
         output_dir: made where it is missing.
         model: what made the result.
         anonymous: nothing of the patient, the study or the scanner; UIDs replaced by keyed hashes.
-        key: for ``anonymous``, at least 32 secret bytes (:func:`qfae_monai.privacy.read_or_create_key`): the same
+        key: for `anonymous`, at least 32 secret bytes (`qfae_monai.privacy.read_or_create_key`): the same
             source has the same pseudonyms in each run. None draws one that is forgotten: nothing can be linked.
-        region: a name of :data:`qfae_monai.predict.model_identity.REGIONS`; None says "Entire body".
+        region: a name of `qfae_monai.predict.model_identity.REGIONS`; None says "Entire body".
         pixel_threshold: what the mask is above, map units, stated in the segmentation.
         key_image_count: how many slices are shown, those with the highest scores.
 
@@ -77,7 +77,7 @@ def write_dicom_results(  # noqa: PLR0917  # source, result and folder have one 
     import_highdicom()
     body = check_region(region)
     if key is not None and not anonymous:
-        raise ValueError("expected anonymous with a key, got a key alone: it replaces identities.")
+        raise ValueError("expected anonymous with a key, got a key alone: it replaces identities")
     volume, above, scores = _checked(series, anomaly_map, mask, slice_scores, key_image_count)
     names = Pseudonyms(key or secrets.token_bytes(KEY_BYTES)) if anonymous else None
     planes = source_planes(series, source, names=names)
@@ -102,15 +102,15 @@ def _checked(
     shape, title = series.array.shape, series.files[0]
     for name, part in (("anomaly_map", anomaly_map), ("mask", mask)):
         if part is not None and np.shape(part) != shape:
-            raise ValueError(f"{title}: expected {name} of the series' shape {shape}, got {np.shape(part)}.")
+            raise ValueError(f"{title}: expected {name} of the series' shape {shape}, got {np.shape(part)}")
     volume = np.ascontiguousarray(np.asarray(anomaly_map, dtype=np.float32).T)
     if not np.isfinite(volume).all():
-        raise ValueError(f"{title}: expected finite numbers in anomaly_map, got {(~np.isfinite(volume)).sum()} others.")
+        raise ValueError(f"{title}: expected finite numbers in anomaly_map, got {(~np.isfinite(volume)).sum()} others")
     scores = np.asarray(volume.max(axis=(1, 2)) if slice_scores is None else slice_scores, dtype=np.float64)
     if scores.shape != shape[2:]:
-        raise ValueError(f"{title}: expected slice_scores of {shape[2]} slices, got shape {scores.shape}.")
+        raise ValueError(f"{title}: expected slice_scores of {shape[2]} slices, got shape {scores.shape}")
     if count < 0:
-        raise ValueError(f"expected key_image_count of 0 or more, got {count}.")
+        raise ValueError(f"expected key_image_count of 0 or more, got {count}")
     return volume, None if mask is None else np.ascontiguousarray(np.asarray(mask).T > 0), scores
 
 

@@ -62,7 +62,7 @@ class Prediction:
     @property
     def uncovered(self) -> tuple[str, ...]:
         """A sentence where too little was scored for a p-value: thresholds are of scans that were looked at whole."""
-        scored = int((~np.isnan(self.slice_scores)).sum())
+        scored = int((~np.isnan(self.slice_scores)).sum())  # slices
         if scored >= COVERED * self.visible:
             return ()
         return (
@@ -103,7 +103,7 @@ class Model:
         self.bundle = Bundle([self.folder.path / INFERENCE], given)
         self.bundle.check_known(settings or {})
         self._signature = self.bundle.signature
-        self.folder.check_signature(self._signature)
+        self.folder.check_signature(self._signature)  # before anything is built or loaded
         self._check_frozen()
         self.checkpoint = self.folder.checkpoint
         self.checkpoint_sha256 = self.folder.files["models/model.pt"]
@@ -134,25 +134,25 @@ class Model:
         if isinstance(image, Path):  # its size is known by now; reading it took less
             _check_memory(data["image"], str(image), IMAGE_BYTES)
         axis = int(self.bundle.part("slice_axis"))
-        total = 1 if self.images else int(data["image"].shape[1 + axis])
+        total = 1 if self.images else int(data["image"].shape[1 + axis])  # slices; the first axis is the channel
         done = 0
 
         def network(images: torch.Tensor) -> torch.Tensor:
             nonlocal done
             found = self.network(images)
-            done += len(images)
+            done += len(images)  # slices of this forward batch
             progress(done, total)
             return found
 
-        output = self.inferer(data["image"][None].to(self.device), network)
+        output = self.inferer(data["image"][None].to(self.device), network)  # (1, 1, X, Y, Z) or (1, 1, H, W)
         found = self.to_input_grid({**data, "anomaly_map": output["anomaly_map"][0].cpu()})
         mask = found.get("mask")
-        affine = None if self.images else np.asarray(data["image"].affine)
+        affine = None if self.images else np.asarray(data["image"].affine)  # RAS+ mm
         return Prediction(
             anomaly_map=_plain(found["pred"]).astype(np.float32),
             mask=None if mask is None else _plain(mask).astype(np.uint8),
             score=float(output["score"][0]),
-            slice_scores=output["slice_scores"][0].double().cpu().numpy(),
+            slice_scores=output["slice_scores"][0].double().cpu().numpy(),  # (slices,), NaN where skipped
             axis=axis,
             empty=int(output["empty"][0]),
             outside=int(output["outside"][0]),
@@ -232,7 +232,7 @@ class Model:
 
     def _exported(self) -> Callable[[torch.Tensor], Any]:
         """The whole graph, which scores, too; neither weights nor network are needed then."""
-        self.bundle.config["inferer::scorer"] = None
+        self.bundle.config["inferer::scorer"] = None  # or its weights would be looked for
         return OnnxDetector(
             self.folder.path / GRAPH,
             image_size=self.bundle.part("model")["image_size"],
@@ -243,7 +243,7 @@ class Model:
     def _check_frozen(self) -> None:
         """Networks that are not in the folder are looked up by name, and must be those that were trained with."""
         for one in self.folder.content["frozen"]:
-            if one["file"] is not None or one["sha256"] is None:
+            if one["file"] is not None or one["sha256"] is None:  # in the folder, or of a fixed seed
                 continue
             file = find_weights(one["name"], self.bundle.part("weights_dir"))
             found = sha256_of(file)

@@ -1,4 +1,4 @@
-"""Identity of the model in each DICOM result: name, version, weights, and a research-use notice."""
+"""Identity of the model in each DICOM result: name, version, weights, notice; regions of the body, and new UIDs."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ FACELESS = frozenset(REGIONS) - {UNKNOWN, "brain", "head", "neck", "spine"}
 
 
 def check_region(region: str | None) -> str:
-    """A name of ``REGIONS``; ``UNKNOWN`` where none is given.
+    """A name of `REGIONS`; `UNKNOWN` where none is given.
 
     Raises:
         ValueError: when there is no such region.
     """
     name = UNKNOWN if region is None else region.strip().lower()
     if name not in REGIONS:
-        raise ValueError(f"expected a region of {sorted(REGIONS)}, got {region!r}.")
+        raise ValueError(f"expected a region of {sorted(REGIONS)}, got {region!r}")
     return name
 
 
@@ -76,7 +76,7 @@ CONTENT_LABEL = "RESEARCH_USE"  # a code string: at most 16 capitals, digits and
 class ModelIdentity:
     """The model behind a result.
 
-    Args:
+    Attributes:
         checkpoint_sha256: SHA-256 of the checkpoint's file, 64 hexadecimal digits.
         name: of the algorithm, at most 64 characters.
         version: of the software.
@@ -88,10 +88,10 @@ class ModelIdentity:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{64}", self.checkpoint_sha256):
-            raise ValueError(f"expected checkpoint_sha256 of 64 hexadecimal digits, got {self.checkpoint_sha256!r}.")
+            raise ValueError(f"expected checkpoint_sha256 of 64 hexadecimal digits, got {self.checkpoint_sha256!r}")
         for word in (self.name, self.version):
             if not 0 < len(word) <= 64 or "\\" in word:
-                raise ValueError(f"expected a name and version of 1 to 64 characters without backslash, got {word!r}.")
+                raise ValueError(f"expected a name and version of 1 to 64 characters without backslash, got {word!r}")
 
     @property
     def equipment(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ class ModelIdentity:
         }
 
     def derivation(self, what: str) -> str:
-        """One sentence on how ``what`` came about, for DerivationDescription."""
+        """One sentence on how `what` came about, for DerivationDescription."""
         return f"{what} by {self.name} {self.version}, checkpoint SHA-256 {self.checkpoint_sha256}. {NOTICE}."
 
 
@@ -118,6 +118,6 @@ def import_highdicom() -> Any:
         import highdicom  # noqa: PLC0415  (an optional dependency)
     except ImportError as error:
         raise ValueError(
-            "expected highdicom to write DICOM objects, got none installed: pip install highdicom adds it."
+            "expected highdicom to write DICOM objects, got none installed: pip install highdicom adds it"
         ) from error
     return highdicom

@@ -22,7 +22,7 @@ from qfae_monai.outline import draw_outline
 from qfae_monai.predict.model import Prediction
 
 TILE = 224  # pixels of a slice's longer side
-SLICES = 6
+SLICES = 6  # columns
 CAPTION = 16  # pixels
 STRONGEST = 0.7  # opacity of the map where it is at its limit
 NOTICE = "research use, not for diagnosis"
@@ -39,7 +39,7 @@ def overlay_png(found: Prediction, threshold: float | None) -> bytes:
     image, heat = (as_seen(part, found.axis) for part in (found.shown, found.shown_map))
     shown = choose_slices(found.slice_scores, None, max_slices=SLICES)
     shape = pixel_shape(found.spacing, found.axis, found.shown.ndim)
-    low, high = float(image.min()), float(np.percentile(image[shown], BRIGHTEST))
+    low, high = float(image.min()), float(np.percentile(image[shown], BRIGHTEST))  # one window for all tiles
     limit = max(float(np.percentile(heat[shown], BRIGHTEST)), 3 * (threshold or 0.0))
     canvas = Image.new("RGB", (TILE * len(shown), 2 * TILE + 2 * CAPTION))
     draw = ImageDraw.Draw(canvas)
@@ -47,6 +47,7 @@ def overlay_png(found: Prediction, threshold: float | None) -> bytes:
         grey = fit(window(image[index], low, high), TILE, shape)
         under = _coloured(grey, fit(window(heat[index], 0.0, limit), TILE, shape))
         if threshold is not None:
+            # 0.5: where most of a pixel's area is above
             draw_outline(under, fit((heat[index] > threshold).astype(np.float32), TILE, shape) > 0.5)
         for row, pixels in enumerate((np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, -1), under)):
             canvas.paste(Image.fromarray(pixels), (place * TILE, CAPTION + row * TILE))
@@ -61,6 +62,6 @@ def overlay_png(found: Prediction, threshold: float | None) -> bytes:
 
 def _coloured(grey: NDArray, heat: NDArray) -> NDArray[np.uint8]:
     """(H, W) and (H, W) in [0, 1] -> (H, W, 3); where the map is low, the slice is seen as it is."""
-    opacity = (STRONGEST * heat)[..., None]
-    colours = matplotlib.colormaps[MAP_COLOURS](heat)[..., :3]
+    opacity = (STRONGEST * heat)[..., None]  # (H, W, 1)
+    colours = matplotlib.colormaps[MAP_COLOURS](heat)[..., :3]  # without alpha, (H, W, 3)
     return np.rint(255 * ((1 - opacity) * grey[..., None] + opacity * colours)).astype(np.uint8)

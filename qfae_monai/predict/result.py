@@ -29,7 +29,7 @@ IMAGE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])  # of a 2D image: columns run to 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to write into that takes its name when all is written; it replaces an older one."""
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")  # beside it, so that the last step is a rename on one disk
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
@@ -93,9 +93,9 @@ def scores_of(
     calibration, settings = model.calibration, model.settings
     rate = float(settings["false_positive_rate"])
     p_volume, threshold, above = judged(calibration, found.score, rate)
-    if found.uncovered:
+    if found.uncovered:  # its highest slice may be one that was not scored
         p_volume, above = math.nan, None
-    p_slices = np.full(len(found.slice_scores), math.nan)
+    p_slices = np.full(len(found.slice_scores), math.nan)  # (slices,)
     if calibration is not None:
         p_slices = calibration.p_values("slice", found.slice_scores)
     return {
@@ -126,7 +126,7 @@ def scores_of(
 
 def save_volume(path: Path, pixels: NDArray, affine: NDArray) -> None:
     """NIfTI of a volume (X, Y, Z), or of an image (rows, columns) as one slice; nothing in it but pixels and grid."""
-    volume = pixels.T[..., None] if pixels.ndim == 2 else pixels
+    volume = pixels.T[..., None] if pixels.ndim == 2 else pixels  # (columns, rows, 1)
     image = nib.Nifti1Image(np.asfortranarray(volume), affine, dtype=volume.dtype)
     set_grid(image, affine)
     with whole_file(path) as partial:

@@ -45,7 +45,7 @@ class Plane:
 
     def pseudonymous(self, names: Pseudonyms) -> Plane:
         """The same plane with its UID replaced, and that of its class where it is none of the standard's."""
-        known = self.class_uid in UID_dictionary
+        known = self.class_uid in UID_dictionary  # a private class may hold a site's own root
         return replace(self, uid=names.uid(self.uid), class_uid=self.class_uid if known else names.uid(self.class_uid))
 
 
@@ -53,7 +53,7 @@ class Plane:
 class SourcePlanes:
     """A source series, stripped of all that a result does not need.
 
-    Args:
+    Attributes:
         planes: in slice order.
         identity: patient and study.
         series_uid: SeriesInstanceUID.
@@ -101,7 +101,7 @@ def source_planes(
     """The planes that a series was read from.
 
     Args:
-        series: as :func:`qfae_monai.reading.read_series` gave it.
+        series: as `qfae_monai.reading.read_series` gave it.
         source: what was given to it: folder, file, list of files or archive.
         names: replace the identity and each UID.
 
@@ -109,13 +109,13 @@ def source_planes(
         ValueError: when the series is no DICOM, or its planes cannot carry a result; says why.
     """
     _check_series(series)
-    wanted = {name: place for place, name in enumerate(series.files)}
+    wanted = {name: place for place, name in enumerate(series.files)}  # file -> its place in the series
     with open_source(source) as opened:
         chosen = sorted((file for file in opened.files if file.name in wanted), key=lambda file: wanted[file.name])
         if len(chosen) != len(wanted):
             raise ValueError(
                 f"{series.files[0]}: expected the source that the series was read from, got {source} with "
-                f"{len(chosen)} of its {len(wanted)} files."
+                f"{len(chosen)} of its {len(wanted)} files"
             )
         with chosen[0].open() as stream:
             first = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
@@ -129,16 +129,16 @@ def _check_series(series: Series) -> None:
     title = series.files[0]
     if series.attributes.get("kind") != "DICOM":
         raise ValueError(
-            f"{title}: expected a DICOM series to write DICOM objects for, got {series.attributes.get('kind')}."
+            f"{title}: expected a DICOM series to write DICOM objects for, got {series.attributes.get('kind')}"
         )
     for risk in series.risks:
         name = risk.split(":")[0]
         if name in REFUSED:
-            raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED[name]} (allowed: {risk}).")
+            raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED[name]} (allowed: {risk})")
     if series.attributes.get("burned_in_annotation"):
         raise ValueError(
             f"{title}: expected pixels without burned-in annotation, got BurnedInAnnotation YES: a parametric map "
-            "must not have one, and names in the pixels would be passed on."
+            "must not have one, and names in the pixels would be passed on"
         )
 
 
@@ -147,17 +147,17 @@ def _check_headers(headers: Sequence[DicomFile]) -> None:
         values = {str(header.dataset.get(keyword) or "") for header in headers}
         name = next((file.source.name for file in headers if not file.dataset.get(keyword)), headers[0].source.name)
         if "" in values:
-            raise ValueError(f"{name}: expected a {keyword} that DICOM objects can refer to, got none.")
+            raise ValueError(f"{name}: expected a {keyword} that DICOM objects can refer to, got none")
         if odd := [value for value in values if not UID_TEXT.fullmatch(value)]:
             raise ValueError(
                 f"{name}: expected a {keyword} of at most 64 digits and dots, as in the standard, got {len(odd[0])} "
-                "letters of another form: DICOM objects must not repeat it."
+                "letters of another form: DICOM objects must not repeat it"
             )
         if len(values) > 1 and keyword != "SOPInstanceUID":
-            raise ValueError(f"{name}: expected one {keyword} in the series, got {len(values)}.")
+            raise ValueError(f"{name}: expected one {keyword} in the series, got {len(values)}")
     if len(values) < len(headers):
         raise ValueError(
-            f"{headers[0].source.name}: expected a SOPInstanceUID for each of {len(headers)} files, got {len(values)}."
+            f"{headers[0].source.name}: expected a SOPInstanceUID for each of {len(headers)} files, got {len(values)}"
         )
 
 
@@ -165,11 +165,11 @@ def _stack(series: Series) -> Stack:
     """The planes that the reader put in order; what it was allowed stays allowed, what is refused was refused above."""
     title, stack = str(series.files[0]), series.stack
     if stack is None or any(frame is None or frame.position is None or frame.spacing is None for frame in stack.frames):
-        raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['no-position']}.")
+        raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['no-position']}")
     if any(frame is not None and frame.window is not None for frame in stack.frames):
-        raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['mosaic']}.")
+        raise ValueError(f"{title}: no DICOM objects can be written: {REFUSED['mosaic']}")
     if len(stack.frames) != series.array.shape[2] or np.abs(stack.affine - series.affine).max() > SAME_GRID:
-        raise ValueError(f"{title}: expected the series as it was read, {len(stack.frames)} slices, got another grid.")
+        raise ValueError(f"{title}: expected the series as it was read, {len(stack.frames)} slices, got another grid")
     return stack
 
 
@@ -178,8 +178,9 @@ def _described(stack: Stack, first: Dataset, title: str) -> SourcePlanes:
     orientation, spacing = frames[0].orientation, frames[0].spacing
     assert orientation is not None  # _stack refused frames without a place
     assert spacing is not None
-    places = np.array([frame.position for frame in frames])
-    gaps = np.diff(places @ np.cross(*orientation))
+    places = np.array([frame.position for frame in frames])  # (N, 3), mm, LPS
+    gaps = np.diff(places @ np.cross(*orientation))  # mm along the normal
+    # 2 %: round-off of positions as headers print them
     even = len(gaps) > 0 and float(np.ptp(gaps)) <= 0.02 * float(gaps.mean())
     gap = float(gaps.mean()) if even else None
     return SourcePlanes(
@@ -202,13 +203,14 @@ def _plane(frame: Frame) -> Plane:
     dataset = frame.file.dataset
     assert frame.position is not None
     multi_frame = frame.file.frame_count > 1 or "PerFrameFunctionalGroupsSequence" in dataset
-    number = frame.index + 1 if multi_frame else None
+    number = frame.index + 1 if multi_frame else None  # DICOM counts frames from 1
     return Plane(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), number, tuple(map(float, frame.position)))
 
 
 def _thickness(first: Dataset) -> float | None:
     """SliceThickness, of the file or its first frame, mm; None where it is not above 0."""
     groups = [first]
+    # where multi-frame files keep it
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         groups += [measures for group in (first.get(keyword) or [])[:1] for measures in _measures(group)]
     values = [float(group.SliceThickness) for group in groups if group.get("SliceThickness") not in (None, "")]

@@ -153,7 +153,7 @@ def find_studies(source: Path, **how: Any) -> list[Study]:
     """All studies of a folder (with its sub-folders), archive or file, in the order of their names.
 
     Args:
-        source: as in :func:`studies_and_rest`.
+        source: as in `studies_and_rest`.
         how: as there.
     """
     return studies_and_rest(source, **how)[0]

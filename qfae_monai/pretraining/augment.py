@@ -1,4 +1,4 @@
-"""Random grey-level augmentation for self-distillation: gamma, blur, coarse noise, small erasures; batch-wise.
+"""Random grey-level augmentation for self-distillation, batch-wise, and several views of each image (multi-crop).
 
 MONAI has these for one image at a time; several views of each image of a batch are made here at once, on its device.
 """

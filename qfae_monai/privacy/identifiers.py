@@ -59,7 +59,7 @@ def reason_of(error: BaseException, files: Sequence[Path] = (), *, names: bool =
 
     Args:
         error: whatever was raised.
-        files: as in :func:`without_identifiers`.
+        files: as in `without_identifiers`.
         names: as there.
     """
     kind = type(error).__name__

@@ -31,7 +31,7 @@ class Pseudonyms:
 
     def __init__(self, key: bytes) -> None:
         if len(key) < KEY_BYTES:
-            raise ValueError(f"expected a key of at least {KEY_BYTES} bytes, got {len(key)}.")
+            raise ValueError(f"expected a key of at least {KEY_BYTES} bytes, got {len(key)}")
         self._key = key
 
     def patient(self, patient: str) -> str:
@@ -89,7 +89,7 @@ def read_or_create_key(path: Path, output: Path) -> bytes:
     """
     path, output = path.absolute().resolve(), output.absolute().resolve()
     if path.is_relative_to(output):
-        raise ValueError(f"{path}: expected a key file outside of the output {output}, which may be passed on.")
+        raise ValueError(f"{path}: expected a key file outside of the output {output}, which may be passed on")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         _create_key(path)
@@ -98,7 +98,7 @@ def read_or_create_key(path: Path, output: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) < KEY_BYTES:
-        raise ValueError(f"{path}: expected a key of {2 * KEY_BYTES} hexadecimal digits, got another file.")
+        raise ValueError(f"{path}: expected a key of {2 * KEY_BYTES} hexadecimal digits, got another file")
     return key
 
 

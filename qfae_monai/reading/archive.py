@@ -1,4 +1,4 @@
-"""Members of a .zip archive, read where they lie: a damaged one fails alone, a hostile archive as a whole."""
+"""Members of a .zip archive, read where they lie, and bytes for libraries that open files by name only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 class Member:
     """A file within an opened archive.
 
-    Args:
+    Attributes:
         archive: is open as long as its member is read.
         info: its entry in the archive's index.
     """
@@ -93,16 +93,16 @@ def open_archive(archive: Path) -> Iterator[dict[Path, Member]]:
     try:
         opened = zipfile.ZipFile(archive)
     except Exception as error:  # of the index: zipfile raises whatever its parsing stumbles over
-        raise ValueError(f"{refused} one that cannot be read ({error}).") from error
+        raise ValueError(f"{refused} one that cannot be read ({error})") from error
     with opened:
         infos = sorted((info for info in opened.infolist() if not info.is_dir()), key=lambda info: info.filename)
         members = _named(archive, [Member(opened, info) for info in infos])
         try:
             _check(archive, [member for member in members.values() if not member.is_outside])
         except ValueError as error:
-            raise ValueError(f"{refused} one that cannot be read ({error}).") from error
+            raise ValueError(f"{refused} one that cannot be read ({error})") from error
         if not members:
-            raise ValueError(f"{refused} an empty one.")
+            raise ValueError(f"{refused} an empty one")
         yield members
 
 

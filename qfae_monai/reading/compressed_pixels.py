@@ -81,13 +81,13 @@ def decoded(file: DicomFile, data: bytes) -> np.ndarray:
     declared = header["Rows"] * header["Columns"] * file.frame_count * header["SamplesPerPixel"]  # numbers
     declared *= max(1, header["BitsAllocated"] // 8)  # bytes
     if declared > max(FREE_BYTES, MAX_RATIO * len(data)):
-        raise ValueError(f"{file.source.name}: expected {declared} bytes of pixels, got {len(data)} compressed ones.")
+        raise ValueError(f"{file.source.name}: expected {declared} bytes of pixels, got {len(data)} compressed ones")
     problems = []
     decoders = [_by_pydicom, _by_gdcm] if str(file.syntax) == RLE else [_by_gdcm, _by_pydicom]
     try:
         _check_frames(file, data)
     except Exception as error:
-        raise ValueError(f"{file.source.name}: damaged {syntax_name(file.syntax)} pixels ({error}).") from error
+        raise ValueError(f"{file.source.name}: damaged {syntax_name(file.syntax)} pixels ({error})") from error
     for decoder in decoders:
         try:
             return decoder(file, data)
@@ -97,7 +97,7 @@ def decoded(file: DicomFile, data: bytes) -> np.ndarray:
             problems.append(f"{decoder.__name__[4:]}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     raise ValueError(
         f"{file.source.name}: expected pixels that GDCM or pydicom's plug-ins decode, got transfer syntax "
-        f"{syntax_name(file.syntax)} ({'; '.join(problems)})."
+        f"{syntax_name(file.syntax)} ({'; '.join(problems)})"
     )
 
 

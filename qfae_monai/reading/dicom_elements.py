@@ -65,7 +65,7 @@ class Elements:
     """Elements before the pixel data, values converted.
 
     Attributes:
-        dataset: elements of ``KEYWORDS``.
+        dataset: elements of `KEYWORDS`.
         values: of them by keyword.
         syntax: transfer syntax, guessed where nothing says.
         implicit: whether elements leave out their types.
@@ -88,7 +88,7 @@ def regular_elements(stream: BinaryIO, start: bytes) -> Elements | None:
 
     Args:
         stream: the file.
-        start: its first ``header_walk.WINDOW`` bytes.
+        start: its first `header_walk.WINDOW` bytes.
     """
     walked = walked_elements(stream, start, TAGS)
     if walked is None:
@@ -151,7 +151,7 @@ def all_elements(source: SourceFile, stream: BinaryIO, start: bytes, read: list[
     Args:
         source: for messages.
         stream: the file.
-        start: its first ``dicom_prefix.START`` bytes or more.
+        start: its first `dicom_prefix.START` bytes or more.
         read: gets the data set before its values are converted, so that it is at hand where one of them is damaged.
 
     Raises:

@@ -84,7 +84,7 @@ class DicomFile:
 
     @cached_property
     def kind(self) -> str:
-        """Kind of an object that is no scan, a name of ``INCLUDABLE``; empty for a scan."""
+        """Kind of an object that is no scan, a name of `INCLUDABLE`; empty for a scan."""
         found = kind_of(self.values)
         return found if found in INCLUDABLE else ""
 

@@ -21,7 +21,7 @@ PARALLEL = 0.9  # least cosine between a mosaic's stated normal and that of its 
 class Frame:
     """One image plane. Lengths are in mm, in DICOM's patient axes (LPS).
 
-    Args:
+    Attributes:
         file: the file that holds it.
         index: its number in the file, from 0.
         position: centre of the first pixel, (3,); None where the header does not say.
@@ -29,7 +29,7 @@ class Frame:
         spacing: distance between rows and between columns, (2,); None where it does not say.
         thickness: distance to the next slice as the header claims it, mm; None where it does not.
         slope: real value = slope * stored + intercept.
-        intercept: see ``slope``.
+        intercept: see `slope`.
         keys: what may tell it from other frames at its position.
         number: instance number, then frame number.
         window: rows and columns of a mosaic's sheet that are this plane; None for all.
@@ -75,7 +75,7 @@ def frames_of(file: DicomFile) -> list[Frame]:
         raise ValueError(f"{file.source.name}: {error}") from error
     except Exception as error:
         raise ValueError(
-            f"{file.source.name}: expected a readable header, got a damaged one ({type(error).__name__}: {error})."
+            f"{file.source.name}: expected a readable header, got a damaged one ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -84,7 +84,7 @@ def _frames(file: DicomFile) -> Iterator[Frame]:
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
     count = file.frame_count
     if per_frame and len(per_frame) != count:
-        raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}.")
+        raise ValueError(f"expected {count} frames by NumberOfFrames, got functional groups for {len(per_frame)}")
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
     common = common_keys(file)
     pointers = [int(item.DimensionIndexPointer) for item in header.get("DimensionIndexSequence") or []]
@@ -144,7 +144,7 @@ def _frame(file: DicomFile, index: int, groups: _Groups) -> Frame:
     slope = groups.number("PixelValueTransformationSequence", "RescaleSlope")
     intercept = groups.number("PixelValueTransformationSequence", "RescaleIntercept")
     if slope == 0:
-        raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same.")
+        raise ValueError("expected a rescale slope other than 0, got 0: all values would be the same")
     return Frame(
         file,
         index,
@@ -182,7 +182,7 @@ class _Groups:
             return None
         numbers = np.array([float(number) for number in listed(value)])
         if len(numbers) != length or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6:
-            raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}.")
+            raise ValueError(f"expected {length} finite numbers in {keyword}, got {numbers.tolist()}")
         return numbers
 
     def number(self, sequence: str, keyword: str) -> float | None:
@@ -191,7 +191,7 @@ class _Groups:
             return None
         number = float(listed(value)[0]) if listed(value) else float("nan")
         if not np.isfinite(number):
-            raise ValueError(f"expected a finite {keyword}, got {value!r}.")
+            raise ValueError(f"expected a finite {keyword}, got {value!r}")
         return number
 
 
@@ -206,7 +206,7 @@ def _orientation(numbers: np.ndarray | None) -> np.ndarray | None:
     row, column = numbers[:3], numbers[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if min(lengths) < 0.99 or max(lengths) > 1.01 or abs(row @ column) > 0.01:
-        raise ValueError(f"expected two orthogonal unit vectors in ImageOrientationPatient, got {numbers.tolist()}.")
+        raise ValueError(f"expected two orthogonal unit vectors in ImageOrientationPatient, got {numbers.tolist()}")
     row = row / lengths[0]
     column = column - (column @ row) * row
     return np.stack([row, column / np.linalg.norm(column)])  # (2, 3)
@@ -219,5 +219,5 @@ def _spacing(groups: _Groups) -> tuple[float, float] | None:
     if numbers is None or not numbers.any():  # two zeros are how some writers leave it open
         return None
     if not (numbers > 0).all():
-        raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}.")
+        raise ValueError(f"expected a PixelSpacing above 0 mm, got {numbers.tolist()}")
     return float(numbers[0]), float(numbers[1])  # mm between rows, mm between columns

@@ -106,14 +106,14 @@ def read_header(source: SourceFile, *, pixels: int = 0) -> DicomFile:
     except Exception as error:  # pydicom raises whatever its parsing stumbles over, an archive whatever packed it
         text = f"{type(error).__name__}: {error}"
         dataset = read[0] if read else None
-        raise DamagedFile(f"{source.name}: expected a DICOM header, got a damaged one ({text}).", dataset) from error
+        raise DamagedFile(f"{source.name}: expected a DICOM header, got a damaged one ({text})", dataset) from error
 
 
 def _checked(source: SourceFile, stream: BinaryIO, read: list[Dataset]) -> DicomFile:
     """The header, once it agrees with itself and with the file's length."""
     start = stream.read(WINDOW)
     if not is_dicom(start[:START]):
-        raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them.")
+        raise NotDicom(f"{source.name}: expected a DICOM, NIfTI, NRRD or MetaImage file, got none of them")
     found = regular_elements(stream, start) or all_elements(source, stream, start[:START], read)
     mosaic = None
     if is_mosaic(found.values):
@@ -180,7 +180,7 @@ def kept_pixels() -> Iterator[None]:
 
 
 def header_of(source: SourceFile) -> DicomFile:
-    """As :func:`qfae_monai.reading.dicom_header.read_header`, or what was kept of it."""
+    """As `qfae_monai.reading.dicom_header.read_header`, or what was kept of it."""
     kept = KEPT.get()
     if kept is None:
         return _read(source)

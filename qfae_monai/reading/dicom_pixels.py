@@ -40,7 +40,7 @@ def stored_values(file: DicomFile) -> np.ndarray:
         element = pixel_bytes(file)
     except Exception as error:  # pydicom raises whatever its parsing stumbles over
         raise ValueError(
-            f"{file.source.name}: expected pixel data, got damaged ones ({type(error).__name__}: {error})."
+            f"{file.source.name}: expected pixel data, got damaged ones ({type(error).__name__}: {error})"
         ) from error
     header = file.values
     values = _native(file, element) if str(file.syntax) in NATIVE else decoded(file, element)
@@ -52,7 +52,7 @@ def stored_values(file: DicomFile) -> np.ndarray:
     if values.shape != expected:
         raise ValueError(
             f"{file.source.name}: expected (frames, rows, columns) {expected} by the header, "
-            f"got {values.shape} from the decoder of {syntax_name(file.syntax)}."
+            f"got {values.shape} from the decoder of {syntax_name(file.syntax)}"
         )
     return values
 
@@ -133,7 +133,7 @@ def _palette(file: DicomFile, values: np.ndarray) -> np.ndarray:
     try:
         return np.asarray(PIXELS.apply_color_lut(values, file.dataset))[..., :3]
     except Exception as error:
-        raise ValueError(f"{file.source.name}: expected a colour palette, got a damaged one ({error}).") from error
+        raise ValueError(f"{file.source.name}: expected a colour palette, got a damaged one ({error})") from error
 
 
 def _luminance(file: DicomFile, values: np.ndarray) -> np.ndarray:

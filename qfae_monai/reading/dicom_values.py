@@ -65,7 +65,7 @@ def real_values(frame: Frame, stored: np.ndarray) -> np.ndarray:
         try:
             return np.asarray(PIXELS.apply_modality_lut(stored, frame.file.dataset))
         except Exception as error:
-            raise ValueError(f"{frame.name}: expected a modality lookup table, got a damaged one ({error}).") from error
+            raise ValueError(f"{frame.name}: expected a modality lookup table, got a damaged one ({error})") from error
     if str(header.get("PhotometricInterpretation")) == "MONOCHROME1" and not frame.file.float_pixels:
         bits, signed = header["BitsStored"], header["PixelRepresentation"]
         # largest + smallest stored value: 2^bits - 1 unsigned, -1 signed

@@ -30,7 +30,7 @@ def stack_frames(
         frames: at least one frame, in any order.
         title: what errors call the series.
         volume: which to take where positions repeat (time points, echoes, segments), as `check_volume` gives it.
-        allow: names of ``RISKS`` that may pass.
+        allow: names of `RISKS` that may pass.
 
     Returns:
         One stack; one for each volume where `volume` is all.

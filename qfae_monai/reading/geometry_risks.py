@@ -23,14 +23,14 @@ RISKS = {
     "no-position": "no slice has a position; they are stacked by instance number",
     "no-spacing": "the pixel spacing is not known; 1 mm is used",
 }
-"""Names for ``allow``, and what each lets pass."""
+"""Names for `allow`, and what each lets pass."""
 
 
 @dataclass(frozen=True)
 class Stack:
     """Slices in order.
 
-    Args:
+    Attributes:
         frames: one per slice from the first to the last along the normal; None where a slice is missing.
         affine: (4, 4), index (column, row, slice) to RAS+ mm.
         risks: what was allowed, in words with the measured numbers.
@@ -72,15 +72,15 @@ def check_allow(allow: Collection[str]) -> frozenset[str]:
     """The names as a set.
 
     Raises:
-        ValueError: when a name is none of ``RISKS``.
+        ValueError: when a name is none of `RISKS`.
     """
     names = frozenset([allow] if isinstance(allow, str) else allow)
     if unknown := sorted(names - set(RISKS)):
-        raise ValueError(f"expected in allow the names {sorted(RISKS)}, got {unknown}.")
+        raise ValueError(f"expected in allow the names {sorted(RISKS)}, got {unknown}")
     return names
 
 
 def names_of(frames: Sequence[Frame], limit: int = 4) -> str:
-    """Names of frames for a message; those beyond ``limit`` are counted."""
+    """Names of frames for a message; those beyond `limit` are counted."""
     names = [frame.name for frame in frames[:limit]]
     return ", ".join(names) + (f" and {len(frames) - limit} more" if len(frames) > limit else "")

@@ -55,7 +55,7 @@ def walked_elements(stream: BinaryIO, start: bytes, wanted: Collection[int]) -> 
 
     Args:
         stream: the file.
-        start: its first ``WINDOW`` bytes.
+        start: its first `WINDOW` bytes.
         wanted: tags.
     """
     if start[128:132] != b"DICM":

@@ -169,7 +169,7 @@ def check_include(include: Collection[str]) -> frozenset[str]:
     """The names as a set.
 
     Raises:
-        ValueError: when a name is none of ``INCLUDABLE``.
+        ValueError: when a name is none of `INCLUDABLE`.
     """
     names = frozenset([include] if isinstance(include, str) else include)
     if unknown := sorted(names - set(INCLUDABLE)):

@@ -40,13 +40,13 @@ def lesion_of(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
         return values.astype(bool)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low) or not np.isfinite(high):
-        raise ValueError(f"{name}: expected a mask of finite values, got NaN or infinite ones.")
+        raise ValueError(f"{name}: expected a mask of finite values, got NaN or infinite ones")
     between = (values != low) & (values != high)
     found = np.unique(np.concatenate([[low], values[between].astype(np.float64), [high]]))
     if len(found) > 2 and not _are_few_classes(found) and _is_soft(values, between):
         return _cut_at_half(values, found, name)
     if len(found) > 1 and not low <= 0 < high:
-        raise ValueError(f"{name}: expected a mask with 0 (or -1) outside and more inside, got {_named(found)}.")
+        raise ValueError(f"{name}: expected a mask with 0 (or -1) outside and more inside, got {_named(found)}")
     return values > 0
 
 
@@ -75,7 +75,7 @@ def _cut_at_half(values: NDArray[Any], found: NDArray[np.float64], name: str) ->
     low, high = found[0], found[-1]
     bright = values[values > low + BRIGHT * (high - low)]
     if (bright >= high - BRIGHT * (high - low)).mean() < PLATEAU:
-        raise ValueError(f"{name}: expected a mask, whose lesions have one value, got an image of {_named(found)}.")
+        raise ValueError(f"{name}: expected a mask, whose lesions have one value, got an image of {_named(found)}")
     half = (low + high) / 2
     warnings.warn(
         f"{name}: expected a mask of two values or of classes, got edges of {_named(found)}, as JPEG and interpolation "

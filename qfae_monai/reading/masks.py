@@ -43,10 +43,10 @@ def read_mask(
     stays as it was read, for who compares the grids to refuse.
 
     Args:
-        source: as in :func:`qfae_monai.reading.read_series`.
+        source: as in `qfae_monai.reading.read_series`.
         shape: (X, Y, Z) of the image.
         affine: (4, 4) of the image, index to RAS+ mm.
-        series, volume, allow: as in :func:`qfae_monai.reading.read_series`.
+        series, volume, allow: as in `qfae_monai.reading.read_series`.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -80,7 +80,7 @@ def _affine_of(frame: Frame) -> NDArray[np.float64]:
     if frame.position is None or frame.orientation is None or frame.spacing is None:
         raise ValueError(
             f"{frame.file.source.name}: expected position, orientation and spacing of each frame, "
-            f"got none of frame {frame.index + 1}."
+            f"got none of frame {frame.index + 1}"
         )
     to_patient = np.eye(4)
     to_patient[:3, 0] = frame.orientation[0] * frame.spacing[1]  # mm along a row, from column to column
@@ -118,7 +118,7 @@ def _on_grid(
     ):
         raise ValueError(
             f"{frame.file.source.name}: expected frames on the voxels of the image, {' x '.join(map(str, shape))}, got "
-            f"frame {frame.index + 1} from {_voxel(ends[0])} to {_voxel(ends[3])} of them."
+            f"frame {frame.index + 1} from {_voxel(ends[0])} to {_voxel(ends[3])} of them"
         )
     block = plane if axes[0] < axes[1] else plane.T
     for axis in range(2):

@@ -67,7 +67,7 @@ def mosaic_of(dataset: Dataset) -> Mosaic:
     """Mosaic layout from the private elements of a header; missing values are None.
 
     Args:
-        dataset: with the elements ``MOSAIC_TAGS``.
+        dataset: with the elements `MOSAIC_TAGS`.
     """
     if PLANES_UIH in dataset or TILES_UIH in dataset:
         return _united_imaging(dataset)

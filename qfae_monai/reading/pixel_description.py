@@ -36,10 +36,10 @@ def refuse_without_pixels(name: Any, found: Elements) -> None:
     kind = kind_of(header)
     if kind and kind not in INCLUDABLE:
         known = "DICOMDIR" if kind == "dicomdir" else f"{what} without pixel data"
-        raise NotAnImage(f"{name}: expected an image, got {known}.", kind)
+        raise NotAnImage(f"{name}: expected an image, got {known}", kind)
     if not header.get("Rows") and "Image" not in what and header.get("SOPClassUID"):
-        raise NotAnImage(f"{name}: expected an image, got {what} without pixel data.", kind or "document")
-    raise DamagedFile(f"{name}: truncated, expected pixel data, got a {what} that ends before it.", found.dataset)
+        raise NotAnImage(f"{name}: expected an image, got {what} without pixel data", kind or "document")
+    raise DamagedFile(f"{name}: truncated, expected pixel data, got a {what} that ends before it", found.dataset)
 
 
 def check_description(name: Any, found: Elements, *, float_pixels: bool) -> None:
@@ -62,7 +62,7 @@ def check_description(name: Any, found: Elements, *, float_pixels: bool) -> None
             text = (
                 f"{values.start} to {values.stop - 1}" if isinstance(values, range) else " or ".join(map(str, values))
             )
-            raise DamagedFile(f"{name}: expected {keyword} {text}, got {value!r}.", found.dataset)
+            raise DamagedFile(f"{name}: expected {keyword} {text}, got {value!r}", found.dataset)
         header[keyword] = int(value)
     size = header["Rows"] * header["Columns"] * header["NumberOfFrames"]  # pixels
     size = size * header["SamplesPerPixel"] * header["BitsAllocated"] // 8  # bytes
@@ -91,7 +91,7 @@ def check_native_length(file: DicomFile, length: int) -> int:
     if not size <= length < size + max(2, size // file.frame_count):
         raise DamagedFile(
             f"{file.source.name}: expected {size} bytes of pixels for {header['NumberOfFrames']} x {header['Rows']} x "
-            f"{header['Columns']} x {header['SamplesPerPixel']} of {header['BitsAllocated']} bits, got {length}.",
+            f"{header['Columns']} x {header['SamplesPerPixel']} of {header['BitsAllocated']} bits, got {length}",
             file.dataset,
         )
     return length - size if length > size + 1 else 0
@@ -104,7 +104,7 @@ def excess_of(file: DicomFile, offset: int, head: bytes) -> int:
     available = file.source.size - offset - len(head)  # bytes
     name = file.source.name
     if length == UNDEFINED:
-        raise DamagedFile(f"{name}: expected uncompressed pixels, got an element of undefined length.", file.dataset)
+        raise DamagedFile(f"{name}: expected uncompressed pixels, got an element of undefined length", file.dataset)
     if length > available:
-        raise DamagedFile(f"{name}: truncated, expected {length} bytes of pixels, got {available}.", file.dataset)
+        raise DamagedFile(f"{name}: truncated, expected {length} bytes of pixels, got {available}", file.dataset)
     return check_native_length(file, length)

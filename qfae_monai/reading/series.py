@@ -39,7 +39,7 @@ __all__ = ["Series", "one_volume", "opened_group", "read_group", "read_series"]
 class Series:
     """A volume in the patient.
 
-    Args:
+    Attributes:
         array: (X, Y, Z), real values (HU for CT), in the order in which it was acquired: column, row, slice.
         affine: (4, 4) float64, index to RAS+ mm; sheared where the gantry was tilted.
         files: in slice order, each once; paths within the archive for a .zip.
@@ -47,7 +47,7 @@ class Series:
             voxels hold the minimum of the others. None where there are none.
         risks: what was allowed, in words with the measured numbers; and "outlying-voxels" and
             "below-background", which are never refused.
-        attributes: what the header says, see ``docs/reading.md``; ``notes`` lists what is unusual but no risk.
+        attributes: what the header says, see `docs/reading.md`; `notes` lists what is unusual but no risk.
         stack: of DICOM, the planes in slice order with their headers; None of other formats.
     """
 
@@ -84,8 +84,8 @@ def read_series(
         series: SeriesInstanceUID, SeriesNumber, description or file name, where several series lie together.
         volume: which volume where a series has several (time points, echoes, b-values; the fourth axis of a NIfTI):
             `first`, a number from 1, or what tells it from the others as `echo=1`. With one volume there is no choice.
-        allow: names of :data:`qfae_monai.reading.geometry_risks.RISKS` that may pass; what passed is in ``risks``.
-        include: names of :data:`qfae_monai.reading.left_aside.INCLUDABLE` that are no scans, and are read all the
+        allow: names of `qfae_monai.reading.geometry_risks.RISKS` that may pass; what passed is in `risks`.
+        include: names of `qfae_monai.reading.left_aside.INCLUDABLE` that are no scans, and are read all the
             same. A single file that is named is read whatever it is.
 
     Raises:
@@ -105,7 +105,7 @@ def opened_group(
     """The files of one series, readable within the context; what fails there names them.
 
     Args:
-        source, series, allow, include: as in :func:`read_series`.
+        source, series, allow, include: as in `read_series`.
     """
     allowed, included = check_allow(allow), check_include(include)
     with open_source(source) as opened, kept_pixels():

@@ -37,13 +37,13 @@ def chosen_group(found: Grouped, series: str | int | None, source: SourcePaths) 
     listed = "; ".join(str(summary) for _, summary in (chosen or pairs)[:20])
     more = f"; and {len(chosen or pairs) - 20} more" if len(chosen or pairs) > 20 else ""
     count = f"{len(chosen)} of {len(groups)}" if series is not None else str(len(groups))
-    raise ValueError(f"{_title(source)}: expected {wanted}, got {count}: {listed}{more} [mixed-series].")
+    raise ValueError(f"{_title(source)}: expected {wanted}, got {count}: {listed}{more} [mixed-series]")
 
 
 def _nothing(found: Grouped, source: SourcePaths) -> str:
     reasons = list(dict.fromkeys(f"{one.kind} ({one.reason})" for one in found.aside))
     aside = f"; left aside: {'; '.join(reasons[:SHOWN])}" if reasons else ""
-    return f"{_title(source)}: expected DICOM, NIfTI, NRRD or MetaImage images, got none{aside}."
+    return f"{_title(source)}: expected DICOM, NIfTI, NRRD or MetaImage images, got none{aside}"
 
 
 def _title(source: SourcePaths) -> str:

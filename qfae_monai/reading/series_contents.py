@@ -35,10 +35,10 @@ __all__ = ["contents_of", "find_series"]
 def find_series(
     source: SourcePaths, *, volume: Choice = None, allow: Collection[str] = (), include: Collection[str] = ()
 ) -> list[SeriesSummary]:
-    """Series of a folder, archive or file, from headers alone; :func:`contents_of` also tells what was left aside.
+    """Series of a folder, archive or file, from headers alone; `contents_of` also tells what was left aside.
 
     Args:
-        source, volume, allow, include: as in :func:`contents_of`.
+        source, volume, allow, include: as in `contents_of`.
     """
     return list(contents_of(source, volume=volume, allow=allow, include=include).series)
 
@@ -50,10 +50,10 @@ def contents_of(
     """List the content of a folder, archive or file, from headers alone: pixels are not decoded.
 
     Args:
-        source: as in :func:`read_series`.
-        volume: as in :func:`read_series`; `all` gives a summary for each volume.
-        allow: as in :func:`read_series`.
-        include: as in :func:`read_series`.
+        source: as in `read_series`.
+        volume: as in `read_series`; `all` gives a summary for each volume.
+        allow: as in `read_series`.
+        include: as in `read_series`.
 
     Raises:
         FileNotFoundError: when there is no such file or folder.

@@ -37,9 +37,9 @@ VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 class SourceFile:
     """A file to read.
 
-    Args:
+    Attributes:
         path: of the file, or of the archive that holds it.
-        name: what it is called in messages and results; differs from ``path`` inside of an archive.
+        name: what it is called in messages and results; differs from `path` inside of an archive.
         member: what it is within the archive; None outside of one.
     """
 
@@ -103,7 +103,7 @@ def open_source(source: SourcePaths) -> Iterator[Opened]:
 
     Args:
         source: a folder (read with its sub-folders), a file, a list of files, or a .zip archive. A path that leads into
-            an archive (``study.zip/a/1.dcm``) is a file, too.
+            an archive (`study.zip/a/1.dcm`) is a file, too.
 
     Raises:
         FileNotFoundError: when a file or folder is missing, or there is none in it.
@@ -117,7 +117,7 @@ def open_source(source: SourcePaths) -> Iterator[Opened]:
         if path.is_dir():
             found, aside = walk(path)
             if not found and not aside:
-                raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one.")
+                raise FileNotFoundError(f"{path}: expected a folder with images, got an empty one")
             yield Opened([SourceFile(entry, entry) for entry in found], aside=tuple(aside))
         elif path.is_file() and path.suffix.lower() == ".zip":
             members = stack.enter_context(open_archive(path))
@@ -125,7 +125,7 @@ def open_source(source: SourcePaths) -> Iterator[Opened]:
         elif path.is_file() or archive_of(path):
             yield Opened(_listed([path], stack), named=True)
         else:
-            raise FileNotFoundError(f"{path}: expected a file or folder, got no such path.")
+            raise FileNotFoundError(f"{path}: expected a file or folder, got no such path")
 
 
 def walk(folder: Path) -> tuple[list[Path], list[LeftAside]]:
@@ -157,7 +157,7 @@ def _no_file(path: Path) -> LeftAside:
 def _listed(paths: list[Path], stack: ExitStack) -> list[SourceFile]:
     """Files that were named one by one; each archive among them is opened once."""
     if not paths:
-        raise FileNotFoundError("expected a list of files, got an empty one.")
+        raise FileNotFoundError("expected a list of files, got an empty one")
     archives: dict[Path, dict[Path, Member]] = {}
     files = []
     for path in paths:
@@ -166,6 +166,6 @@ def _listed(paths: list[Path], stack: ExitStack) -> list[SourceFile]:
             archives[archive] = stack.enter_context(open_archive(archive))
         member = None if archive is None else archives[archive].get(path)
         if member is None and not path.is_file():
-            raise FileNotFoundError(f"{path}: expected a file, got no such file.")
+            raise FileNotFoundError(f"{path}: expected a file, got no such file")
         files.append(SourceFile(path if archive is None else archive, path, member))
     return files

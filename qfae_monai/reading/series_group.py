@@ -49,7 +49,7 @@ class Group:
         damaged: these files.
         source: the file that cannot be read, where it belongs to nothing.
         notes: what was found in putting it together.
-        kind: of ``KINDS``, of what has pixels; empty for a scan.
+        kind: of `KINDS`, of what has pixels; empty for a scan.
     """
 
     identity: tuple[str, ...]
@@ -126,7 +126,7 @@ def named_errors(name: Path) -> Iterator[None]:
         raise
     except BaseException as error:  # errors of decoders written in Rust are no Exception
         raise ValueError(
-            f"{name}: expected a readable series, got a damaged one ({type(error).__name__}: {error})."
+            f"{name}: expected a readable series, got a damaged one ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -156,7 +156,7 @@ def mixture_of(group: Group) -> tuple[str, ...]:
 def places_of(source: SourceFile, header: VolumeHeader, choice: Choice) -> tuple[int, ...]:
     """Indices of the chosen volumes along the fourth axis, from 0."""
     if len(header.shape) > 4:
-        raise ValueError(f"{source.name}: expected 3 axes, or 4 with volumes, got shape {header.shape}.")
+        raise ValueError(f"{source.name}: expected 3 axes, or 4 with volumes, got shape {header.shape}")
     names = volume_names(header)
     return chosen_volume(choice, names, [{} for _ in names], str(source.name))
 

@@ -26,7 +26,7 @@ def group_files(opened: Opened, *, mixed: bool = False, include: Collection[str]
     Args:
         opened: the source.
         mixed: whether several series make one; those of other patients, studies and frames of reference never do.
-        include: names of ``INCLUDABLE`` that are taken as scans.
+        include: names of `INCLUDABLE` that are taken as scans.
     """
     found = Grouped(aside=list(opened.aside))
     by_identity: dict[tuple[str, ...], Group] = {}

@@ -40,14 +40,14 @@ META_ATTRIBUTES = (
 class SeriesReader(ImageReader):
     """MONAI reader on `qfae_monai.reading.read_series`: DICOM, NIfTI, NRRD and MetaImage behind the geometry guard.
 
-    Mind that ``LoadImage(reader=SeriesReader())`` silently tries MONAI's own readers when this one refuses a series;
-    :class:`LoadSeries` does not.
+    Mind that `LoadImage(reader=SeriesReader())` silently tries MONAI's own readers when this one refuses a series;
+    `LoadSeries` does not.
 
     Args:
-        series: as in ``read_series``.
-        volume: as in ``read_series``.
-        allow: as in ``read_series``.
-        include: as in ``read_series``.
+        series: as in `read_series`.
+        volume: as in `read_series`.
+        allow: as in `read_series`.
+        include: as in `read_series`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class SeriesReader(ImageReader):
             ValueError: when a series is refused.
         """
         if kwargs:
-            raise ValueError(f"expected no further arguments, got {sorted(kwargs)}.")
+            raise ValueError(f"expected no further arguments, got {sorted(kwargs)}")
         sources = ensure_tuple(data)
         apart = len(sources) == 1 or _are_channels(sources)
         return [self._read(source) for source in sources] if apart else [self._read(sources)]
@@ -87,11 +87,11 @@ class SeriesReader(ImageReader):
     def get_data(self, img: Sequence[Series] | Series) -> tuple[np.ndarray, dict[str, Any]]:
         """
         Args:
-            img: what :meth:`read` returned.
+            img: what `read` returned.
 
         Returns:
-            Array (X, Y, Z), or (channels, X, Y, Z) of several files; and metadata: MONAI's keys, ``risks`` and
-            ``notes`` as text, and what the header says of the pixels. It holds no identifier.
+            Array (X, Y, Z), or (channels, X, Y, Z) of several files; and metadata: MONAI's keys, `risks` and
+            `notes` as text, and what the header says of the pixels. It holds no identifier.
         """
         several = [img] if isinstance(img, Series) else list(img)
         first = several[0]
@@ -99,7 +99,7 @@ class SeriesReader(ImageReader):
             if other.array.shape != first.array.shape or not np.allclose(other.affine, first.affine, atol=1e-3):
                 raise ValueError(
                     f"{other.files[0]}: expected the grid of {first.files[0]}, {first.array.shape} and "
-                    f"{first.affine.tolist()}, got {other.array.shape} and {other.affine.tolist()}."
+                    f"{first.affine.tolist()}, got {other.array.shape} and {other.affine.tolist()}"
                 )
         meta: dict[str, Any] = {
             MetaKeys.AFFINE: first.affine.copy(),
@@ -118,12 +118,12 @@ class SeriesReader(ImageReader):
 
 
 class LoadSeries(Transform):
-    """Load an image with :class:`SeriesReader` and with nothing else: what it refuses stays refused.
+    """Load an image with `SeriesReader` and with nothing else: what it refuses stays refused.
 
     Args:
-        series: as in ``read_series``.
-        volume: as in ``read_series``.
-        allow: as in ``read_series``.
+        series: as in `read_series`.
+        volume: as in `read_series`.
+        allow: as in `read_series`.
         dtype: of the image that is returned; None keeps the reader's.
         ensure_channel_first: whether a channel axis is put in front.
     """
@@ -147,11 +147,11 @@ class LoadSeries(Transform):
         """
         Args:
             source: folder, file, list of files or archive.
-            volume: as in ``read_series``, in place of the one that was given at first.
-            include: as in ``read_series``.
+            volume: as in `read_series`, in place of the one that was given at first.
+            include: as in `read_series`.
 
         Returns:
-            (1, X, Y, Z) with ``affine``; (X, Y, Z) where no channel was asked for.
+            (1, X, Y, Z) with `affine`; (X, Y, Z) where no channel was asked for.
 
         Raises:
             FileNotFoundError: when there is no such file.
@@ -165,17 +165,17 @@ class LoadSeries(Transform):
 
 
 class LoadSeriesd(MapTransform):
-    """Dictionary twin of :class:`LoadSeries`; the entry's own ``volume`` and ``include`` count, where it has them.
+    """Dictionary twin of `LoadSeries`; the entry's own `volume` and `include` count, where it has them.
 
     Args:
-        keys: keys of sources: the image's, then those of masks, which may be DICOM segmentations. A ``label`` is put on
-            the image's grid where that is exact and becomes 0 and 1, see :func:`qfae_monai.reading.masks.read_mask` and
-            :func:`qfae_monai.reading.lesion_values.lesion_of`.
-        series: as in ``read_series``.
-        volume: as in ``read_series``.
-        allow: as in ``read_series``.
-        dtype: as in :class:`LoadSeries`.
-        ensure_channel_first: as in :class:`LoadSeries`.
+        keys: keys of sources: the image's, then those of masks, which may be DICOM segmentations. A `label` is put on
+            the image's grid where that is exact and becomes 0 and 1, see `qfae_monai.reading.masks.read_mask` and
+            `qfae_monai.reading.lesion_values.lesion_of`.
+        series: as in `read_series`.
+        volume: as in `read_series`.
+        allow: as in `read_series`.
+        dtype: as in `LoadSeries`.
+        ensure_channel_first: as in `LoadSeries`.
         allow_missing_keys: whether a key may be absent.
     """
 

@@ -1,4 +1,4 @@
-"""Summary of a series before its pixels are read."""
+"""Summary of a series before its pixels are read, and attributes that results may state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["MODALITIES", "Contents", "SeriesSummary", "dicom_attributes", "volum
 class SeriesSummary:
     """A series that was found, from headers alone.
 
-    Args:
+    Attributes:
         kind: "DICOM", "NIfTI", "NRRD", "MetaImage", or "unreadable".
         files: its files.
         uid: SeriesInstanceUID; empty for other formats.
@@ -31,9 +31,9 @@ class SeriesSummary:
         affine: (4, 4), index to RAS+ mm; None where it would be refused.
         refusal: why it would be refused; None where the headers are accepted.
         risks: what was allowed.
-        attributes: as in :class:`qfae_monai.reading.Series`.
+        attributes: as in `qfae_monai.reading.Series`.
         volume: number from 1 of the chosen volume among several; None where there is one.
-        category: what it is if no scan, a name of :data:`qfae_monai.reading.left_aside.INCLUDABLE` that was taken in.
+        category: what it is if no scan, a name of `qfae_monai.reading.left_aside.INCLUDABLE` that was taken in.
         picture: whether it is one image by itself, such as a radiograph.
     """
 

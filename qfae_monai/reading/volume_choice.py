@@ -43,7 +43,7 @@ def chosen_volume(
     """Places of the volumes that a choice means, from 0; of one volume alone whatever the choice is.
 
     Args:
-        volume: as :func:`check_volume` gives it.
+        volume: as `check_volume` gives it.
         names: of the volumes, in words.
         tells: what tells each from the others.
         title: what errors call the series.

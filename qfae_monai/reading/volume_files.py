@@ -31,7 +31,7 @@ KINDS = {"nii": "NIfTI", "gz": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "mhd
 class VolumeHeader:
     """Header of a volume file.
 
-    Args:
+    Attributes:
         kind: "NIfTI", "NRRD" or "MetaImage".
         shape: (X, Y, Z), or (X, Y, Z, T) with several time points.
         affine: (4, 4), voxel index to RAS+ mm.
@@ -63,7 +63,7 @@ def read_volume(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
     """A volume file's header, and its voxels (X, Y, Z) or (X, Y, Z, T) in their own type, scaled where it says so.
 
     Raises:
-        ValueError: as :func:`read_volume_header`, or when the file is truncated.
+        ValueError: as `read_volume_header`, or when the file is truncated.
     """
     if _is_nifti(source):
         return _guarded(source, lambda: _nifti(source))
@@ -88,7 +88,7 @@ def _guarded(source: SourceFile, function: Callable[[], Result]) -> Result:
         raise
     except Exception as error:  # nibabel and SimpleITK raise whatever their parsing stumbles over
         text = " ".join(str(error).split())[:400]
-        raise ValueError(f"{source.name}: expected a {_kind(source)} file, got a damaged one ({text}).") from error
+        raise ValueError(f"{source.name}: expected a {_kind(source)} file, got a damaged one ({text})") from error
 
 
 def _parse_nifti(source: SourceFile) -> tuple[Any, VolumeHeader, int]:

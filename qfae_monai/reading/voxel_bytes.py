@@ -31,7 +31,7 @@ def is_gzip(file: SourceFile) -> bool:
 
 
 def first_bytes(file: SourceFile, count: int) -> bytes:
-    """The first ``count`` bytes, inflated where they are compressed; fewer where the file ends before."""
+    """The first `count` bytes, inflated where they are compressed; fewer where the file ends before."""
     with file.open() as stream:
         if not is_gzip(file):
             return stream.read(count)
@@ -39,14 +39,14 @@ def first_bytes(file: SourceFile, count: int) -> bytes:
 
 
 def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
-    """The first ``count`` bytes, inflated where they are compressed, and the archive read to its checksums.
+    """The first `count` bytes, inflated where they are compressed, and the archive read to its checksums.
 
     Args:
         file: the file.
         count: bytes that are expected; memory is taken for no more than the file can hold.
 
     Returns:
-        ``count`` bytes; fewer where the file ends before.
+        `count` bytes; fewer where the file ends before.
 
     Raises:
         EOFError: when the archive is truncated.
@@ -63,14 +63,14 @@ def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
 
 
 def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
-    """The first ``count`` bytes of what follows in a stream compressed by gzip or zlib, read to its checksums.
+    """The first `count` bytes of what follows in a stream compressed by gzip or zlib, read to its checksums.
 
     Args:
         stream: the file, at the first compressed byte.
         count: bytes that are expected, which memory is taken for.
 
     Returns:
-        ``count`` bytes; fewer where the archive ends before.
+        `count` bytes; fewer where the archive ends before.
 
     Raises:
         EOFError: when the archive is truncated.
@@ -101,7 +101,7 @@ def fill(stream: IO[bytes], data: NDArray[np.uint8]) -> int:
 
 
 def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
-    """Inflated pieces up to ``count`` bytes; with ``to_end`` those behind too, of all members, checksums tested."""
+    """Inflated pieces up to `count` bytes; with `to_end` those behind too, of all members, checksums tested."""
     inflater = zlib.decompressobj(EITHER)
     left, packed = count, b""
     while True:

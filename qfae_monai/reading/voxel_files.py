@@ -58,7 +58,7 @@ def voxel_files(path: Path) -> tuple[Path, ...]:
         path: file of any kind.
 
     Raises:
-        ValueError: when the header names what it must not, see :func:`voxel_place`.
+        ValueError: when the header names what it must not, see `voxel_place`.
     """
     if path.suffix.lower() not in DETACHING_SUFFIXES:
         return (path,)

@@ -69,7 +69,7 @@ def tree_sources(
         patient: regular expression that tells the patient from a file's name or path, as in `tell_patients`; None for
             its other rules.
         normal: whether an image without a mask is normal; otherwise it is refused.
-        volume: of series that have several, as in :func:`qfae_monai.reading.read_series`; `all` makes a source of each.
+        volume: of series that have several, as in `qfae_monai.reading.read_series`; `all` makes a source of each.
         include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
 
@@ -92,7 +92,7 @@ def tree_sources(
     images = [item for item in found if item not in masks and _fits(item, image)]
     if not images:
         seen = sorted({item.names[-1] for item in found})  # descriptions are of headers, and stay there
-        raise FileNotFoundError(f"{folder}: expected images named {image!r}, found {', '.join(seen[:10]) or 'none'}.")
+        raise FileNotFoundError(f"{folder}: expected images named {image!r}, found {', '.join(seen[:10]) or 'none'}")
     images, masks = _told(images, patient), _told(masks, patient, like=images)
     sources = [_source(item, masks, folder, normal=normal) for item in images]
     return sorted(sources, key=lambda source: (source.patient, source.name))
@@ -104,9 +104,9 @@ def datalist_sources(
     """Sources of a Decathlon-style data list, whose sections training, validation and test are the splits.
 
     Args:
-        path: JSON file, see :func:`qfae_monai.data.volume_datalist`. An image may be a file or a DICOM folder.
-        normal: whether an image without mask and ``image_label`` is normal; otherwise it is refused.
-        volume, include: as in :func:`tree_sources`, of entries that do not say it themselves.
+        path: JSON file, see `qfae_monai.data.volume_datalist`. An image may be a file or a DICOM folder.
+        normal: whether an image without mask and `image_label` is normal; otherwise it is refused.
+        volume, include: as in `tree_sources`, of entries that do not say it themselves.
 
     Raises:
         FileNotFoundError: when the list or a file that it names is missing.
@@ -126,14 +126,14 @@ def datalist_sources(
                 (str(entry["label"]),) if "label" in entry else (),
                 image_label=image_label,
                 split=SECTIONS[section],
-                refusal="" if known else f"{entry['image']}: expected a label or image_label, got neither.",
+                refusal="" if known else f"{entry['image']}: expected a label or image_label, got neither",
                 told_by=told.told_by,
                 volume=entry.get("volume", volume),
                 include=tuple(entry.get("include", include)),
             )
         )
     if not sources:
-        raise ValueError(f"{path}: expected the sections {', '.join(SECTIONS)}, found none of them filled.")
+        raise ValueError(f"{path}: expected the sections {', '.join(SECTIONS)}, found none of them filled")
     return sources
 
 
@@ -163,6 +163,7 @@ def _told(items: Sequence[_Found], pattern: str | None, *, like: Sequence[_Found
         return []
     told, others = tell_patients(items, pattern=pattern, like=like)
     reasons = {one.path: one.reason for one in others}
+    # a patient of its own, so that it joins nobody's scans
     refused = [replace(item, patient=item.name, refusal=reasons[item.path]) for item in items if item.path in reasons]
     return [*told, *refused]
 
@@ -173,18 +174,17 @@ def _fits(item: _Found, pattern: str) -> bool:
 
 def _source(item: _Found, masks: Sequence[_Found], folder: Path, *, normal: bool) -> Source:
     own = [mask for mask in masks if _is_of(mask, item)]
+    # a patient may have masks of several images: those on the grid of this one
     fitting = [mask for mask in own if _on_grid(mask.summary, item.summary)]
     near = [mask for mask in fitting if mask.folder == item.folder]
     named = [mask for mask in near if PurePath(mask.name).name.startswith(PurePath(item.name).name)]
-    chosen = (named if len(near) > 1 else near) or near or fitting
+    chosen = (named if len(near) > 1 else near) or near or fitting  # the nearest: by name, by folder, by grid
     refusal = item.refusal or item.summary.refusal or ""
     title = item.summary.files[0]
     if not refusal and len(chosen) > 1:
-        refusal = (
-            f"{title}: expected one mask, got {len(chosen)}: {', '.join(str(m.summary.files[0]) for m in chosen)}."
-        )
+        refusal = f"{title}: expected one mask, got {len(chosen)}: {', '.join(str(m.summary.files[0]) for m in chosen)}"
     if not refusal and not chosen and not normal:
-        refusal = f"{title}: expected a mask on its grid to tell normal slices, got none of {len(own)} of its patient."
+        refusal = f"{title}: expected a mask on its grid to tell normal slices, got none of {len(own)} of its patient"
     mask = chosen[0].summary if len(chosen) == 1 else None
     name = item.summary.uid or item.summary.files[0].relative_to(folder).as_posix()
     return Source(
@@ -212,7 +212,7 @@ def _on_grid(mask: SeriesSummary, image: SeriesSummary) -> bool:
     """Whether a mask is on an image's grid, perhaps with its axes in another order; a sparse SEG says so when read."""
     if mask.attributes.get("modality") == "SEG":
         frames = {one.attributes.get("frame_of_reference_uid") for one in (mask, image)}
-        return len(frames) == 1 and frames != {""}
+        return len(frames) == 1 and frames != {""}  # a SEG holds only slices with a lesion: no shape to compare
     if mask.affine is None or image.affine is None or mask.shape is None or image.shape is None:
         return False
     if mask.shape == image.shape and np.abs(mask.affine - image.affine).max() <= GRID_TOLERANCE:

@@ -15,7 +15,7 @@ __all__ = ["Histogram", "PixelSample", "add_up", "scale_to_unit"]
 
 
 def scale_to_unit(plane: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    """``low`` to 0 and ``high`` to 1, clipped; float32."""
+    """`low` to 0 and `high` to 1, clipped; float32."""
     scaled = plane.astype(np.float32)
     scaled -= np.float32(low)
     scaled *= np.float32(1 / (high - low))
@@ -28,7 +28,7 @@ STEP = 4  # every 4th pixel in each direction is counted
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts in bins of equal width from ``low`` to ``high``."""
+    """Counts in bins of equal width from `low` to `high`."""
 
     low: float
     high: float

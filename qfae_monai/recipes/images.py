@@ -34,7 +34,7 @@ __all__ = [
 class ImageAndMask:
     """A volume and, where there is one, the label map on its grid.
 
-    Args:
+    Attributes:
         image: the series.
         mask: (X, Y, Z), the label map's values; None where there is none.
         mask_name: of its file, for messages.
@@ -81,12 +81,12 @@ def read_image_and_mask(source: Source, *, allow: Collection[str] = ()) -> Image
     )
     if label.array.shape != image.array.shape:
         raise ValueError(
-            f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}."
+            f"{label.files[0]}: expected the shape of its image, {image.array.shape}, got {label.array.shape}"
         )
-    off = float(np.abs(label.affine - image.affine).max())
-    if not off <= GRID_TOLERANCE:
+    off = float(np.abs(label.affine - image.affine).max())  # mm
+    if not off <= GRID_TOLERANCE:  # `not <=` refuses NaN, too
         raise ValueError(
-            f"{label.files[0]}: expected its image's affine within {GRID_TOLERANCE} mm, got a difference of {off:g} mm."
+            f"{label.files[0]}: expected its image's affine within {GRID_TOLERANCE} mm, got a difference of {off:g} mm"
         )
     return ImageAndMask(image, label.array, str(label.files[0]))
 
@@ -96,7 +96,7 @@ def _paths(names: tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 FORMATS = {"png8": ".png", "png16": ".png", "npy": ".npy"}
-TOPS = {"png8": 255, "png16": 65535}
+TOPS = {"png8": 255, "png16": 65535}  # largest grey value of a file
 CLASSES = ("good", "Ungood")  # normal, abnormal: BMAD's words
 
 
@@ -112,11 +112,11 @@ def encode(image: NDArray[Any], format: str) -> bytes:
     """
     is_8_bit = image.dtype == np.uint8
     if not is_8_bit and not (float(image.min()) >= 0 and float(image.max()) <= 1):
-        raise ValueError(f"expected values in [0, 1], got {image.min():g} to {image.max():g}.")
+        raise ValueError(f"expected values in [0, 1], got {image.min():g} to {image.max():g}")
     if format == "npy":
         return _npy((image / 255 if is_8_bit else image).astype(np.float32))
     if is_8_bit and format != "png8":
-        raise ValueError(f"expected an image of more than 8 bits for {format}, got uint8.")
+        raise ValueError(f"expected an image of more than 8 bits for {format}, got uint8")
     dtype = np.uint8 if format == "png8" else np.uint16
     return _png(image if is_8_bit else np.rint(image * TOPS[format]).astype(dtype))
 
@@ -127,15 +127,15 @@ def encode_mask(mask: NDArray[np.bool_], format: str) -> bytes:
 
 
 def decode(content: bytes, format: str) -> NDArray[np.float32]:
-    """(H, W), float32 in [0, 1], of what :func:`encode` made."""
+    """(H, W), float32 in [0, 1], of what `encode` made."""
     if format == "npy":
         try:
             return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)
         except ValueError:  # numpy's text says how to unpickle what else it may be
-            raise ValueError("expected an array of numbers, got other bytes.") from None
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            raise ValueError("expected an array of numbers, got other bytes") from None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)  # UNCHANGED: 16 bits stay 16
     if image is None:
-        raise ValueError("expected a PNG, got other bytes.")
+        raise ValueError("expected a PNG, got other bytes")
     return image.astype(np.float32) / np.float32(TOPS[format])
 
 
@@ -147,7 +147,7 @@ def output_folder(split: str, abnormal: bool, *, mask: bool = False) -> str:
     """
     if split == "train":
         if abnormal:
-            raise ValueError("expected normal slices to train on, got an abnormal one.")
+            raise ValueError("expected normal slices to train on, got an abnormal one")
         return "train/good"
     return f"{split}/{CLASSES[abnormal]}/{'label' if mask else 'img'}"
 

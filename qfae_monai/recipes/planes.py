@@ -23,7 +23,7 @@ VIEWS = {
 class Planes:
     """A volume as a stack of images, and the same views of any other array on its grid.
 
-    Args:
+    Attributes:
         volume: (rows, columns, slices).
         affine: (4, 4), (row, column, slice, 1) to RAS+ mm.
     """
@@ -40,13 +40,13 @@ class Planes:
     def affine_of(self, index: int) -> NDArray[np.float64]:
         """(4, 4), (row, column, 0, 1) of one image to RAS+ mm."""
         affine = self.affine.copy()
-        affine[:3, 3] += index * affine[:3, 2]
+        affine[:3, 3] += index * affine[:3, 2]  # mm, along the third column
         return affine
 
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance between rows, between columns and between slices, mm."""
-        rows, columns, slices = np.linalg.norm(self.affine[:3, :3], axis=0)
+        rows, columns, slices = np.linalg.norm(self.affine[:3, :3], axis=0)  # mm
         return float(rows), float(columns), float(slices)
 
 
@@ -58,9 +58,9 @@ def stored_planes(array: NDArray[Any], affine: NDArray[np.float64], *, flip_rows
         affine: (4, 4), voxel to RAS+ mm.
         flip_rows: whether the last row comes first.
     """
-    volume, turned = array.transpose(1, 0, 2), affine[:, [1, 0, 2, 3]].copy()
+    volume, turned = array.transpose(1, 0, 2), affine[:, [1, 0, 2, 3]].copy()  # (Y, X, Z): rows, columns, slices
     if flip_rows:
-        turned[:3, 3] += (volume.shape[0] - 1) * turned[:3, 0]
+        turned[:3, 3] += (volume.shape[0] - 1) * turned[:3, 0]  # the last row becomes the origin
         turned[:3, 0] *= -1
         volume = volume[::-1]
     return Planes(volume, turned)
@@ -73,15 +73,15 @@ def patient_planes(array: NDArray[Any], affine: NDArray[np.float64], *, axis: in
         array: (X, Y, Z).
         affine: (4, 4), voxel to RAS+ mm.
         axis: patient axis that is cut: 0 left to right, 1 posterior to anterior, 2 inferior to superior; slices are
-            numbered in that direction, as in the bundle's ``slice_axis`` and ``slice_range``.
+            numbered in that direction, as in the bundle's `slice_axis` and `slice_range`.
 
     Raises:
         ValueError: when the axis is none of these.
     """
     if axis not in VIEWS:
-        raise ValueError(f"expected an axis 0, 1 or 2, got {axis}.")
+        raise ValueError(f"expected an axis 0, 1 or 2, got {axis}")
     codes, rows, columns = VIEWS[axis]
-    turn = ornt_transform(io_orientation(affine), axcodes2ornt(codes))
-    turned = affine @ inv_ornt_aff(turn, array.shape)
+    turn = ornt_transform(io_orientation(affine), axcodes2ornt(codes))  # nearest axes: oblique planes stay as acquired
+    turned = affine @ inv_ornt_aff(turn, array.shape)  # turned voxel to RAS+ mm
     order = [rows, columns, axis]
     return Planes(apply_orientation(array, turn).transpose(order), turned[:, [*order, 3]])

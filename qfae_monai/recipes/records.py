@@ -50,7 +50,7 @@ COLUMNS = (
 )
 """label: 1 abnormal, 0 normal. told_by: how the patient was told from others. spacing_mm: between rows, columns,
 slices. affine: (row, column, 0, 1) to RAS+ mm, row after row. scaling: JSON. source_hmac: keyed hash of all files that
-voxels come from, see :meth:`Pseudonyms.content`."""
+voxels come from, see `Pseudonyms.content`."""
 
 REFUSED_COLUMNS = ("patient", "series", "source_hmac", "burned_in_annotation", "reason")
 SECTIONS = {"train": "training", "valid": "validation", "test": "test"}
@@ -62,7 +62,7 @@ def table_text(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
 
 
 def datalist_text(rows: Iterable[dict[str, Any]], name: str, description: str) -> str:
-    """JSON of the outputs by section, as :func:`qfae_monai.data.volume_datalist` reads it; paths are relative."""
+    """JSON of the outputs by section, as `qfae_monai.data.volume_datalist` reads it; paths are relative."""
     sections: dict[str, list[str]] = {section: [] for section in SECTIONS.values()}
     for row in rows:
         mask = {"label": row["mask"]} if row["mask"] else {}
@@ -95,8 +95,8 @@ def begin(output: Path, settings: Mapping[str, Any]) -> None:
     path = output / FOLDER / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if not path.exists():
-        if output.exists() and any(entry.name != LOCK for entry in output.iterdir()):
-            raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another.")
+        if output.exists() and any(entry.name != LOCK for entry in output.iterdir()):  # our own lock is there already
+            raise ValueError(f"{output}: expected a new or empty folder, or one that this command began, got another")
         write_whole(path, text)
         return
     remove_unfinished(output)
@@ -143,7 +143,7 @@ def remove_strays(output: Path, outputs: Collection[str], sources: Iterable[tupl
 
     Args:
         output: folder of the outputs.
-        outputs: files that belong to the set, relative to ``output``.
+        outputs: files that belong to the set, relative to `output`.
         sources: pseudonyms of patient and series of every source.
     """
     kept = {os.path.join(output, name) for name in outputs} | {str(record_path(output, *pair)) for pair in sources}

@@ -34,7 +34,7 @@ __all__ = ["Prepared", "prepare"]
 class Prepared:
     """Result of a run.
 
-    Args:
+    Attributes:
         counts: (split, label) -> images; label 1 is abnormal, 0 normal.
         refused: file or folder of each refused source, and why. For the user's screen: it names the source.
         burned_in: series that say they have burned-in annotations, by pseudonym.
@@ -47,7 +47,7 @@ class Prepared:
     @property
     def exit_code(self) -> int:
         """0 all done, 1 some refused, 2 nothing done."""
-        return 2 if not self.counts else int(bool(self.refused))
+        return 2 if not self.counts else int(bool(self.refused))  # as `qfae prepare` ends
 
 
 def prepare(
@@ -63,8 +63,8 @@ def prepare(
 ) -> Prepared:
     """Turn a data set into slices; run it again after an interruption, and it goes on.
 
-    Runs inside of :func:`qfae_monai.recipes.tasks.task_backend`. Writes BMAD's folders, ``manifest.csv``,
-    ``refused.csv``, ``dataset.json``, ``patients.txt`` and ``qc.html``; the same bytes whatever the number of workers
+    Runs inside of `qfae_monai.recipes.tasks.task_backend`. Writes BMAD's folders, `manifest.csv`,
+    `refused.csv`, `dataset.json`, `patients.txt` and `qc.html`; the same bytes whatever the number of workers
     or interruptions.
 
     Args:
@@ -82,7 +82,7 @@ def prepare(
         ValueError: when the recipe does not offer the format, or the output folder is another run's.
     """
     if format not in recipe.formats:
-        raise ValueError(f"expected a format of {recipe.name}, {', '.join(recipe.formats)}, got {format!r}.")
+        raise ValueError(f"expected a format of {recipe.name}, {', '.join(recipe.formats)}, got {format!r}")
     names = Pseudonyms(key)
     with kept_headers(), quiet_libraries():
         found = recipe.find(folder)
@@ -93,7 +93,7 @@ def prepare(
         "seed": seed,
         "format": format,
         "refuse_burned_in": refuse_burned_in,
-        "key": names.fingerprint,
+        "key": names.fingerprint,  # tells another key, and nothing of this one
         "software": SOFTWARE,
     }
     worker = Worker(recipe, output, format, key, refuse_burned_in)
@@ -109,11 +109,13 @@ def prepare(
         except BaseException:  # workers are gone, maybe in the midst of a file
             remove_unfinished(output)
             raise
+    # workers finish in any order: the files must not
     records = sorted((record for record, _ in results), key=lambda r: (r["patient"], r["series"]))
     reasons = {(record["patient"], record["series"]): reason for record, reason in results if reason}
     rows = sorted((row for record in records for row in record["rows"]), key=lambda row: str(row["output"]))
     refused = [record for record in records if record["reason"]]
     outputs = {name for record in records for name in record["sizes"]}
+    # of an earlier run whose sources have gone or are refused now
     remove_strays(output, outputs, [(r["patient"], r["series"]) for r in records if not r["reason"]])
     write_whole(output / "manifest.csv", table_text(rows, COLUMNS))
     write_whole(output / "refused.csv", table_text([_refused_row(r) for r in refused], REFUSED_COLUMNS))
@@ -143,12 +145,13 @@ def _told(sources: Sequence[Source]) -> list[str]:
 def _plan(recipe: Recipe, found: list[Source], seed: int) -> list[Source]:
     """Planned sources, and those that are refused before that."""
     names = Counter((source.patient, source.name) for source in found)
+    # two of one name would write over each other
     if twice := [name for (_, name), count in names.items() if count > 1]:
-        raise ValueError(f"expected each series once, got {len(twice)} again: {', '.join(twice[:5])}.")
+        raise ValueError(f"expected each series once, got {len(twice)} again: {', '.join(twice[:5])}")
     refused = [source for source in found if source.refusal]
     usable = [source for source in found if not source.refusal]
     surveys: list[Any] = []
-    if recipe.surveyed:
+    if recipe.surveyed:  # only then are masks read before the split
         tasks = list(enumerate(usable))
         results = sorted(run_tasks(Surveyor(recipe), tasks, description=f"{recipe.name}: masks"), key=lambda r: r[0])
         refused += [replace(usable[number], refusal=reason) for number, _, reason in results if reason]

@@ -18,14 +18,14 @@ from qfae_monai.reading.voxel_files import voxel_files
 
 __all__ = ["SPLITS", "Cut", "Recipe", "Source"]
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")  # folders of BMAD
 
 
 @dataclass(frozen=True)
 class Source:
     """One series, before it is read. Nothing of this is ever written: outputs carry pseudonyms.
 
-    Args:
+    Attributes:
         patient: whose it is, as the source names them.
         name: what tells the series from all others of the data set.
         image: files of the image; a folder stands for the series of DICOM files in it.
@@ -72,6 +72,7 @@ class Source:
         Raises:
             ValueError: when a header names a file that it must not.
         """
+        # once each: a set would lose the order that hashes need
         return list(dict.fromkeys(file for named in self.files for file in voxel_files(named)))
 
 
@@ -79,7 +80,7 @@ class Source:
 class Cut:
     """One slice, ready to be written.
 
-    Args:
+    Attributes:
         index: of the slice in its volume, from 0.
         split: "train", "valid" or "test".
         image: (H, W), uint8, or float in [0, 1].
@@ -88,7 +89,7 @@ class Cut:
         abnormal: whether the slice is abnormal.
         affine: (4, 4), (row, column, 0, 1) of the image to RAS+ mm; None where the source does not say.
         spacing: distance between rows, between columns and between slices, mm; None where the source does not say.
-        scaling: how ``raw`` became ``image``, by name.
+        scaling: how `raw` became `image`, by name.
         burned_in: "yes" or "no" where the header says whether text is burned into the pixels; else empty.
         risks: what the reader was allowed to let pass, in its words.
     """
@@ -110,7 +111,7 @@ class Recipe(ABC):
     """Conversion of a data set to slices. A recipe is a frozen dataclass: its fields are its parameters."""
 
     name: ClassVar[str]
-    formats: ClassVar[tuple[str, ...]] = ("png8", "png16", "npy")
+    formats: ClassVar[tuple[str, ...]] = ("png8", "png16", "npy")  # 8 bits, 16 bits, float32
     surveyed: ClassVar[bool] = False
     """Whether the plan depends on what the masks hold, so that they are read before it."""
 
@@ -130,7 +131,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def find(self, folder: Path) -> list[Source]:
-        """Series of the data set in ``folder``.
+        """Series of the data set in `folder`.
 
         Raises:
             FileNotFoundError: when the folder does not hold the data set's layout.
@@ -149,8 +150,8 @@ class Recipe(ABC):
         """The sources with their splits; sources that give no slice are left out.
 
         Args:
-            sources: what :meth:`find` found, less what could not be surveyed.
-            surveys: what :meth:`survey` said of each; empty where the recipe is not surveyed.
+            sources: what `find` found, less what could not be surveyed.
+            surveys: what `survey` said of each; empty where the recipe is not surveyed.
             seed: of every draw.
         """
 

@@ -26,18 +26,18 @@ Result = TypeVar("Result")
 
 @contextmanager
 def task_backend(workers: int = 1, dask: str | None = None) -> Iterator[None]:
-    """Choose where :func:`run_tasks` runs its tasks, inside the ``with`` block.
+    """Choose where `run_tasks` runs its tasks, inside the `with` block.
 
     Args:
         workers: processes on this machine; 1 runs in this process.
-        dask: address of a Dask scheduler, whose workers see the same paths; "local" starts a cluster of ``workers``
+        dask: address of a Dask scheduler, whose workers see the same paths; "local" starts a cluster of `workers`
             processes on this machine and stops it at the end; None for joblib's own processes.
 
     Raises:
         ValueError: when there are no workers, or Dask is asked for and is not installed.
     """
     if workers < 1:
-        raise ValueError(f"expected at least 1 worker, got {workers}.")
+        raise ValueError(f"expected at least 1 worker, got {workers}")
     with ExitStack() as stack:
         if dask is None:
             stack.enter_context(parallel_config(backend="loky", n_jobs=workers))
@@ -58,7 +58,7 @@ def run_tasks(function: Callable[[Item], Result], items: Sequence[Item], *, desc
     if not items:
         return
     tasks = (delayed(_guarded)(function, item, os.getpid()) for item in items)
-    results = Parallel(return_as="generator_unordered")(tasks)
+    results = Parallel(return_as="generator_unordered")(tasks)  # a slow series holds up no other
     try:
         yield from tqdm(results, total=len(items), desc=description, unit="series")
     finally:
@@ -76,7 +76,7 @@ def _guarded(function: Callable[[Item], Result], item: Item, owner: int) -> Resu
         owner: process that hands out the tasks.
     """
     guard_messages()
-    if os.getppid() == owner:
+    if os.getppid() == owner:  # a child of it; Dask's workers elsewhere end with their scheduler
         _end_with(owner)
     return function(item)
 
@@ -102,7 +102,7 @@ def _dask_client(stack: ExitStack, workers: int, dask: str) -> Any:
         from distributed import Client, LocalCluster  # noqa: PLC0415  (an optional dependency)
     except ImportError as error:
         raise ValueError(
-            "expected Dask for --dask, got none installed: pip install 'dask[distributed]' adds it."
+            "expected Dask for --dask, got none installed: pip install 'dask[distributed]' adds it"
         ) from error
     if dask != "local":
         return stack.enter_context(Client(dask))

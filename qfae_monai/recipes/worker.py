@@ -43,10 +43,10 @@ class Surveyor:
 class Worker:
     """Turns one planned source into files.
 
-    Args:
+    Attributes:
         recipe: how it is cut.
         output: folder of the outputs.
-        format: of the images, see :func:`qfae_monai.recipes.images.encode`.
+        format: of the images, see `qfae_monai.recipes.images.encode`.
         key: of the pseudonyms.
         refuse_burned_in: whether a source that says it has burned-in annotations is refused.
     """
@@ -70,7 +70,7 @@ class Worker:
             "series": names.series(source.patient, source.name),
             "plan": _plan_of(source),
             "told_by": source.told_by,
-            "source_hmac": "",
+            "source_hmac": "",  # filled in below: a source that cannot be read has none
             "burned_in_annotation": "",
             "rows": [],
             "sizes": {},
@@ -102,12 +102,13 @@ class Worker:
             if cut.burned_in:
                 record["burned_in_annotation"] = cut.burned_in
             if cut.burned_in == "yes" and self.refuse_burned_in:
-                raise ValueError("expected no burned-in annotation, got BurnedInAnnotation YES.")
+                raise ValueError("expected no burned-in annotation, got BurnedInAnnotation YES")
             for risk in cut.risks:
                 if risk not in risks:
                     risks[risk] = without_identifiers(risk, source.paths)
             sample.add(cut.split, cut.raw, cut.image)
             row = self._row(cut, record, "; ".join(risks[risk] for risk in cut.risks))
+            # bytes, by which a resumed run knows a complete file
             record["sizes"][row["output"]] = self._save(row["output"], encode(cut.image, self.format))
             if row["mask"] and cut.mask is not None:
                 record["sizes"][row["mask"]] = self._save(row["mask"], encode_mask(cut.mask, self.format))
@@ -119,11 +120,11 @@ class Worker:
         return len(content)
 
     def _row(self, cut: Cut, record: dict[str, Any], risks: str) -> dict[str, Any]:
-        """One row of the manifest, see :data:`qfae_monai.recipes.records.COLUMNS`."""
+        """One row of the manifest, see `qfae_monai.recipes.records.COLUMNS`."""
         file = f"{record['patient']}_{record['series']}_{cut.index:04d}{FORMATS[self.format]}"
         lesion = None if cut.mask is None else int(cut.mask.sum())
         folder = output_folder(cut.split, cut.abnormal)
-        has_mask = bool(lesion) and cut.split != "train"
+        has_mask = bool(lesion) and cut.split != "train"  # the folder says it of normal and training slices
         return {
             "output": f"{folder}/{file}",
             "mask": f"{output_folder(cut.split, cut.abnormal, mask=True)}/{file}" if has_mask else "",
@@ -136,7 +137,7 @@ class Worker:
             "slice_index": cut.index,
             "rows": cut.image.shape[0],
             "columns": cut.image.shape[1],
-            "spacing_mm": " ".join(f"{value:.6g}" for value in cut.spacing or ()),
+            "spacing_mm": " ".join(f"{value:.6g}" for value in cut.spacing or ()),  # mm
             "affine": "" if cut.affine is None else " ".join(f"{value:.9g}" for value in cut.affine.ravel()),
             "scaling": json.dumps(cut.scaling),
             "source_hmac": record["source_hmac"],

@@ -68,9 +68,9 @@ class ReconstructionPrepareBatch(PrepareBatch):
 
     Args:
         image_key: of the batch.
-        transform: applied to the whole batch on the device, such as :class:`qfae_monai.transforms.RandAugmentBatch`.
+        transform: applied to the whole batch on the device, such as `qfae_monai.transforms.RandAugmentBatch`.
         corruption: applied behind it to what the network sees, not to the target, such as
-            :class:`qfae_monai.transforms.CoarseNoise`.
+            `qfae_monai.transforms.CoarseNoise`.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class LoadArray(Transform):
 
 
 class LoadArrayd(MapTransform):
-    """Dictionary twin of :class:`LoadArray`.
+    """Dictionary twin of `LoadArray`.
 
     Args:
         keys: of the image, then of masks, which become 0 and 1.
@@ -68,7 +68,7 @@ class LoadArrayd(MapTransform):
 
 
 class NormalLabeld(MapTransform):
-    """Give a sample that is marked normal (``image_label`` 0) and has no mask one of zeros, so that cohorts batch.
+    """Give a sample that is marked normal (`image_label` 0) and has no mask one of zeros, so that cohorts batch.
 
     A sample with a mask, an abnormal one and one of unknown label are passed on as they are.
 

@@ -31,7 +31,7 @@ class RandResizedCropRotateFlip(Randomizable, Transform):
         flip_prob: probability of a flip of the first spatial axis. In an image file that is upside down (the paper's
             vertical flip); in a slice of an oriented volume it is the volume's first remaining axis.
         mode: "bilinear" or "nearest".
-        anti_aliasing: see :class:`ResizedCropRotateFlip`.
+        anti_aliasing: see `ResizedCropRotateFlip`.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class RandResizedCropRotateFlip(Randomizable, Transform):
         anti_aliasing: bool = True,
     ) -> None:
         if not 0 < area[0] <= area[1] <= 1:
-            raise ValueError(f"expected a range of area shares within (0, 1], got {area}.")
+            raise ValueError(f"expected a range of area shares within (0, 1], got {area}")
         if not 0 < aspect[0] <= aspect[1]:
-            raise ValueError(f"expected a range of positive aspect ratios, got {aspect}.")
+            raise ValueError(f"expected a range of positive aspect ratios, got {aspect}")
         if max_angle < 0 or not 0 <= flip_prob <= 1:
-            raise ValueError(f"expected max_angle >= 0 and 0 <= flip_prob <= 1, got {max_angle} and {flip_prob}.")
+            raise ValueError(f"expected max_angle >= 0 and 0 <= flip_prob <= 1, got {max_angle} and {flip_prob}")
         self.area, self.aspect, self.max_angle, self.flip_prob = area, aspect, max_angle, flip_prob
         self.resample = ResizedCropRotateFlip(size, mode, anti_aliasing)
         self.box: Box = (0, 0, size, size)
@@ -58,7 +58,7 @@ class RandResizedCropRotateFlip(Randomizable, Transform):
         self.flip = False
 
     def randomize(self, data: object = None) -> None:
-        """Draw ``box``, ``angle`` and ``flip``."""
+        """Draw `box`, `angle` and `flip`."""
         self.box = self._draw_box(self.resample.size)
         self.angle = float(self.R.uniform(-self.max_angle, self.max_angle))  # degrees
         self.flip = bool(self.R.random_sample() < self.flip_prob)
@@ -98,7 +98,7 @@ class RandResizedCropRotateFlip(Randomizable, Transform):
 
 
 class RandResizedCropRotateFlipd(Randomizable, MapTransform):
-    """Dictionary twin of :class:`RandResizedCropRotateFlip`: one draw for all keys, so that masks follow their image.
+    """Dictionary twin of `RandResizedCropRotateFlip`: one draw for all keys, so that masks follow their image.
 
     Args:
         keys: keys of images and label maps.
@@ -108,7 +108,7 @@ class RandResizedCropRotateFlipd(Randomizable, MapTransform):
         max_angle: rotation is uniform in [-max_angle, max_angle] degrees.
         flip_prob: probability of a flip of the first spatial axis.
         mode: "bilinear" or "nearest", one for all keys or one each.
-        anti_aliasing: see :class:`ResizedCropRotateFlip`.
+        anti_aliasing: see `ResizedCropRotateFlip`.
         allow_missing_keys: whether a key may be absent.
     """
 

@@ -33,14 +33,14 @@ def check_8_bit_slice(img: torch.Tensor) -> None:
     """
     dtype = str(img.dtype).removeprefix("torch.")
     if img.ndim != 3 or 0 in img.shape or dtype != "uint8":
-        raise ValueError(f"{source_name(img)}: expected uint8 (C, H, W), got {dtype} of shape {tuple(img.shape)}.")
+        raise ValueError(f"{source_name(img)}: expected uint8 (C, H, W), got {dtype} of shape {tuple(img.shape)}")
 
 
 class ScaleBitDepth(Transform):
     """Divide by 2**bits - 1.
 
     Args:
-        bits: depth of the images: 12 for 12-bit images in a 16-bit file. None takes the depth that ``LoadGreyImage``
+        bits: depth of the images: 12 for 12-bit images in a 16-bit file. None takes the depth that `LoadGreyImage`
             found in the file, else the dtype's (uint8 or uint16).
 
     Example:
@@ -50,7 +50,7 @@ class ScaleBitDepth(Transform):
 
     def __init__(self, bits: int | None = None) -> None:
         if bits is not None and not 1 <= bits <= 32:
-            raise ValueError(f"expected 1 to 32 bits, got {bits}.")
+            raise ValueError(f"expected 1 to 32 bits, got {bits}")
         self.bits = bits
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
@@ -69,25 +69,25 @@ class ScaleBitDepth(Transform):
         values = convert_to_tensor(img, dtype=torch.float64, track_meta=isinstance(img, MetaTensor))
         low, high = float(values.min()), float(values.max())
         if low < 0 or high > top:
-            raise ValueError(f"{source_name(img)}: expected values from 0 to {top}, got {low:g} to {high:g}.")
+            raise ValueError(f"{source_name(img)}: expected values from 0 to {top}, got {low:g} to {high:g}")
         return (values / top).to(torch.float32)
 
     def _depth(self, img: NdarrayOrTensor) -> int:
         """Depth of an image in bits; asked of the original, as conversion makes int32 of uint16."""
         dtype = str(img.dtype).removeprefix("torch.")
         if "int" not in dtype:
-            raise ValueError(f"{source_name(img)}: expected integers, got {dtype}.")
+            raise ValueError(f"{source_name(img)}: expected integers, got {dtype}")
         stored = img.meta.get(BITS_KEY) if isinstance(img, MetaTensor) else None
         stored = stored or BITS_OF_DTYPE.get(dtype)
         if self.bits is None and stored is None:
-            raise ValueError(f"{source_name(img)}: expected uint8 or uint16, or bits to be given, got {dtype}.")
+            raise ValueError(f"{source_name(img)}: expected uint8 or uint16, or bits to be given, got {dtype}")
         if self.bits is not None and stored is not None and stored < self.bits:
-            raise ValueError(f"{source_name(img)}: expected an image of {self.bits} bits, got one of {stored}.")
+            raise ValueError(f"{source_name(img)}: expected an image of {self.bits} bits, got one of {stored}")
         return int(self.bits or stored or 0)
 
 
 class ScaleBitDepthd(MapTransform):
-    """Dictionary twin of :class:`ScaleBitDepth`.
+    """Dictionary twin of `ScaleBitDepth`.
 
     Args:
         keys: keys of the images.

@@ -34,7 +34,7 @@ class BilateralFilter(Transform):
         if diameter < 1 or not sigma_color > 0 or not sigma_space > 0:
             raise ValueError(
                 f"expected a diameter of at least 1 pixel and positive sigmas, "
-                f"got {diameter}, {sigma_color} and {sigma_space}."
+                f"got {diameter}, {sigma_color} and {sigma_space}"
             )
         self.diameter, self.sigma_color, self.sigma_space = diameter, sigma_color, sigma_space
 
@@ -80,7 +80,7 @@ class EqualizeNonzero(Transform):
 
     def __init__(self, lift: tuple[int, int] | None = (150, 30)) -> None:
         if lift is not None and not 0 <= lift[1] < lift[0] < LEVELS:
-            raise ValueError(f"expected a lift 0 <= floor < knee < {LEVELS}, got knee {lift[0]} and floor {lift[1]}.")
+            raise ValueError(f"expected a lift 0 <= floor < knee < {LEVELS}, got knee {lift[0]} and floor {lift[1]}")
         self.lift = None if lift is None else (int(lift[0]), int(lift[1]))
 
     def __call__(self, img: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ __all__ = [
 
 
 def foreground_mask(img: torch.Tensor) -> torch.Tensor:
-    """Voxels that are not background, see :func:`qfae_monai.reading.background.background_of`.
+    """Voxels that are not background, see `qfae_monai.reading.background.background_of`.
 
     Right for images whose background is one constant (skull-stripped, z-normalised, windowed CT), also where resampling
     overshot it; where the background is noise, nearly every voxel is foreground.
@@ -49,7 +49,7 @@ class ScaleIntensityForegroundPercentiles(Transform):
 
     Args:
         lower: percentile that becomes 0, in [0, 100).
-        upper: percentile that becomes 1, in (``lower``, 100].
+        upper: percentile that becomes 1, in (`lower`, 100].
 
     Raises:
         ValueError: when the percentiles are not in that order.
@@ -57,7 +57,7 @@ class ScaleIntensityForegroundPercentiles(Transform):
 
     def __init__(self, lower: float = 0.5, upper: float = 99.5) -> None:
         if not 0 <= lower < upper <= 100:
-            raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got lower {lower} and upper {upper}.")
+            raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got lower {lower} and upper {upper}")
         self.lower = lower
         self.upper = upper
 
@@ -80,7 +80,7 @@ class ScaleIntensityForegroundPercentiles(Transform):
         if not high > low:
             raise ValueError(
                 f"{source_name(img)}: expected different foreground intensities at percentiles {self.lower} and "
-                f"{self.upper}, got {low:g} at both."
+                f"{self.upper}, got {low:g} at both"
             )
         scaled = ((values - low) / (high - low)).clamp(0, 1) * inside  # (1, X, Y, Z) in [0, 1]
         return convert_to_dst_type(scaled, img)[0]  # with the affine and the file name of the image
@@ -92,17 +92,17 @@ class ScaleIntensityForegroundPercentiles(Transform):
         elif mask.shape != img.shape:
             raise ValueError(
                 f"mask {source_name(mask)} and image {source_name(img)}: expected one shape, "
-                f"got {tuple(mask.shape)} and {tuple(img.shape)}."
+                f"got {tuple(mask.shape)} and {tuple(img.shape)}"
             )
         else:
             inside = convert_to_tensor(mask, track_meta=False) > 0.5  # masks on disk may top out just below 1
         if not inside.any():
-            raise ValueError(f"{source_name(img)}: expected some foreground, got none of {img.numel()} voxels.")
+            raise ValueError(f"{source_name(img)}: expected some foreground, got none of {img.numel()} voxels")
         return inside
 
 
 class ScaleIntensityForegroundPercentilesd(MapTransform):
-    """Dictionary twin of :class:`ScaleIntensityForegroundPercentiles`.
+    """Dictionary twin of `ScaleIntensityForegroundPercentiles`.
 
     Args:
         keys: keys of the images.
@@ -137,7 +137,7 @@ class ScaleIntensityForegroundPercentilesd(MapTransform):
 
 
 def percentiles(values: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
-    """Two percentiles of all values, interpolated between neighbours in rank as ``numpy.percentile`` does."""
+    """Two percentiles of all values, interpolated between neighbours in rank as `numpy.percentile` does."""
     first, last = np.percentile(values, (lower, upper))
     return float(first), float(last)
 
@@ -150,7 +150,7 @@ def foreground_percentiles(
     Args:
         array: (X, Y, Z), any unit.
         lower: percentile, in [0, 100).
-        upper: percentile, in (``lower``, 100].
+        upper: percentile, in (`lower`, 100].
         background: of the array, where it is known already.
 
     Raises:
@@ -161,9 +161,9 @@ def foreground_percentiles(
         (1.0, 100.0)
     """
     if not 0 <= lower < upper <= 100:
-        raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got {lower} and {upper}.")
+        raise ValueError(f"expected percentiles 0 <= lower < upper <= 100, got {lower} and {upper}")
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low == high:
-        raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}.")
+        raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}")
     flat = array.ravel(order="K")  # (voxels,) in the order of memory, which spares a copy
     return percentiles(flat[(background or background_of(flat)).foreground(flat)], lower, upper)

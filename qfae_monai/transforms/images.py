@@ -92,7 +92,7 @@ class LoadGreyImage(Transform):
             path: file of one image; what its header asks for is compared with the memory there is before it is decoded.
 
         Returns:
-            (1, H, W), integers as stored (floats for floating-point tiff), with the stored depth in ``meta["bits"]``
+            (1, H, W), integers as stored (floats for floating-point tiff), with the stored depth in `meta["bits"]`
             where the file tells it: 8 or 16.
 
         Raises:
@@ -108,7 +108,7 @@ class LoadGreyImage(Transform):
         except Exception as error:
             # MONAI reports the whole traceback of its readers; the last line is the reason
             reason = str(error).strip().splitlines()[-1]
-            raise ValueError(f"{path}: expected a readable image, got one that is not ({reason}).") from error
+            raise ValueError(f"{path}: expected a readable image, got one that is not ({reason})") from error
         mode = img.meta.get("mode") if isinstance(img, MetaTensor) else None
         if mode in BITS_OF_MODE:
             img.meta[BITS_KEY] = BITS_OF_MODE[mode]
@@ -128,11 +128,11 @@ def check_image_memory(path: str | PathLike) -> None:
 
 
 class LoadGreyImaged(MapTransform):
-    """Dictionary twin of :class:`LoadGreyImage`; all images of a dictionary must have one size.
+    """Dictionary twin of `LoadGreyImage`; all images of a dictionary must have one size.
 
     An image of one value alone is refused: nothing was exposed, or the file is a mask's. Masks may be constant.
 
-    A mask becomes 0 and 1, see :func:`qfae_monai.reading.lesion_values.lesion_of`. Sizes are compared as
+    A mask becomes 0 and 1, see `qfae_monai.reading.lesion_values.lesion_of`. Sizes are compared as
     shown: behind the EXIF orientation.
 
     Args:
@@ -150,14 +150,14 @@ class LoadGreyImaged(MapTransform):
         d = dict(data)
         first = self.keys[0]
         if first not in d:
-            raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}.")
+            raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}")
         for key in self.key_iterator(d):
             path = d[key]
             d[key] = path if isinstance(path, torch.Tensor) else self.loader(path)  # a radiograph comes as read
             if d[key].shape != d[first].shape:
                 raise ValueError(
                     f"mask {path} and image {data[first]}: expected one size, "
-                    f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)."
+                    f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)"
                 )
             if key == first:
                 check_voxels(convert_to_tensor(d[key], track_meta=False).numpy(), path, picture=True)

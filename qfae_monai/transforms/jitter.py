@@ -88,7 +88,7 @@ class RandBrightnessContrast(Randomizable, Transform):
 
     def __init__(self, brightness: float = 0.1, contrast: float = 0.1) -> None:
         if not (0 <= brightness <= 1 and 0 <= contrast <= 1):
-            raise ValueError(f"expected brightness and contrast in [0, 1], got {brightness} and {contrast}.")
+            raise ValueError(f"expected brightness and contrast in [0, 1], got {brightness} and {contrast}")
         self.ranges = (brightness, contrast)
         self.adjust = BrightnessContrast()
         self.brightness, self.contrast, self.contrast_first = 1.0, 1.0, False
@@ -113,7 +113,7 @@ class RandBrightnessContrast(Randomizable, Transform):
 
 
 class RandBrightnessContrastd(Randomizable, MapTransform):
-    """Dictionary twin of :class:`RandBrightnessContrast`: one draw for all keys.
+    """Dictionary twin of `RandBrightnessContrast`: one draw for all keys.
 
     Args:
         keys: keys of the images.

@@ -26,7 +26,7 @@ class QuantizeSlice(Transform):
         high: value that becomes 2**bits - 1; None is the maximum of each slice. Values beyond a given range
             are clipped.
         rounding: "nearest" integer (halves to even), or "imsave", for 8 bits: 256 bins of equal width and a grey map
-            with 24 levels one lower, which is what matplotlib's ``imsave`` writes and the published BTCV and LiTS
+            with 24 levels one lower, which is what matplotlib's `imsave` writes and the published BTCV and LiTS
             slices went through.
         constant: what a slice without a range of its own gives: "refuse" is an error, "zero" is a slice of zeros (the
             published recipes').
@@ -50,12 +50,12 @@ class QuantizeSlice(Transform):
         if rounding not in ("nearest", "imsave") or constant not in ("refuse", "zero"):
             raise ValueError(
                 f"expected rounding 'nearest' or 'imsave' and constant 'refuse' or 'zero', "
-                f"got {rounding!r} and {constant!r}."
+                f"got {rounding!r} and {constant!r}"
             )
         if bits not in ((8, 16) if rounding == "nearest" else (8,)):
-            raise ValueError(f"expected 8 bits, or 16 with rounding 'nearest', got {bits} and {rounding!r}.")
+            raise ValueError(f"expected 8 bits, or 16 with rounding 'nearest', got {bits} and {rounding!r}")
         if low is not None and high is not None and not low < high:
-            raise ValueError(f"expected low < high, got {low} and {high}.")
+            raise ValueError(f"expected low < high, got {low} and {high}")
         self.bits, self.low, self.high, self.rounding, self.constant = bits, low, high, rounding, constant
 
     def __call__(self, img: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ class QuantizeSlice(Transform):
             img: (1, H, W), any intensity unit.
 
         Returns:
-            (1, H, W): uint8 in 0..255, or int32 in 0..65535 (torch has little for uint16); ``meta["bits"]`` tells the
+            (1, H, W): uint8 in 0..255, or int32 in 0..65535 (torch has little for uint16); `meta["bits"]` tells the
             depth.
 
         Raises:
@@ -73,7 +73,7 @@ class QuantizeSlice(Transform):
         """
         image = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3 or image.shape[0] != 1 or 0 in image.shape:
-            raise ValueError(f"{source_name(image)}: expected one slice (1, H, W), got shape {tuple(image.shape)}.")
+            raise ValueError(f"{source_name(image)}: expected one slice (1, H, W), got shape {tuple(image.shape)}")
         values = convert_to_numpy(image).astype(np.float64)  # a copy, which the steps behind it change in place
         levels = self._levels(self._unit(values, source_name(image)))
         dtype = torch.uint8 if self.bits == 8 else torch.int32
@@ -87,12 +87,12 @@ class QuantizeSlice(Transform):
         low, high = float(values.min()), float(values.max())
         if not np.isfinite([low, high]).all():
             bad = int((~np.isfinite(values)).sum())
-            raise ValueError(f"{name}: expected finite pixels, got {bad} of {values.size} NaN or infinite.")
+            raise ValueError(f"{name}: expected finite pixels, got {bad} of {values.size} NaN or infinite")
         low = low if self.low is None else self.low
         high = high if self.high is None else self.high
         if not high > low:
             if self.constant == "refuse":
-                raise ValueError(f"{name}: expected a slice with a range of values, got {low:g} to {high:g}.")
+                raise ValueError(f"{name}: expected a slice with a range of values, got {low:g} to {high:g}")
             return np.zeros_like(values)
         values -= low
         values /= high - low

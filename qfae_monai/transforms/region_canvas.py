@@ -56,9 +56,9 @@ class RegionCanvas(Transform):
 
     def __init__(self, size: int = 224, mode: str = "bilinear") -> None:
         if size < 1:
-            raise ValueError(f"expected a size of at least 1 pixel, got {size}.")
+            raise ValueError(f"expected a size of at least 1 pixel, got {size}")
         if mode not in ("bilinear", "nearest"):
-            raise ValueError(f"expected mode 'bilinear' or 'nearest', got {mode!r}.")
+            raise ValueError(f"expected mode 'bilinear' or 'nearest', got {mode!r}")
         self.size = size
         self.mode = mode
 
@@ -66,7 +66,7 @@ class RegionCanvas(Transform):
         """
         Args:
             img: (C, H, W), any range.
-            region: top, left, height, width of the region, in pixels of ``img``; of another image for a mask. None
+            region: top, left, height, width of the region, in pixels of `img`; of another image for a mask. None
                 takes the bounding box of all non-zero pixels.
 
         Returns:
@@ -78,12 +78,12 @@ class RegionCanvas(Transform):
         """
         image: torch.Tensor = convert_to_tensor(img, track_meta=get_track_meta())
         if image.ndim != 3 or 0 in image.shape:
-            raise ValueError(f"{source_name(image)}: expected a slice (C, H, W), got shape {tuple(image.shape)}.")
+            raise ValueError(f"{source_name(image)}: expected a slice (C, H, W), got shape {tuple(image.shape)}")
         top, left, height, width = box = bounding_box(image) if region is None else region
         if min(box) < 0 or top + height > image.shape[1] or left + width > image.shape[2]:
             raise ValueError(
                 f"{source_name(image)}: expected a region within {tuple(image.shape[1:])} pixels, "
-                f"got top, left, height, width {tuple(box)}."
+                f"got top, left, height, width {tuple(box)}"
             )
         target = self._place(height, width)  # top, left, height, width on the canvas
         crop = convert_to_numpy(image)[:, top : top + height, left : left + width]  # (C, height, width)
@@ -102,7 +102,7 @@ class RegionCanvas(Transform):
 
 
 def _paste(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
-    """Zeros of (C, *shape) with ``values`` in ``box``."""
+    """Zeros of (C, *shape) with `values` in `box`."""
     top, left, height, width = box
     out = np.zeros((values.shape[0], *shape), values.dtype)
     out[:, top : top + height, left : left + width] = values
@@ -110,12 +110,12 @@ def _paste(values: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _resize(values: np.ndarray, size: Sequence[int], mode: str, img: torch.Tensor) -> np.ndarray:
-    """(C, H, W) to (C, *size); both modes align the edges of the outer pixels. ``img`` is for the message."""
+    """(C, H, W) to (C, *size); both modes align the edges of the outer pixels. `img` is for the message."""
     rows, columns = values.shape[1:]
     if mode == "bilinear" and values.dtype.name not in LINEAR_DTYPES:
         raise ValueError(
             f"{source_name(img)}: expected one of {', '.join(LINEAR_DTYPES)} to interpolate, or mode 'nearest', "
-            f"got {values.dtype.name}."
+            f"got {values.dtype.name}"
         )
     if (rows, columns) == tuple(size):
         return values

@@ -27,21 +27,21 @@ def _antialias(sigma: tuple[float, float]) -> GaussianSmooth:
 class ResizedCropRotateFlip(Transform):
     """Resize to a square, crop and resize again, rotate, flip: given parameters, one resampling.
 
-    With the defaults of ``__call__`` it equals MONAI's ``Resize((size, size), mode, anti_aliasing=True)``, which
+    With the defaults of `__call__` it equals MONAI's `Resize((size, size), mode, anti_aliasing=True)`, which
     prepares images for evaluation. What the rotation brings in from outside of the crop is 0. The prefilter costs most
-    of the time where images are much larger than ``size``: store them at about that size.
+    of the time where images are much larger than `size`: store them at about that size.
 
     Args:
         size: side S of the output in pixels.
         mode: "bilinear" for images, "nearest" for label maps.
-        anti_aliasing: whether images larger than ``size`` are smoothed first (never with "nearest").
+        anti_aliasing: whether images larger than `size` are smoothed first (never with "nearest").
     """
 
     def __init__(self, size: int, mode: str = "bilinear", anti_aliasing: bool = True) -> None:
         if size < 1:
-            raise ValueError(f"expected a size of at least 1 pixel, got {size}.")
+            raise ValueError(f"expected a size of at least 1 pixel, got {size}")
         if mode not in ("bilinear", "nearest"):
-            raise ValueError(f"expected mode 'bilinear' or 'nearest', got {mode!r}.")
+            raise ValueError(f"expected mode 'bilinear' or 'nearest', got {mode!r}")
         self.size = size
         self.mode = mode
         self.anti_aliasing = anti_aliasing and mode == "bilinear"
@@ -61,7 +61,7 @@ class ResizedCropRotateFlip(Transform):
         """
         plain = convert_to_tensor(img, dtype=torch.float32, track_meta=False)
         if plain.ndim != 3:
-            raise ValueError(f"expected an image (C, H, W), got shape {tuple(plain.shape)}.")
+            raise ValueError(f"expected an image (C, H, W), got shape {tuple(plain.shape)}")
         return self.batch(plain[None], boxes=[box or (0, 0, self.size, self.size)], angles=[angle], flips=[flip])[0]
 
     def batch(
@@ -82,7 +82,7 @@ class ResizedCropRotateFlip(Transform):
         if plain.ndim != 4 or not len(plain) == len(boxes) == len(angles) == len(flips):
             raise ValueError(
                 f"expected images (B, C, H, W) with B boxes, angles and flips, got shape {tuple(plain.shape)} with "
-                f"{len(boxes)}, {len(angles)} and {len(flips)}."
+                f"{len(boxes)}, {len(angles)} and {len(flips)}"
             )
         turned = self._rotated_grid(angles, flips, plain.device)  # (B, S, S, 2)
         inside = (turned.abs() <= 1).all(-1)  # (B, S, S), False where the rotation looks out of the crop

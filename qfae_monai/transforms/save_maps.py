@@ -54,11 +54,11 @@ class ThresholdMap(Transform):
 
 
 class ThresholdMapd(MapTransform):
-    """Dictionary twin of :class:`ThresholdMap`, for a map that stays beside its mask.
+    """Dictionary twin of `ThresholdMap`, for a map that stays beside its mask.
 
     Args:
         keys: key of the map.
-        threshold: as in :class:`ThresholdMap`; None makes no mask.
+        threshold: as in `ThresholdMap`; None makes no mask.
         mask_key: where the mask goes.
     """
 

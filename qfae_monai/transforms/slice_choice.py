@@ -49,18 +49,18 @@ class SliceChoice:
         min_foreground: float = 0.01,
     ) -> None:
         if axis not in (0, 1, 2):
-            raise ValueError(f"expected a spatial axis 0, 1 or 2, got {axis}.")
+            raise ValueError(f"expected a spatial axis 0, 1 or 2, got {axis}")
         if index_range is not None and not (len(index_range) == 2 and 0 <= index_range[0] <= index_range[1]):
-            raise ValueError(f"expected an index_range 0 <= first <= last, got {tuple(index_range)}.")
+            raise ValueError(f"expected an index_range 0 <= first <= last, got {tuple(index_range)}")
         if share is not None and not (len(share) == 2 and 0 <= share[0] < share[1] <= 1):
-            raise ValueError(f"expected a slice_share 0 <= low < high <= 1, got {tuple(share)}.")
+            raise ValueError(f"expected a slice_share 0 <= low < high <= 1, got {tuple(share)}")
         if index_range is not None and share is not None:
             raise ValueError(
                 f"expected slices by index or by share, got slice_range {list(index_range)} and slice_share "
-                f"{list(share)}."
+                f"{list(share)}"
             )
         if not 0 <= min_foreground <= 1:
-            raise ValueError(f"expected min_foreground in [0, 1], got {min_foreground}.")
+            raise ValueError(f"expected min_foreground in [0, 1], got {min_foreground}")
         self.axis, self.min_foreground = axis, min_foreground
         self.index_range = None if index_range is None else tuple(index_range)
         self.share = None if share is None else tuple(share)

@@ -36,15 +36,15 @@ class CheckVolume(Transform):
     def __call__(self, img: torch.Tensor, reference: torch.Tensor | None = None) -> torch.Tensor:
         """
         Args:
-            img: (1, X, Y, Z), any intensity unit; a label map when ``reference`` is given.
+            img: (1, X, Y, Z), any intensity unit; a label map when `reference` is given.
             reference: (1, X, Y, Z), the image that a label map belongs to. A label map may be constant: no lesion.
 
         Returns:
-            ``img`` itself.
+            `img` itself.
 
         Raises:
-            ValueError: when ``img`` is not one channel of three spatial dimensions, has NaN or infinite voxels, is a
-                constant image or one slice, or differs from ``reference`` in shape or (by more than 1e-3 mm) in affine.
+            ValueError: when `img` is not one channel of three spatial dimensions, has NaN or infinite voxels, is a
+                constant image or one slice, or differs from `reference` in shape or (by more than 1e-3 mm) in affine.
         """
         self._check_dimensions(img)
         if reference is None:
@@ -61,14 +61,14 @@ class CheckVolume(Transform):
         if img.ndim != 4 or img.shape[0] != 1 or 0 in img.shape:
             raise ValueError(
                 f"{source_name(img)}: expected one channel and three spatial dimensions (1, X, Y, Z), "
-                f"got shape {tuple(img.shape)}."
+                f"got shape {tuple(img.shape)}"
             )
 
     @staticmethod
     def _check_grid(label: torch.Tensor, image: torch.Tensor) -> None:
         names = f"label {source_name(label)} and image {source_name(image)}"
         if label.shape != image.shape:
-            raise ValueError(f"{names}: expected one shape, got {tuple(label.shape)} and {tuple(image.shape)}.")
+            raise ValueError(f"{names}: expected one shape, got {tuple(label.shape)} and {tuple(image.shape)}")
         if not (isinstance(label, MetaTensor) and isinstance(image, MetaTensor)):
             return
         # form codes may differ between two files of one grid; the affine that results from them may not
@@ -76,12 +76,12 @@ class CheckVolume(Transform):
         if not off <= AFFINE_TOLERANCE:
             raise ValueError(
                 f"{names}: expected affines within {AFFINE_TOLERANCE} mm, got a difference of {off:g}: "
-                f"{label.affine.tolist()} and {image.affine.tolist()}."
+                f"{label.affine.tolist()} and {image.affine.tolist()}"
             )
 
 
 class CheckVolumed(MapTransform):
-    """Dictionary twin of :class:`CheckVolume`, for training, evaluation and inference alike.
+    """Dictionary twin of `CheckVolume`, for training, evaluation and inference alike.
 
     Args:
         keys: the image's key, then keys of label maps on its grid.
@@ -96,7 +96,7 @@ class CheckVolumed(MapTransform):
         d = dict(data)
         image_key = self.keys[0]
         if image_key not in d:
-            raise KeyError(f"expected a volume under the key {image_key!r}, got the keys {sorted(map(str, d))}.")
+            raise KeyError(f"expected a volume under the key {image_key!r}, got the keys {sorted(map(str, d))}")
         for key in self.key_iterator(d):
             d[key] = self.checker(d[key], reference=None if key == image_key else d[image_key])
         return d

@@ -47,7 +47,7 @@ class OutputFolder:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: expected an output folder of `qfae predict`, got no such folder")
-        self.path = path.resolve()
+        self.path = path.resolve()  # links followed once, so that `is_relative_to` can be trusted
         self._rows: dict[str, tuple[tuple[int, int], dict[str, Any] | str]] = {}
         listing = self.listing()
         if not listing["studies"] and not listing["failed"]:
@@ -121,7 +121,7 @@ class OutputFolder:
             status = (self.path / name / SCORES).stat()
         except OSError:
             return "is being replaced"
-        stamp = (status.st_mtime_ns, status.st_size)
+        stamp = (status.st_mtime_ns, status.st_size)  # ns, bytes
         if name not in self._rows or self._rows[name][0] != stamp:
             self._rows[name] = stamp, self._read_row(name)
         return self._rows[name][1]

@@ -38,7 +38,7 @@ POLICY = (
 )
 PART = 1 << 16  # bytes
 HEADERS = {
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store",  # scans must not stay behind in the browser
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -73,7 +73,7 @@ class ViewerServer(BoundedConnections, TCPServer):
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host else self.host  # IPv6
         return f"http://{host}:{self.server_address[1]}/"
 
     def knows(self, header: str | None) -> bool:
@@ -97,8 +97,8 @@ class ViewerHandler(BaseHTTPRequestHandler):
     """Answers GET and HEAD; every other method gets 501."""
 
     timeout = TIMEOUT
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "qfae", ""
+    protocol_version = "HTTP/1.1"  # connections stay open: a study is four requests
+    server_version, sys_version = "qfae", ""  # no version of Python for whoever asks
     server: ViewerServer
 
     def handle_one_request(self) -> None:
@@ -156,7 +156,7 @@ class ViewerHandler(BaseHTTPRequestHandler):
 
     def _send_file(self, path: Path) -> None:
         with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
+            size = os.fstat(stream.fileno()).st_size  # of what was opened: the name may be another file by now
             self._head(size, "application/gzip")
             left = 0 if self.command == "HEAD" else size
             while left and (part := stream.read(min(left, PART))):

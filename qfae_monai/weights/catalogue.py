@@ -25,7 +25,7 @@ TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 class WeightsEntry:
     """One set of pretrained weights.
 
-    Args:
+    Attributes:
         name: a timm name with its pretrained tag, or a name of ours for what timm does not publish.
         roles: what the method uses it for.
         licence: what its publisher allows.
