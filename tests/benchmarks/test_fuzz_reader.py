@@ -22,7 +22,6 @@ def seeds(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_mutants_are_read_or_refused(seeds: Path) -> None:
     report = fuzz_reader.fuzz(seeds, count=300, seed=1)
     assert report.failures == []

@@ -10,7 +10,6 @@ from tests.cli.test_exit_codes import code_of
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_weights_card_and_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cohort_folders: Path, tmp_path: Path
 ) -> None:
