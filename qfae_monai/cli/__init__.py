@@ -42,7 +42,7 @@ def qfae(
         False, "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
     ),
 ) -> None:
-    """Q-Former Autoencoder: anomaly detection in medical images, trained on normal scans only."""
+    """Anomaly detection in medical images with a Q-Former Autoencoder (QFAE), trained on normal scans only."""
 
 
 def main() -> None:

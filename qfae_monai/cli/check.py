@@ -16,13 +16,15 @@ NARROWEST = 60  # letters; a narrower screen breaks lines itself
 
 
 def check(
-    path: Path = typer.Argument(help="Folder, file or .zip of DICOM; NIfTI, NRRD or MetaImage file."),
-    allow: list[str] | None = typer.Option(None, help="Risk to let pass, by its name; may be given several times."),
+    path: Path = typer.Argument(help="DICOM folder, file or .zip; or a NIfTI, NRRD or MetaImage file."),
+    allow: list[str] | None = typer.Option(None, help="Name of a risk to accept. Repeatable."),
     volume: str | None = VOLUME,
     include: list[str] | None = INCLUDE,
-    headers_only: bool = typer.Option(False, "--headers-only", help="Do not decode pixels: quicker, finds less."),
+    headers_only: bool = typer.Option(
+        False, "--headers-only", help="Do not decode pixels: faster, but finds fewer faults."
+    ),
 ) -> None:
-    """Show series, geometry, bit depth and risks of a folder; exit code 1 if anything would be refused.
+    """Show the series of a folder with geometry, bit depth and risks; exit code 1 if anything would be refused.
 
     What is no scan is left aside with its reason, and does not change the exit code. No name, identifier or date of a
     patient is printed.

@@ -12,38 +12,46 @@ from qfae_monai.cli.experiments import parse_seeds, settings_of
 from qfae_monai.cli.options import PRESET, SET, TRUST
 from qfae_monai.screen import echo
 
-app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare those of one's own with random and public ones.")
+app = typer.Typer(no_args_is_help=True, help="Frozen networks: compare your own with random and public networks.")
 
 
 @app.callback()
 def encoders() -> None:
-    """Frozen networks: compare those of one's own with random and public ones."""
+    """Frozen networks: compare your own with random and public networks."""
 
 
 @app.command()
 def compare(
-    data: list[Path] = typer.Option(..., help="Folder of a data set; once per fold, each of other test patients."),
-    output: Path = typer.Option(..., help="Folder for runs and table; what is complete in it is kept."),
+    data: list[Path] = typer.Option(
+        ..., help="Folder of a data set. Repeat it for each fold; folds have different test patients."
+    ),
+    output: Path = typer.Option(..., help="Folder for the runs and the table; complete runs in it are kept."),
     encoder: list[str] = typer.Option(
         [],
-        help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in it is "
-        "the fold's folder name. Repeatable.",
+        help="NAME=FILE (weights with their model card), NAME=random:FILE or NAME=OVERLAY.yaml; {fold} in FILE is "
+        "replaced by the name of the fold's folder. Repeatable.",
     ),
-    perceptual: list[str] = typer.Option([], help="As --encoder. Repeatable."),
-    robust: list[str] = typer.Option([], help="NAME of options: experiments/robust-NAME. Repeatable."),
-    robust_on: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL to try them on; else on all. Repeatable."),
-    only: list[str] = typer.Option([], help="ENCODER+PERCEPTUAL[+ROBUST] to run; else all. Repeatable."),
+    perceptual: list[str] = typer.Option([], help="Perceptual network, in the same form as --encoder. Repeatable."),
+    robust: list[str] = typer.Option([], help="NAME of an overlay experiments/robust-NAME to try. Repeatable."),
+    robust_on: list[str] = typer.Option(
+        [], help="ENCODER+PERCEPTUAL pair to try --robust with; default: all pairs. Repeatable."
+    ),
+    only: list[str] = typer.Option(
+        [], help="ENCODER+PERCEPTUAL[+ROBUST] combination to run; default: all. Repeatable."
+    ),
     preset: str = PRESET,
-    config: list[str] = typer.Option([], help="Overlay: a name as datasets/phantoms, or a file. Repeatable."),
-    seeds: str = typer.Option("42", help="One training each, commas between."),
-    epochs: int | None = typer.Option(None, min=1, help="Of every training, instead of the preset's."),
+    config: list[str] = typer.Option([], help="Overlay: a name such as datasets/phantoms, or a file. Repeatable."),
+    seeds: str = typer.Option("42", help="Seeds, separated by commas; one training per seed."),
+    epochs: int | None = typer.Option(None, min=1, help="Epochs of every training; default: the number of the preset."),
     set_: list[str] | None = SET,
-    own: list[str] = typer.Option([], "--with", help="NAME:KEY=VALUE wherever NAME is part of a combination."),
-    weights: Path | None = typer.Option(None, help="Folder with public weights, instead of models/pretrained."),
-    samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
+    own: list[str] = typer.Option(
+        [], "--with", help="NAME:KEY=VALUE: set KEY for every combination that contains NAME. Repeatable."
+    ),
+    weights: Path | None = typer.Option(None, help="Folder with public weights; default: models/pretrained."),
+    samples: int = typer.Option(1000, min=1, help="Number of bootstrap resamples of the patients."),
     trust: bool = TRUST,
 ) -> None:
-    """Train QFAE at equal budget with every encoder and perceptual network, and show one table with intervals."""
+    """Train QFAE with every pair of encoder and perceptual network at equal budget; show one table with intervals."""
     from qfae_monai.evaluation.encoder_page import format_encoders, write_encoders
     from qfae_monai.experiments.encoder_comparison import Budget, combine, compare_encoders
     from qfae_monai.experiments.frozen import ROLES, built_in, parse_network

@@ -14,13 +14,13 @@ from qfae_monai.screen import echo
 
 
 def compare(
-    run_a: Path = typer.Argument(help="Output folder of an evaluation."),
-    run_b: Path = typer.Argument(help="Output folder of another evaluation of the same cases."),
+    run_a: Path = typer.Argument(help="Run folder of `qfae evaluate`."),
+    run_b: Path = typer.Argument(help="Run folder of another evaluation of the same cases."),
     output: Path | None = typer.Option(None, "--output", "-o", help="Folder for comparison.json and comparison.html."),
-    samples: int = typer.Option(1000, min=1, help="Resamples of the patients."),
-    seed: int = typer.Option(0, min=0, help="Of the resamples."),
+    samples: int = typer.Option(1000, min=1, help="Number of bootstrap resamples of the patients."),
+    seed: int = typer.Option(0, min=0, help="Random seed of the resamples."),
 ) -> None:
-    """Show the paired differences between two runs, with intervals over patients."""
+    """Show the paired differences between two evaluations, with confidence intervals over patients."""
 
     from qfae_monai.evaluation.comparison import compare as compare_runs
     from qfae_monai.evaluation.comparison import format_comparison, write_comparison
@@ -33,11 +33,13 @@ def compare(
 
 
 def evaluate(
-    data: Path = typer.Argument(help="Labelled scans: a data list, prepared folder, or a folder with --abnormal."),
+    data: Path = typer.Argument(
+        help="Labelled scans: a data list or prepared folder; or normal scans, with --abnormal."
+    ),
     model: Path = MODEL,
-    output: Path = typer.Option(..., "-o", "--output", help="Folder of the run, its tables and report."),
-    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans; those of DATA are normal then."),
-    masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
+    output: Path = typer.Option(..., "-o", "--output", help="Run folder: tables and report are written here."),
+    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans. All scans of DATA are then normal."),
+    masks: Path | None = typer.Option(None, help="Folder of lesion masks; a mask has the same name as its scan."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
     volume: str | None = VOLUME,
@@ -46,7 +48,7 @@ def evaluate(
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
 ) -> None:
-    """Score labelled scans volume by volume, and write figures with intervals by patient, tables and a report."""
+    """Score labelled scans; write tables and a report, with metrics and their confidence intervals over patients."""
     with quick_imports():
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.model.runs import Data, evaluation
@@ -74,7 +76,7 @@ def calibrate(
     show_command: bool = SHOW_COMMAND,
     trust: bool = TRUST,
 ) -> None:
-    """Take thresholds from normal scans into a model, instead of those that it has."""
+    """Compute thresholds from normal scans, and replace the thresholds of a model by them."""
     with quick_imports():
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.model.runs import Data, calibration

@@ -16,31 +16,34 @@ from qfae_monai.screen import echo
 
 def demo(
     output: Path = typer.Option(Path("demo"), help="Folder for data, model, maps, montage and summary."),
-    seed: int = typer.Option(0, min=0, help="Of the phantoms and of the training."),
-    epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
-    volumes: int = typer.Option(160, min=2, help="Normal volumes to train on."),
+    seed: int = typer.Option(0, min=0, help="Random seed of the phantoms and of the training."),
+    epochs: int | None = typer.Option(None, min=1, help="Epochs; default: the number of the preset."),
+    volumes: int = typer.Option(160, min=2, help="Number of normal volumes to train on."),
 ) -> None:
-    """Make a phantom cohort, train on its normal volumes, evaluate, and show what was found."""
+    """Make phantoms (simulated scans), train on the normal ones, evaluate, and show the results."""
     from qfae_monai.experiments.demo_run import run_demo
 
     echo(run_demo(output, seed=seed, epochs=epochs, volumes=volumes), lines=True)
 
 
-app = typer.Typer(no_args_is_help=True, help="The paper's tables: list, show, run, and evaluate published checkpoints.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Experiments of the paper's tables: list, show and run them; evaluate published checkpoints.",
+)
 
 Preset = typer.Option("paper", help="Sizes of the networks: paper, small, tiny.")
-Layout = typer.Option("datasets/bmad", help="Overlay of the bundle that reads the data.")
-Weights = typer.Option(
-    None, help="Folder with the frozen networks' weights, instead of the bundle's models/pretrained."
-)
+Layout = typer.Option("datasets/bmad", help="Overlay of the bundle for the layout of the data.")
+Weights = typer.Option(None, help="Folder with the frozen networks' weights; default: models/pretrained in the bundle.")
 
 
 @app.command("list")
 def list_experiments(
-    table: str | None = typer.Option(None, help="Rows of this table of the paper alone."),
-    dataset: str | None = typer.Option(None, help="brats2021, resc, rsna or liverct."),
+    table: str | None = typer.Option(None, help="Show only the rows of this table of the paper."),
+    dataset: str | None = typer.Option(
+        None, help="Show only the rows of this data set: brats2021, resc, rsna or liverct."
+    ),
 ) -> None:
-    """Show id, table, row, data set, published image AUROC (percent) and command of every row."""
+    """Show every row: id, table, name, data set, published image AUROC (percent) and command."""
     from qfae_monai.experiments.rows import load_rows
 
     rows = [("ID", "TABLE", "ROW", "DATA", "PUBLISHED", "COMMAND")]
@@ -54,7 +57,7 @@ def list_experiments(
 
 @app.command()
 def show(name: str = typer.Argument(help="Id from `qfae experiments list`.")) -> None:
-    """Show one row: what it changes, what was published, and the commands of the bundle behind it."""
+    """Show one row: the settings that it changes, the published AUROC, and the bundle commands that run it."""
     from qfae_monai.experiments.rows import METADATA, find_row
     from qfae_monai.files.configurations import read_configuration
     from qfae_monai.model.bundle import Bundle, configuration_file
@@ -77,15 +80,15 @@ def show(name: str = typer.Argument(help="Id from `qfae experiments list`.")) ->
 def run(
     name: str = typer.Argument(help="Id from `qfae experiments list`."),
     data: Path = typer.Option(..., help="Folder of the data set."),
-    output: Path = typer.Option(..., help="Folder of all experiments; each seed gets its own below OUTPUT/ID."),
-    seeds: str = typer.Option("42,7,13,65,91", help="One training each."),
+    output: Path = typer.Option(..., help="Folder of all experiments; each seed gets its own folder in OUTPUT/ID."),
+    seeds: str = typer.Option("42,7,13,65,91", help="Seeds, separated by commas; one training per seed."),
     preset: str = Preset,
     layout: str = Layout,
-    epochs: int | None = typer.Option(None, min=1, help="Instead of the preset's."),
+    epochs: int | None = typer.Option(None, min=1, help="Epochs; default: the number of the preset."),
     weights: Path | None = Weights,
     set_: list[str] | None = SET,
 ) -> None:
-    """Train and evaluate a row with every seed. Started again, it goes on where it stopped."""
+    """Train and evaluate a row with every seed. Start it again to continue after an interruption."""
     from qfae_monai.experiments.driver import format_results, run_experiment
     from qfae_monai.experiments.rows import find_row
 
@@ -100,16 +103,16 @@ def run(
 
 @app.command()
 def evaluate(
-    dataset: str = typer.Argument(help="brats2021, resc, rsna or liverct."),
+    dataset: str = typer.Argument(help="Data set: brats2021, resc, rsna or liverct."),
     checkpoint: Path = typer.Option(..., help="Published last_ckpt.pth (brain, retina, chest, liver), or a model.pt."),
     data: Path = typer.Option(..., help="Folder of the data set."),
-    output: Path = typer.Option(..., help="Folder for scores and both readings."),
+    output: Path = typer.Option(..., help="Folder for the scores and both results."),
     preset: str = Preset,
     layout: str = Layout,
     weights: Path | None = Weights,
     set_: list[str] | None = SET,
 ) -> None:
-    """Evaluate a checkpoint once and state both readings: the released evaluation's, and every image."""
+    """Evaluate a checkpoint on every image, and on the images that the released evaluation keeps."""
     from qfae_monai.experiments.released import evaluate_released, format_readings
 
     readings = evaluate_released(

@@ -13,9 +13,9 @@ from qfae_monai.screen import echo
 
 
 def inspect(
-    path: Path = typer.Argument(help="Calibration, model card, weights, configuration, or a folder of such files."),
+    path: Path = typer.Argument(help="File (calibration, model card, weights, configuration) or folder of such files."),
 ) -> None:
-    """Show a calibration, card, weights file, configuration or folder as plain text, and run nothing in it.
+    """Show a calibration, model card, weights file, configuration or folder as plain text, without running any code.
 
     Configurations that would run code say so, in how many places and with which text.
     """
@@ -26,7 +26,7 @@ def inspect(
 
 
 app = typer.Typer(no_args_is_help=True, help="Model folders: show, verify, pack, and import checkpoints.")
-FOLDER = typer.Argument(help="Model folder, or a packed one (.zip).")
+FOLDER = typer.Argument(help="Model folder, or its .zip from `qfae model pack`.")
 
 
 @app.command()
@@ -46,7 +46,7 @@ def show(model: Path = FOLDER) -> None:
 
 @app.command()
 def verify(model: Path = FOLDER, trust: bool = TRUST) -> None:
-    """Check every hash and every number of a model."""
+    """Check that every file and every number of a model is unchanged."""
     from qfae_monai.files.configurations import path_text
     from qfae_monai.model.bundle import Bundle
     from qfae_monai.model.folder import INFERENCE, TRAINING, ModelFolder
@@ -65,9 +65,11 @@ def verify(model: Path = FOLDER, trust: bool = TRUST) -> None:
 @app.command()
 def pack(
     model: Path = typer.Argument(help="Model folder."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="File; default: the folder's name with .zip."),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="File to write; default: the folder's name with .zip."
+    ),
 ) -> None:
-    """Make one .zip of a model, which all commands take, too."""
+    """Pack a model folder into one .zip, which all commands but `calibrate` accept as a model."""
     from qfae_monai.model.packing import pack as write
 
     resolved = model.resolve()
@@ -77,19 +79,23 @@ def pack(
 
 @app.command("import")
 def import_(
-    checkpoint: Path = typer.Argument(help="model.pt of an earlier version, or a published last_ckpt.pth."),
-    output: Path = typer.Option(..., "-o", "--output", help="Folder of the model."),
+    checkpoint: Path = typer.Argument(
+        help="model.pt of an earlier version of this package, or a published last_ckpt.pth."
+    ),
+    output: Path = typer.Option(..., "-o", "--output", help="Model folder to write."),
     preset: str = PRESET,
     config: list[str] | None = typer.Option(
-        None, help="Overlay it was trained with: a name as datasets/phantoms, or a file. May be given often."
+        None, help="Overlay of the training: a name such as datasets/phantoms, or a file. Repeatable."
     ),
     include_weights: bool | None = typer.Option(
-        None, "--include-weights/--no-include-weights", help="Frozen networks as files; default: where licences allow."
+        None,
+        "--include-weights/--no-include-weights",
+        help="Copy frozen networks into the model; default: if licence and size allow.",
     ),
     set_: list[str] | None = SET,
     trust: bool = TRUST,
 ) -> None:
-    """Make a model folder of a checkpoint; thresholds beside it come along if they fit."""
+    """Make a model folder from a checkpoint. A calibration.json beside the checkpoint is copied if it matches."""
     from qfae_monai.files import one_writer
     from qfae_monai.files.configurations import SUFFIXES, check_trusted
     from qfae_monai.model.bundle import parse_settings
@@ -116,13 +122,18 @@ def import_(
 def export(
     model: Path = MODEL,
     output: Path | None = typer.Option(
-        None, "-o", "--output", help="File: .onnx, or .ts for TorchScript; default: in the model, for --device onnx."
+        None,
+        "-o",
+        "--output",
+        help="File to write: .onnx, or .ts for TorchScript; default: into the model, for --device onnx.",
     ),
-    graph: str = typer.Option("detector", help="`detector`: reconstruction, map and score; or `reconstruction` alone."),
+    graph: str = typer.Option(
+        "detector", help="Outputs: `detector` gives reconstruction, map and score; or only `reconstruction`."
+    ),
     set_: list[str] | None = SET,
     trust: bool = TRUST,
 ) -> None:
-    """Write the graph of a model, with the checkpoint's SHA-256 inside, for any batch size.
+    """Export a model as ONNX or TorchScript, for any batch size.
 
     It is run beside PyTorch first; a difference above 0.0001 is an error and nothing is written.
     """

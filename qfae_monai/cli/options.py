@@ -26,16 +26,22 @@ def rate(option: typer.CallbackParam, value: float) -> float:
 
 # Options that several commands have: the same name, meaning and words wherever they stand.
 
-MODEL = typer.Option(..., "-m", "--model", help="Model folder, as `qfae train` writes it, or a packed one (.zip).")
-SET = typer.Option(None, "--set", help="KEY=VALUE of the configuration; JSON, or else text. May be given often.")
+MODEL = typer.Option(..., "-m", "--model", help="Model folder of `qfae train`, or its .zip from `qfae model pack`.")
+SET = typer.Option(
+    None, "--set", help="KEY=VALUE: change a key of the configuration; VALUE is JSON or text. Repeatable."
+)
 TRUST = typer.Option(
-    False, "--trust", help="Run configurations from elsewhere: they are code (`qfae inspect` shows it and runs none)."
+    False, "--trust", help="Run configurations that hold other code than this package's (`qfae inspect` shows it)."
 )
 PRESET = typer.Option("tiny", help="Sizes of the networks: paper, small, tiny.")
-PATIENT = typer.Option(None, help="Regular expression that tells the patient from a file's name or path.")
-IMAGE = typer.Option(None, help="Scans to take where several kinds lie together, by a pattern such as '*FLAIR*'.")
-VOLUME = typer.Option(None, help="Of series with several: first, a number, echo=1, b=0 ... or all, one scan for each.")
-INCLUDE = typer.Option(None, help="Kind of what is left aside (`qfae check` names them) to take in; may be repeated.")
+PATIENT = typer.Option(
+    None, help="Regular expression that finds the patient in a file's name or path (its first group)."
+)
+IMAGE = typer.Option(None, help="Pattern of the scans to use, if there are several kinds, such as '*FLAIR*'.")
+VOLUME = typer.Option(
+    None, help="Volume to use of a series with several: first, a number, echo=1, b=0 ...; or all of them."
+)
+INCLUDE = typer.Option(None, help="Kind of files to use that is otherwise left aside (see `qfae check`). Repeatable.")
 SHOW_COMMAND = typer.Option(
     False, "--show-command", help="Print the `python -m monai.bundle run` lines that do the same, and stop."
 )

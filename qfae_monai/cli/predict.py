@@ -28,11 +28,13 @@ TEXT_BROWSERS = ("www-browser", "links", "elinks", "lynx", "w3m")  # would take 
 
 def view(
     output: Path = typer.Argument(help="Output folder of `qfae predict`."),
-    port: int = typer.Option(0, min=0, max=65535, help="Port to listen on; 0 takes any free one."),
-    host: str = typer.Option("127.0.0.1", help="Name or address to listen on; the default is this machine alone."),
+    port: int = typer.Option(0, min=0, max=65535, help="Port to listen on; 0 takes any free port."),
+    host: str = typer.Option(
+        "127.0.0.1", help="Name or address to listen on; the default can be reached from this machine only."
+    ),
     browser: bool = typer.Option(True, "--browser/--no-browser", help="Open the page in the browser."),
 ) -> None:
-    """Show the studies of an output folder in the browser, until Ctrl-C. Needs no internet.
+    """Show the results of `qfae predict` in the browser. Ctrl-C stops the server. Needs no internet.
 
     There is no password: whoever can reach the port sees the studies.
     """
@@ -67,36 +69,38 @@ WORDS = {True: "above threshold", False: "below threshold", None: ""}
 
 def predict(
     context: typer.Context,
-    input_: Path = typer.Option(..., "-i", "--input", help="DICOM folder or .zip, volume, image, or folder of many."),
-    output: Path = typer.Option(..., "-o", "--output", help="Folder; a folder in it for each study, and report.html."),
+    input_: Path = typer.Option(
+        ..., "-i", "--input", help="DICOM folder or .zip, volume file, image file, or a folder of several scans."
+    ),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder to write: one folder per scan, and report.html."),
     model: Path = MODEL,
-    series: str | None = typer.Option(None, help="Only the series with this description, number, UID or file name."),
+    series: str | None = typer.Option(
+        None, help="Score only the series with this description, number, UID or file name."
+    ),
     volume: str | None = VOLUME,
-    allow: list[str] | None = typer.Option(None, help="Risk to let pass (`qfae check`); may be given several times."),
+    allow: list[str] | None = typer.Option(None, help="Name of a risk to accept (see `qfae check`). Repeatable."),
     include: list[str] | None = INCLUDE,
     device: str | None = typer.Option(
         None,
-        help="cpu, cuda, cuda:1 ..., or onnx (ONNX Runtime, after `qfae export`); default: cuda where there is one.",
+        help="cpu, cuda, cuda:1 ..., or onnx (ONNX Runtime, after `qfae export`); default: the GPU if there is one.",
     ),
     false_positive_rate: float = typer.Option(
-        0.05, callback=rate, help="Of normal volumes and slices, for thresholds; above 0, below 1."
+        0.05, callback=rate, help="Share of normal volumes and slices above the threshold; above 0, below 1."
     ),
     dicom: bool = typer.Option(
         False,
         "--dicom",
-        help="Also write DICOM objects of DICOM studies (extra `dicom`); --set region=head states where.",
+        help="Also write DICOM objects (needs the extra `dicom`); --set region=head states the body region.",
     ),
-    anonymous: bool = typer.Option(
-        False, "--anonymous", help="Results under pseudonyms, without any name or identity."
-    ),
+    anonymous: bool = typer.Option(False, "--anonymous", help="Use pseudonyms: results hold no names and no identity."),
     key: Path | None = typer.Option(
         None,
-        help="With --anonymous: key file of the pseudonyms; made if absent. Default: OUTPUT.key beside the output.",
+        help="With --anonymous: key file of the pseudonyms, made if absent. Default: OUTPUT.key beside the output.",
     ),
     set_: list[str] | None = SET,
     trust: bool = TRUST,
 ) -> None:
-    """Score studies and write, for each, its anomaly map, mask, scores.json and overlay.
+    """Score scans. For each scan, write its anomaly map, mask, scores.json and overlay.
 
     Exit code 0: all studies are done; 1: nothing could be started; 3: some studies failed, the others are done;
     129, 130 or 143: the terminal closed, interrupted, terminated.

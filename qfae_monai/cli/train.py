@@ -18,28 +18,32 @@ from qfae_monai.screen import echo
 
 def train(
     scans: Path = typer.Argument(help="Normal scans: a folder, data list, prepared folder or BIDS data set."),
-    output: Path = typer.Option(..., "-o", "--output", help="Folder of the model."),
-    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans, to test with."),
-    masks: Path | None = typer.Option(None, help="Folder of lesion masks, named as their scans."),
+    output: Path = typer.Option(..., "-o", "--output", help="Model folder to write."),
+    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans for the test."),
+    masks: Path | None = typer.Option(None, help="Folder of lesion masks; a mask has the same name as its scan."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
     volume: str | None = VOLUME,
     include: list[str] | None = INCLUDE,
-    plan: Path | None = typer.Option(None, help="Plan to follow instead of a new one; see --plan-only."),
+    plan: Path | None = typer.Option(None, help="Plan file to use instead of a new plan; see --plan-only."),
     plan_only: bool = typer.Option(False, "--plan-only", help="Write the plan and the split, and stop."),
     weights: list[Path] | None = typer.Option(
-        None, help="Folder of pretrained weights; default: QFAE_WEIGHTS. May be given often."
+        None, help="Folder of pretrained weights; default: QFAE_WEIGHTS (environment variable). Repeatable."
     ),
-    images: int | None = typer.Option(None, min=1, help="Budget: images that the training sees, in all."),
-    held_out: float = typer.Option(0.2, callback=rate, help="Share of normal patients that thresholds come from."),
-    false_positive_rate: float = typer.Option(0.05, callback=rate, help="That thresholds are to keep."),
-    seed: int = typer.Option(42, min=0, help="Of the split and of every draw."),
+    images: int | None = typer.Option(
+        None, min=1, help="Total number of images (slices) to train on; default: the plan's."
+    ),
+    held_out: float = typer.Option(0.2, callback=rate, help="Share of normal patients to hold out for the thresholds."),
+    false_positive_rate: float = typer.Option(0.05, callback=rate, help="False-positive rate of the thresholds."),
+    seed: int = typer.Option(42, min=0, help="Random seed of the split and of the training."),
     include_weights: bool | None = typer.Option(
-        None, "--include-weights/--no-include-weights", help="Frozen networks as files; default: where licences allow."
+        None,
+        "--include-weights/--no-include-weights",
+        help="Copy frozen networks into the model; default: if licence and size allow.",
     ),
     show_command: bool = SHOW_COMMAND,
 ) -> None:
-    """Look at scans, plan, split by patient, train, calibrate and, where labels are given, evaluate.
+    """Train a model on normal scans: plan, split by patient, train, compute thresholds; evaluate if there are labels.
 
     Started again with the same arguments after any interruption, it goes on where it stopped.
     """
@@ -88,10 +92,14 @@ class Size(str, Enum):
 
 
 def pretrain(
-    method: Method = typer.Argument(help="mae: the perceptual network; dino: the encoder (extra `pretraining`)."),
+    method: Method = typer.Argument(
+        help="mae: the perceptual network; dino: the encoder (needs the extra `pretraining`)."
+    ),
     scans: Path = typer.Argument(help="Normal scans: a folder, data list, prepared folder or BIDS data set."),
-    output: Path = typer.Option(..., "-o", "--output", help="Folder of the weights, their card and report."),
-    size: Size = typer.Option(Size.tiny, help="tiny: minutes on two cores; small: hours on a GPU; base: days."),
+    output: Path = typer.Option(..., "-o", "--output", help="Folder to write: weights, model card and report."),
+    size: Size = typer.Option(
+        Size.tiny, help="Size of the network. tiny: minutes on two cores; small: hours on a GPU; base: days."
+    ),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
     volume: str | None = VOLUME,
@@ -99,7 +107,7 @@ def pretrain(
     set_: list[str] | None = SET,
     show_command: bool = SHOW_COMMAND,
 ) -> None:
-    """Train a frozen network of one's own on normal scans: weights that `qfae train --weights` finds."""
+    """Train your own frozen network on normal scans; `qfae train --weights` uses its weights."""
     with quick_imports():
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.model.runs import Data, pretraining
@@ -124,9 +132,11 @@ HELP = ("--help", "-h")
 
 def prepare(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Recipe; none lists them all.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a recipe; without a name, all recipes are listed.", show_default=False)
+    ] = None,
 ) -> None:
-    """Turn raw scans into what is trained on: `qfae prepare NAME INPUT OUTPUT`; alone, it lists the names."""
+    """Prepare slices from raw scans: `qfae prepare NAME INPUT OUTPUT`. Without a NAME, list the recipes."""
     if name is None or name in HELP:
         echo(
             "usage: qfae prepare NAME INPUT OUTPUT [OPTIONS]; qfae prepare NAME --help shows its options\n", lines=True

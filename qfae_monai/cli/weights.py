@@ -14,9 +14,9 @@ app = typer.Typer(no_args_is_help=True, help="Pretrained weights: list, fetch, c
 
 @app.command("list")
 def list_weights(
-    folder: Path | None = typer.Option(None, help="Weights folder to look in beside the local hub cache."),
+    folder: Path | None = typer.Option(None, help="Folder of weights to search, in addition to the local hub cache."),
 ) -> None:
-    """Show the known networks, their licences and where they are on this machine. Asks no network."""
+    """Show the known networks, their licences, and where they are on this machine. Works offline."""
     from qfae_monai.weights import CATALOGUE
     from qfae_monai.weights.hub import cached_file
     from qfae_monai.weights.sources import find_in_folder
@@ -33,14 +33,16 @@ def list_weights(
 
 @app.command()
 def fetch(
-    name: str = typer.Argument(help="Name from `qfae weights list`, or any timm name."),
-    output: Path = typer.Option(..., "--output", "-o", help="Folder for the file and its SHA256SUMS."),
+    name: str = typer.Argument(help="Name from `qfae weights list`, or any model name of timm."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder for the file and for SHA256SUMS."),
     revision: str | None = typer.Option(
-        None, help="Commit of the repository; default: the catalogue's, or the newest."
+        None, help="Commit of the repository; default: the commit in the catalogue, or the newest."
     ),
-    sha256: str | None = typer.Option(None, help="SHA-256 that the file must have; default: the catalogue's, if any."),
+    sha256: str | None = typer.Option(
+        None, help="SHA-256 that the file must have; default: the catalogue's, if it has one."
+    ),
 ) -> None:
-    """Download one set of weights into a folder. The only command that uses the network."""
+    """Download the weights of one network into a folder. No other command uses the internet."""
     from qfae_monai.weights import fetch_weights, find_entry
     from qfae_monai.weights.checksums import SUMS_FILE
 
@@ -52,7 +54,7 @@ def fetch(
 
 
 @app.command()
-def check(folder: Path = typer.Argument(help="Folder with a SHA256SUMS.")) -> None:
+def check(folder: Path = typer.Argument(help="Folder with a file SHA256SUMS.")) -> None:
     """Compare every file of a folder with its SHA256SUMS; exit code 1 if one is missing or has changed."""
     from qfae_monai.weights.checksums import check_folder
 
@@ -69,10 +71,10 @@ def import_checkpoint(
     checkpoint: Path = typer.Argument(help="A published QFAE checkpoint (last_ckpt.pth)."),
     output: Path = typer.Argument(help="File to write: model.pt, or .safetensors."),
     without_trunk: bool = typer.Option(
-        False, "--without-trunk", help="Leave out the frozen trunks, which are public weights."
+        False, "--without-trunk", help="Leave out the frozen encoder, whose weights are public."
     ),
 ) -> None:
-    """Turn a published QFAE checkpoint into the bundle's model.pt."""
+    """Convert a published QFAE checkpoint into a model.pt of the bundle."""
     from qfae_monai.weights import convert_released, read_checkpoint, save_checkpoint
     from qfae_monai.weights.released import TRUNK
 
