@@ -29,7 +29,7 @@ def check_8_bit_slice(img: torch.Tensor) -> None:
     Example:
         >>> check_8_bit_slice(torch.zeros(1, 2, 2))
         Traceback (most recent call last):
-        ValueError: image of unknown file: expected uint8 (C, H, W), got float32 of shape (1, 2, 2).
+        ValueError: image of unknown file: expected uint8 (C, H, W), got float32 of shape (1, 2, 2)
     """
     dtype = str(img.dtype).removeprefix("torch.")
     if img.ndim != 3 or 0 in img.shape or dtype != "uint8":
