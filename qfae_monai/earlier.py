@@ -36,7 +36,7 @@ _ROOMS = sorted(
     reverse=True,
 )
 _ROOM = "|".join(map(re.escape, _ROOMS))
-_IMPORTED = re.compile(rf"\bqfae_monai\.(?:{_ROOM})(?= as )( as) \w+")
+_IMPORTED = re.compile(rf"\bqfae_monai\.(?:{_ROOM})( as) (?:{_ROOM}|tuning)$")
 _NAMED = re.compile(rf"\bqfae_monai\.(?:{_ROOM})(?=\.)")
 _ALIAS = re.compile(rf"(?<![\w.'\"])(?:{_ROOM}|tuning)(?=\.\w)")
 

@@ -49,8 +49,17 @@ def test_words_are_compared_without_their_rooms_and_nothing_else_is_left_out() -
     assert without_rooms("$import qfae_monai.engines as engines") == without_rooms(
         "$import qfae_monai.training as training"
     )
-    for strange in ("$import os as engines", "$os.engines.run()", "$os.system('engines.run')", "engines.run"):
+    for strange in (
+        "$import os as engines",
+        "$os.engines.run()",
+        "$os.system('engines.run')",
+        "engines.run",
+        "$import x as engines",
+    ):
         assert without_rooms(strange) == strange
+    named = without_rooms("$import qfae_monai.data as data")
+    for other in ("os", "torch", "data; x"):  # no name of another module may stand for one of ours
+        assert without_rooms(f"$import qfae_monai.data as {other}") != named
 
 
 def test_a_model_of_an_earlier_version_needs_no_trust(model_folder: Path, tmp_path: Path) -> None:
