@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer, VolumeScore
-from qfae_monai.transforms import ResizedCropRotateFlip
+from qfae_monai.transforms import ResizedCropRotateFlip, source_name
+from qfae_monai.transforms.grey_slices import GreySlices
 from qfae_monai.transforms.slice_choice import SliceChoice
 
 
@@ -79,21 +80,19 @@ class AnomalyInferer(Inferer):
         """
         # metadata would be carried through every operation of the network
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        source = inputs.meta.get("filename_or_obj", "") if isinstance(inputs, MetaTensor) else ""
-        if self.scorer is not None:
-            self.scorer.to(images.device)
-        with torch.no_grad():
-            if images.dim() == 5:
-                results = [self._volume(volume, network) for volume in images]
-            else:
-                parts = images.split(self.batch_size)
-                results = [self._with_counts(self._images(part, network)) for part in parts]
+        if images.dim() == 5:
+            results = [self.volume(GreySlices(volume, self.axis), network) for volume in inputs]
+        else:
+            parts = images.split(self.batch_size)
+            results = [self._with_counts(self._images(part, network)) for part in parts]
         output = {key: torch.cat([result[key] for result in results]) for key in results[0]}
-        if not torch.isfinite(output["score"]).all():
-            raise ValueError(f"{source or 'image'}: expected finite scores, got {output['score'].tolist()}")
+        _check_finite(output["score"], inputs)
         return output
 
+    @torch.no_grad()
     def _images(self, images: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
+        if self.scorer is not None:
+            self.scorer.to(images.device)
         reconstruction, found = self._detect(images, network)
         output = _named("", found)
         for name, rival in self.rivals.items():
@@ -112,46 +111,64 @@ class AnomalyInferer(Inferer):
         none = torch.zeros(len(output["score"]), dtype=torch.int64)  # (B,): a single image is always looked at
         return output | {"empty": none, "outside": none, "visible": none + 1}
 
-    def _volume(self, volume: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
-        """volume: (1, X, Y, Z) -> the same dictionary for a batch of one."""
-        slices = volume[0].movedim(self.axis, 0)  # (slices, h, w), a view
-        chosen, empty, outside, visible = self._chosen(volume)
-        wanted = self.resize(slices[chosen])[:, None].to(slices.dtype)  # (n, 1, S, S) of the n chosen slices
-        parts = [self._images(part, network) for part in wanted.split(self.batch_size)]
-        counts = {"empty": empty, "outside": outside, "visible": visible}
+    @torch.no_grad()
+    def volume(
+        self, slices: GreySlices, network: Callable[..., Any], device: torch.device | None = None
+    ) -> dict[str, Tensor]:
+        """Score one volume, a part of its slices after the other: the same dictionary as for a batch of one.
+
+        Args:
+            slices: of the volume, normalised.
+            network: as in `__call__`.
+            device: that it runs on, where maps come to lie; the volume's own where None.
+
+        Raises:
+            ValueError: if no slice can be scored, or the score is NaN or infinite.
+        """
+        device = slices.stored.device if device is None else device
+        chosen, counts = self._chosen(slices)
         output = {name: torch.tensor([count]) for name, count in counts.items()}
-        for key in parts[0]:
-            found = torch.cat([part[key] for part in parts])  # (n, ...), in the order of the chosen slices
-            if key.endswith("slice_scores"):
-                scores = slices.new_full((len(slices),), torch.nan)  # (slices,), NaN where nothing was looked at
-                scores[chosen] = found[:, 0].to(scores.dtype)
-                output[key] = scores[None]  # (1, slices)
-            elif key.endswith("score"):
-                output[key] = self.volume_score(found).reshape(1)
-            else:
-                output[key] = self._stacked(found, slices, chosen)
-        return output
+        maps: dict[str, Tensor] = {}
+        numbers: dict[str, list[Tensor]] = {}
+        for part in chosen.split(self.batch_size):
+            images = self.resize(slices[part].to(device))[:, None]  # (n, 1, S, S) of n slices
+            for key, found in self._images(images, network).items():
+                if key.endswith("score"):
+                    numbers.setdefault(key, []).append(found)
+                elif not key.endswith("slice_scores"):  # (n, 1, S, S)
+                    stack = maps.setdefault(key, torch.zeros_like(slices.stored, dtype=torch.float32, device=device))
+                    stack[part.to(device)] = self._on_grid(found, slices.stored.shape[1:])
+        for key, parts in numbers.items():
+            found = torch.cat(parts)  # (n,), in the order of the chosen slices
+            scores = found.new_full((len(slices),), torch.nan)  # (slices,), NaN where nothing was looked at
+            scores[chosen.to(device)] = found
+            output[f"{key.removesuffix('score')}slice_scores"] = scores[None]  # (1, slices)
+            output[key] = self.volume_score(found).reshape(1)
+        _check_finite(output["score"], slices.volume)
+        return output | {key: stack.movedim(0, self.axis)[None, None] for key, stack in maps.items()}
 
-    def _stacked(self, found: Tensor, slices: Tensor, chosen: Tensor) -> Tensor:
-        """Maps (N, 1, h, w) of the chosen slices -> (1, 1, X, Y, Z) on the volume's grid, 0 elsewhere."""
-        stack = torch.zeros_like(slices)  # (slices, h, w)
-        size = slices.shape[1:]  # pixels of the volume's own slices
-        # (n, 1, h, w); antialias, as slices may be smaller than the network's images
-        resized = F.interpolate(found, size=size, mode="bilinear", align_corners=False, antialias=True)
-        stack[chosen] = resized[:, 0].to(stack.dtype)
-        return stack.movedim(0, self.axis)[None, None]
+    @staticmethod
+    def _on_grid(found: Tensor, size: Sequence[int]) -> Tensor:
+        """Maps (N, 1, S, S) -> (N, h, w) of a volume's own slices; antialias, for these may be smaller."""
+        return F.interpolate(found, size=size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
 
-    def _chosen(self, volume: Tensor) -> tuple[Tensor, int, int, int]:
+    def _chosen(self, slices: GreySlices) -> tuple[Tensor, dict[str, int]]:
         """Numbers of the slices to look at, and how many are empty, out of range, and with foreground."""
-        visible, inside = self.choice(volume)  # (slices,) booleans
+        visible, inside = self.choice(slices)  # (slices,) booleans
         if not (visible & inside).any():
             wanted = self.choice.index_range or self.choice.share
             raise ValueError(
                 f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
                 f"{wanted} with {self.choice.min_foreground:.1%} foreground, got none"
             )
-        chosen = (visible & inside).nonzero()[:, 0]  # (n,) slice numbers
-        return chosen, int((inside & ~visible).sum()), int((~inside).sum()), int(visible.sum())
+        chosen = (visible & inside).nonzero()[:, 0].cpu()  # (n,) slice numbers
+        empty, outside = int((inside & ~visible).sum()), int((~inside).sum())
+        return chosen, {"empty": empty, "outside": outside, "visible": int(visible.sum())}
+
+
+def _check_finite(score: Tensor, image: Tensor) -> None:
+    if not torch.isfinite(score).all():
+        raise ValueError(f"{source_name(image)}: expected finite scores, got {score.tolist()}")
 
 
 def _named(prefix: str, found: AnomalyResult) -> dict[str, Tensor]:

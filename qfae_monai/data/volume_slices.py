@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from monai.utils import convert_to_tensor
 
+from qfae_monai.transforms.grey_slices import GreySlices, SlicedVolume
 from qfae_monai.transforms.slice_choice import SliceChoice
-from qfae_monai.transforms.volume_check import CheckVolumed
+from qfae_monai.transforms.volume_check import CheckVolumed, source_name
 
 __all__ = ["SliceCutter", "VolumeSlices"]
 
@@ -90,33 +91,36 @@ class SliceCutter:
             ValueError: when the volume cannot be read, is not one finite 3D image, has a label on another grid, or when
                 `normal_only` is asked for and nothing says what is normal.
         """
-        volume = self._read(entry)
-        image, label = volume["image"], self._label(volume, entry)  # (1, X, Y, Z) each
-        reasons = self._reasons(image, label)
+        volume, slices = self._read(entry)
+        label = self._label(volume, entry)  # (1, X, Y, Z)
+        reasons = self._reasons(slices, label)
         # (N,) slice numbers
         wanted = torch.tensor([index for index, reason in enumerate(reasons) if reason is None], dtype=torch.int64)
         # copies of their own, or they would keep the whole volume in memory
-        lesion = None if label is None else self._take(label, wanted)  # (N, H, W)
+        lesion = None if label is None else label[0].movedim(self.axis, 0)[wanted].contiguous()  # (N, H, W)
         return VolumeSlices(
-            image=self._take(image, wanted),
+            image=slices[wanted].contiguous(),
             slice_index=wanted,
             label=None if self.normal_only else lesion,
             image_label=None if lesion is None else lesion.flatten(1).any(1).to(torch.int64),
             skipped=dict(Counter(reason for reason in reasons if reason is not None)),
         )
 
-    def _read(self, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """The volume's checked `image` (float32) and `label` as plain tensors."""
+    def _read(self, entry: dict[str, Any]) -> tuple[dict[str, torch.Tensor], GreySlices]:
+        """The volume's checked `image` and `label` as plain tensors, and the image's slices in grey values."""
         try:
-            volume = self.checker(self.volume_transform(entry))
+            prepared, slices = SlicedVolume(self.volume_transform, self.axis)(entry)
+            volume = self.checker(prepared)
+            low, high = slices.extremes
+            if low == high:
+                raise ValueError(f"{source_name(volume['image'])}: expected an image, got {low:g} in every voxel")
         except Exception as error:
             cause: BaseException = error
             while cause.__cause__ is not None:  # MONAI wraps the reason in "applying transform ..."
                 cause = cause.__cause__
             raise ValueError(f"{entry.get('image')}: volume refused, {type(cause).__name__}: {cause}") from error
-        image = convert_to_tensor(volume["image"], dtype=torch.float32, track_meta=False)
-        label = {"label": convert_to_tensor(volume["label"], track_meta=False)} if "label" in volume else {}
-        return {"image": image, **label}
+        kept = [key for key in ("image", "label") if key in volume]
+        return {key: convert_to_tensor(volume[key], track_meta=False) for key in kept}, slices
 
     def _label(self, volume: dict[str, Any], entry: dict[str, Any]) -> torch.Tensor | None:
         """Mask of a volume's lesions, (1, X, Y, Z) boolean; None if that is not known."""
@@ -131,9 +135,9 @@ class SliceCutter:
             )
         return None
 
-    def _reasons(self, image: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
+    def _reasons(self, slices: GreySlices, label: torch.Tensor | None) -> list[str | None]:
         """Reason that each slice is left out; None for a wanted slice."""
-        visible, inside = (flags.tolist() for flags in self.choice(image))  # one for each slice
+        visible, inside = (flags.tolist() for flags in self.choice(slices))  # one for each slice
         outside = "outside of the index range" if self.choice.share is None else "outside of the share"
         reasons: list[str | None] = []
         for index, wanted in enumerate(inside):
@@ -147,10 +151,6 @@ class SliceCutter:
             else:
                 reasons.append(None)
         return reasons
-
-    def _take(self, volume: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """(1, X, Y, Z) -> (N, H, W), a contiguous copy."""
-        return volume[0].movedim(self.axis, 0)[wanted].contiguous()
 
 
 def _copy(pixels: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,8 @@ from qfae_monai.data.pictures import is_image_file, is_picture
 from qfae_monai.reading import Series, read_series
 from qfae_monai.reading.voxel_check import check_voxels
 
+INTEGERS = (np.uint8, np.int8, np.int16, np.int32)  # types of PyTorch
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -74,9 +76,18 @@ def scan_of(scan: str | Path | ArrayLike, affine: ArrayLike | None) -> Series | 
 
 
 def tensor_of(voxels: NDArray, affine: NDArray, name: str) -> MetaTensor:
-    """(1, X, Y, Z) float32 with its affine, and a name for messages."""
-    pixels = torch.as_tensor(voxels.astype(np.float32))[None]
-    return MetaTensor(pixels, affine=torch.as_tensor(affine), meta={"filename_or_obj": name})
+    """(1, X, Y, Z) with its affine, and a name for messages; whole numbers share the array's memory, others are copied.
+
+    Args:
+        voxels: (X, Y, Z); what is no integer of a type that PyTorch has comes out in float32.
+        affine: (4, 4).
+        name: of their file.
+    """
+    if voxels.dtype == np.uint16 and voxels.max(initial=0) <= np.iinfo(np.int16).max:
+        voxels = voxels.view(np.int16)  # the same numbers
+    if voxels.dtype not in INTEGERS or min(voxels.strides) < 0:
+        voxels = voxels.astype(voxels.dtype if voxels.dtype in INTEGERS else np.float32)
+    return MetaTensor(torch.as_tensor(voxels)[None], affine=torch.as_tensor(affine), meta={"filename_or_obj": name})
 
 
 def judged(calibration: Calibration | None, score: float, rate: float) -> tuple[float, float | None, bool | None]:

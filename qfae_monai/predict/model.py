@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.transforms.utils import allow_missing_keys_mode
 from numpy.typing import ArrayLike, NDArray
 
 from qfae_monai import __version__
 from qfae_monai.anomaly import Calibration, OnnxDetector
 from qfae_monai.data.pictures import is_picture, picture_of
+from qfae_monai.evaluation.pictures import choose_slices
 from qfae_monai.files import sha256_of
 from qfae_monai.files.configurations import path_text
 from qfae_monai.files.machine_memory import check_memory
@@ -28,13 +30,34 @@ from qfae_monai.model.scan_features import ScanFeatures, features_of
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
+from qfae_monai.transforms import ThresholdMap
+from qfae_monai.transforms.grey_slices import GreySlices, SlicedVolume
 from qfae_monai.weights import find_weights, load_checkpoint
 
 COVERED = 0.5  # of a scan's slices with foreground have to be scored for a p-value
 GRAPH = "models/detector.onnx"
 
+SHOWN = 6  # slices of a study in its picture
 VOLUME_BYTES, IMAGE_BYTES = 40, 72
 """Of a voxel and of a pixel at the peak of scoring, all copies of image, map and mask; measured are 26 and 69."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Slices of a study for its picture.
+
+    Attributes:
+        numbers: (n,) of the slices.
+        image, anomaly_map: (X, Y, Z) in RAS orientation with these slices alone along the slice axis; or (H, W).
+        darkest: least grey value of the whole study.
+        spacing: of its voxels in mm; None of an image.
+    """
+
+    numbers: NDArray[np.intp]
+    image: NDArray[np.float32]
+    anomaly_map: NDArray[np.float32]
+    darkest: float
+    spacing: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,7 @@ class Prediction:
     anomaly_map: (X, Y, Z) float32 on the input's own grid; mask: uint8, 1 is above the threshold, None without one.
     score: of the volume; slice_scores: (slices,), NaN where a slice was skipped; along `axis` of the RAS orientation.
     empty, outside: slices skipped for either reason; visible: with foreground, scored or out of range.
-    shown, shown_map: (X, Y, Z) in RAS orientation or (H, W), for pictures; spacing: its voxels in mm.
+    shown: for the picture.
     """
 
     anomaly_map: NDArray[np.float32]
@@ -55,9 +78,7 @@ class Prediction:
     empty: int
     outside: int
     visible: int
-    shown: NDArray[np.float32] = field(repr=False)
-    shown_map: NDArray[np.float32] = field(repr=False)
-    spacing: tuple[float, ...] | None = None
+    shown: Shown = field(repr=False)
 
     @property
     def uncovered(self) -> tuple[str, ...]:
@@ -115,7 +136,6 @@ class Model:
         self.calibration: Calibration | None = self.bundle.part("calibration")
         self.inferer = self.bundle.part("inferer")
         self.preprocessing = self.bundle.part("preprocessing")
-        self.to_input_grid = self.bundle.part("to_input_grid")
 
     def __call__(
         self, image: MetaTensor | Path, progress: Callable[[int, int], None] = lambda done, total: None
@@ -128,13 +148,7 @@ class Model:
         Raises:
             ValueError: if it cannot be scored, or needs more memory than there is.
         """
-        if not isinstance(image, Path):
-            _check_memory(image, str(image.meta.get("filename_or_obj", "image")), VOLUME_BYTES)
-        data = self.preprocessing({"image": str(image) if isinstance(image, Path) else image})
-        if isinstance(image, Path):  # its size is known by now; reading it took less
-            _check_memory(data["image"], str(image), IMAGE_BYTES)
         axis = int(self.bundle.part("slice_axis"))
-        total = 1 if self.images else int(data["image"].shape[1 + axis])  # slices; the first axis is the channel
         done = 0
 
         def network(images: torch.Tensor) -> torch.Tensor:
@@ -144,23 +158,40 @@ class Model:
             progress(done, total)
             return found
 
-        output = self.inferer(data["image"][None].to(self.device), network)  # (1, 1, X, Y, Z) or (1, 1, H, W)
-        found = self.to_input_grid({**data, "anomaly_map": output["anomaly_map"][0].cpu()})
-        mask = found.get("mask")
-        affine = None if self.images else np.asarray(data["image"].affine)  # RAS+ mm
+        if isinstance(image, Path):
+            total = 1
+            data = self.preprocessing({"image": str(image)})
+            _check_memory(data["image"], str(image), IMAGE_BYTES)  # its size is known by now; reading it took less
+            output = self.inferer(data["image"][None].to(self.device), network)  # of (1, 1, H, W)
+            pixels = _plain(data["image"])
+            shown = Shown(np.arange(1), pixels, _plain(output["anomaly_map"][0]), float(pixels.min()))
+        else:
+            _check_memory(image, str(image.meta.get("filename_or_obj", "image")), VOLUME_BYTES)
+            data, slices = SlicedVolume(self.preprocessing, axis)({"image": image})
+            total = len(slices)
+            output = self.inferer.volume(slices, network, self.device)
+            shown = _shown(slices, output)
+            del slices  # a study's memory is that of its image and map
+        anomaly_map = self._on_input_grid(output.pop("anomaly_map")[0].cpu(), data.pop("image"))
+        threshold = self.pixel_threshold
         return Prediction(
-            anomaly_map=_plain(found["pred"]).astype(np.float32),
-            mask=None if mask is None else _plain(mask).astype(np.uint8),
+            anomaly_map=_plain(anomaly_map),
+            mask=None if threshold is None else _plain(ThresholdMap(threshold)(anomaly_map.as_tensor())),
             score=float(output["score"][0]),
             slice_scores=output["slice_scores"][0].double().cpu().numpy(),  # (slices,), NaN where skipped
             axis=axis,
             empty=int(output["empty"][0]),
             outside=int(output["outside"][0]),
             visible=int(output["visible"][0]),
-            shown=_plain(data["image"]),
-            shown_map=_plain(output["anomaly_map"][0]),
-            spacing=None if affine is None else tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist()),
+            shown=shown,
         )
+
+    def _on_input_grid(self, anomaly_map: torch.Tensor, image: MetaTensor) -> MetaTensor:
+        """(1, X, Y, Z) of what the network looked at -> the grid that the image came with."""
+        done = MetaTensor(anomaly_map, meta=image.meta, applied_operations=list(image.applied_operations))
+        with allow_missing_keys_mode(self.preprocessing):  # it has keys of masks, too
+            restored = self.preprocessing.inverse({"image": done})["image"]
+        return restored
 
     def predict(self, scan: str | Path | ArrayLike, affine: ArrayLike | None = None) -> Finding:
         """Score one scan.
@@ -281,6 +312,17 @@ def load_model(
 def _check_memory(image: torch.Tensor, name: str, voxel_bytes: int) -> None:
     what = f"{' x '.join(map(str, image.shape[1:]))} voxels to score"
     check_memory(name, image.numel() * voxel_bytes, what)
+
+
+def _shown(slices: GreySlices, output: Mapping[str, torch.Tensor]) -> Shown:
+    """The slices of a volume for its picture."""
+    numbers = choose_slices(output["slice_scores"][0].cpu().numpy(), None, max_slices=SHOWN)
+    wanted, axis = torch.from_numpy(numbers), slices.axis
+    maps = output["anomaly_map"][0, 0].movedim(axis, 0)[wanted].cpu()  # (n, h, w)
+    image, heat = (part.movedim(0, axis).numpy() for part in (slices[wanted], maps))  # (X, Y, Z)
+    affine = np.asarray(cast(MetaTensor, slices.volume).affine)  # RAS+ mm
+    spacing = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
+    return Shown(numbers, image, heat, slices.extremes[0], spacing)
 
 
 def _plain(image: torch.Tensor) -> NDArray:

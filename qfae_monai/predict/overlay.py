@@ -13,7 +13,6 @@ from qfae_monai.evaluation.pictures import (
     BRIGHTEST,
     MAP_COLOURS,
     as_seen,
-    choose_slices,
     fit,
     pixel_shape,
     window,
@@ -22,7 +21,6 @@ from qfae_monai.outline import draw_outline
 from qfae_monai.predict.model import Prediction
 
 TILE = 224  # pixels of a slice's longer side
-SLICES = 6  # columns
 CAPTION = 16  # pixels
 STRONGEST = 0.7  # opacity of the map where it is at its limit
 NOTICE = "research use, not for diagnosis"
@@ -36,19 +34,18 @@ def overlay_png(found: Prediction, threshold: float | None) -> bytes:
         threshold: map value above which a voxel is outlined; None for no outline. Three times as much gets the
             strongest colour at least, so that a normal study stays dark.
     """
-    image, heat = (as_seen(part, found.axis) for part in (found.shown, found.shown_map))
-    shown = choose_slices(found.slice_scores, None, max_slices=SLICES)
-    shape = pixel_shape(found.spacing, found.axis, found.shown.ndim)
-    low, high = float(image.min()), float(np.percentile(image[shown], BRIGHTEST))  # one window for all tiles
-    limit = max(float(np.percentile(heat[shown], BRIGHTEST)), 3 * (threshold or 0.0))
-    canvas = Image.new("RGB", (TILE * len(shown), 2 * TILE + 2 * CAPTION))
+    image, heat = (as_seen(part, found.axis) for part in (found.shown.image, found.shown.anomaly_map))  # (n, h, w)
+    shape = pixel_shape(found.shown.spacing, found.axis, found.shown.image.ndim)
+    low, high = found.shown.darkest, float(np.percentile(image, BRIGHTEST))  # one window for all tiles
+    limit = max(float(np.percentile(heat, BRIGHTEST)), 3 * (threshold or 0.0))
+    canvas = Image.new("RGB", (TILE * len(image), 2 * TILE + 2 * CAPTION))
     draw = ImageDraw.Draw(canvas)
-    for place, index in enumerate(shown):
-        grey = fit(window(image[index], low, high), TILE, shape)
-        under = _coloured(grey, fit(window(heat[index], 0.0, limit), TILE, shape))
+    for place, index in enumerate(found.shown.numbers):
+        grey = fit(window(image[place], low, high), TILE, shape)
+        under = _coloured(grey, fit(window(heat[place], 0.0, limit), TILE, shape))
         if threshold is not None:
             # 0.5: where most of a pixel's area is above
-            draw_outline(under, fit((heat[index] > threshold).astype(np.float32), TILE, shape) > 0.5)
+            draw_outline(under, fit((heat[place] > threshold).astype(np.float32), TILE, shape) > 0.5)
         for row, pixels in enumerate((np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, -1), under)):
             canvas.paste(Image.fromarray(pixels), (place * TILE, CAPTION + row * TILE))
         score = found.slice_scores[index]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Background", "background_of", "evenly_taken"]
+__all__ = ["Background", "background_of", "evenly_taken", "in_memory_order"]
 
 # shares of the intensity range
 BACKGROUND_TOLERANCE = 1e-5  # resampling a constant background leaves round-off, which is not tissue
@@ -76,7 +76,7 @@ class Background:
         return f"{name}; {100 * self.share_below:.1f} % of the voxels lie below it, down to {self.minimum:.6g}"
 
 
-def background_of(values: Any) -> Background:
+def background_of(values: Any, counts: NDArray[Any] | None = None) -> Background:
     """The background of a volume: the most frequent value at its low end, or zero where zero is.
 
     That is the minimum of most volumes: skull-stripped ones, windowed CT, slices scaled to [0, 1]. Resampling that
@@ -85,14 +85,19 @@ def background_of(values: Any) -> Background:
 
     Args:
         values: array or tensor of any shape and unit, finite.
+        counts: (values,), how many voxels have each of them, above 0; None where each value is a voxel.
     """
-    low, high = float(values.min()), float(values.max())
+    flat = in_memory_order(values)
+    low, high = float(flat.min()), float(flat.max())
     floor = low + BACKGROUND_TOLERANCE * (high - low)
     minimum = Background(low, floor, "zero" if low == 0 else "minimum", low)
-    at_minimum = float((values <= floor).sum()) / max(1, _size(values))  # share of the voxels
+    total = len(flat) if counts is None else int(counts.sum())  # voxels
+    at_minimum = _voxels(flat <= floor, counts) / total  # share
     if at_minimum >= SURE or low >= 0 >= low - BACKGROUND_TOLERANCE * (high - low):
         return minimum
-    return _above_the_minimum(_plain(values), low, high, at_minimum) or minimum
+    if not isinstance(flat, np.ndarray):  # a tensor of another device
+        flat = flat.float().cpu().numpy()
+    return _above_the_minimum(flat, counts, low, high, at_minimum) or minimum
 
 
 def evenly_taken(array: NDArray[Any], most: int = MOST_VOXELS) -> NDArray[Any]:
@@ -103,52 +108,80 @@ def evenly_taken(array: NDArray[Any], most: int = MOST_VOXELS) -> NDArray[Any]:
     return array.ravel(order="K")[::step].astype(np.float64)
 
 
-def _above_the_minimum(flat: NDArray[Any], low: float, high: float, at_minimum: float) -> Background | None:
+def in_memory_order(values: Any) -> Any:
+    """All values in one row, as they lie in memory, which costs a dense array or tensor no copy; CPU tensors as array.
+
+    Args:
+        values: array or tensor of any shape.
+    """
+    if isinstance(values, np.ndarray):
+        return values.ravel(order="K")
+    slowest_first = sorted(range(values.ndim), key=values.stride, reverse=True)
+    flat = values.detach().permute(slowest_first).reshape(-1)
+    if flat.device.type != "cpu":
+        return flat
+    return (flat.float() if flat.is_floating_point() else flat).numpy()  # bfloat16 is none of NumPy's
+
+
+def _above_the_minimum(
+    flat: NDArray[Any], counts: NDArray[Any] | None, low: float, high: float, at_minimum: float
+) -> Background | None:
     """A background that is not the minimum; None where there is none.
 
     Args:
         flat: (voxels,) finite.
+        counts: as in `background_of`.
         low, high: of them.
         at_minimum: share of them at the minimum.
     """
     width = BACKGROUND_TOLERANCE * (high - low)  # of a bin, in the unit of the volume
-    first, counts = _histogram(flat, low, high, width)
-    zero = -first if 0 <= -first < len(counts) else None
-    needed = max(LEAST, TIMES * at_minimum) * flat.size  # voxels
-    rule: Rule = "zero" if zero is not None and counts[zero] >= needed else "most frequent"
-    place = int(counts.argmax()) if zero is None or rule != "zero" else zero
-    if counts[place] < needed:
+    first, bins = _histogram(flat, counts, low, high, width)
+    total = int(bins.sum())  # voxels
+    zero = -first if 0 <= -first < len(bins) else None
+    needed = max(LEAST, TIMES * at_minimum) * total  # voxels
+    rule: Rule = "zero" if zero is not None and bins[zero] >= needed else "most frequent"
+    place = int(bins.argmax()) if zero is None or rule != "zero" else zero
+    if bins[place] < needed:
         return None
     middle = (first + place) * width  # of the bin, in the unit of the volume
-    value = 0.0 if rule == "zero" else float(flat[np.abs(flat - middle) <= width].mean(dtype=np.float64))
-    at_low_end = LOW_END * _sum(value - flat) <= _sum(flat - value)
+    value = 0.0 if rule == "zero" else _mean(flat, counts, np.abs(flat - middle) <= width)
+    at_low_end = LOW_END * _sum(value - flat, counts) <= _sum(flat - value, counts)
     if at_low_end:
-        share = int((flat < value - width).sum()) / flat.size
+        share = _voxels(flat < value - width, counts) / total
         return Background(value, value + RINGING * (high - low), rule, low, share_below=share)
     return Background(value, value + width, rule, low, ceiling=value - width) if rule == "zero" else None
 
 
-def _sum(differences: NDArray[Any]) -> float:
+def _voxels(which: Any, counts: NDArray[Any] | None) -> int:
+    """How many voxels have the values that a mask tells."""
+    if counts is not None:
+        return int(counts[which].sum())
+    return int(np.count_nonzero(which) if isinstance(which, np.ndarray) else which.sum())
+
+
+def _mean(flat: NDArray[Any], counts: NDArray[Any] | None, which: NDArray[np.bool_]) -> float:
+    if counts is None:
+        return float(flat[which].mean(dtype=np.float64))
+    return float(np.average(flat[which].astype(np.float64), weights=counts[which]))
+
+
+def _sum(differences: NDArray[Any], counts: NDArray[Any] | None) -> float:
     """Of those above 0."""
-    return float(differences.clip(min=0).sum(dtype=np.float64))
+    above = differences.clip(min=0)
+    return float(above.sum(dtype=np.float64) if counts is None else above.astype(np.float64) @ counts)
 
 
-def _histogram(flat: NDArray[Any], low: float, high: float, width: float) -> tuple[int, NDArray[np.int64]]:
+def _histogram(
+    flat: NDArray[Any], counts: NDArray[Any] | None, low: float, high: float, width: float
+) -> tuple[int, NDArray[np.int64]]:
     """Number of the first bin, and voxels by bin; zero is the middle of bin 0. Nothing is sorted or copied whole."""
     first, last = round(low / width), round(high / width)  # numbers of bins; the first is below 0 where values are
-    counts = np.zeros(last - first + 1, dtype=np.int64)  # (bins,) voxels
+    found = np.zeros(last - first + 1, dtype=np.int64)  # (bins,) voxels
     for start in range(0, flat.size, BLOCK):
-        bins = np.rint(flat[start : start + BLOCK] / width).astype(np.int64) - first
-        counts += np.bincount(bins.clip(0, last - first), minlength=len(counts))
-    return first, counts
-
-
-def _size(values: Any) -> int:
-    return int(np.prod(tuple(values.shape), dtype=np.int64))
-
-
-def _plain(values: Any) -> NDArray[Any]:
-    """Values in one row, of an array or of a tensor on any device."""
-    if isinstance(values, np.ndarray):
-        return values.ravel(order="K")
-    return values.detach().cpu().float().numpy().ravel()
+        block = slice(start, start + BLOCK)
+        bins = (np.rint(flat[block] / width).astype(np.int64) - first).clip(0, last - first)
+        if counts is None:
+            found += np.bincount(bins, minlength=len(found))
+        else:
+            np.add.at(found, bins, counts[block])
+    return first, found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from copy import copy
 from os import PathLike
 from typing import Any
 
@@ -202,6 +203,13 @@ class LoadSeriesd(MapTransform):
             else:
                 d[key] = self.load(d[key], volume, INCLUDABLE if behind else d.get("include", ()))
         return d
+
+    def as_stored(self) -> LoadSeriesd:
+        """The same, that leaves an image the type in which it is stored."""
+        twin, reader, loader = copy(self), self.load.reader, self.load.loader
+        first = bool(loader.ensure_channel_first)
+        twin.load = LoadSeries(reader.series, reader.volume, reader.allow, dtype=None, ensure_channel_first=first)
+        return twin
 
     def _label(self, source: Any, image: torch.Tensor, volume: Choice) -> torch.Tensor:
         """A mask (1, X, Y, Z), 1 is lesion."""

@@ -13,7 +13,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 from numpy.typing import NDArray
 
-from qfae_monai.reading.background import Background, background_of
+from qfae_monai.reading.background import Background, background_of, in_memory_order
 from qfae_monai.transforms.volume_check import source_name
 
 __all__ = [
@@ -61,11 +61,14 @@ class ScaleIntensityForegroundPercentiles(Transform):
         self.lower = lower
         self.upper = upper
 
-    def __call__(self, img: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def __call__(
+        self, img: torch.Tensor, mask: torch.Tensor | None = None, counts: NDArray[Any] | None = None
+    ) -> torch.Tensor:
         """
         Args:
             img: (1, X, Y, Z), any intensity unit.
             mask: (1, X, Y, Z), foreground where above 0.5; the voxels that are not background when None.
+            counts: how many voxels of a volume have each value of `img`, in their order; None where each is a voxel.
 
         Returns:
             (1, X, Y, Z), float32 in [0, 1].
@@ -75,27 +78,35 @@ class ScaleIntensityForegroundPercentiles(Transform):
         """
         img = convert_to_tensor(img, dtype=torch.float32, track_meta=get_track_meta())
         values = convert_to_tensor(img, track_meta=False)
-        inside = self._inside(img, values, mask)  # (1, X, Y, Z) boolean
-        low, high = percentiles(values[inside].cpu().numpy(), self.lower, self.upper)  # in the unit of the image
+        inside = self._inside(img, values, mask, counts)  # (1, X, Y, Z) boolean
+        kept = in_memory_order(inside.cpu())  # (voxels,) boolean
+        row = in_memory_order(values.cpu())[kept]
+        low, high = percentiles(row, self.lower, self.upper, None if counts is None else counts[kept])
         if not high > low:
             raise ValueError(
                 f"{source_name(img)}: expected different foreground intensities at percentiles {self.lower} and "
                 f"{self.upper}, got {low:g} at both"
             )
-        scaled = ((values - low) / (high - low)).clamp(0, 1) * inside  # (1, X, Y, Z) in [0, 1]
+        scaled = values - low  # the one copy: what follows happens in place
+        scaled /= high - low
+        scaled.clamp_(0, 1)
+        scaled *= inside  # (1, X, Y, Z) in [0, 1]
         return convert_to_dst_type(scaled, img)[0]  # with the affine and the file name of the image
 
     @staticmethod
-    def _inside(img: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def _inside(
+        img: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, counts: NDArray[Any] | None
+    ) -> torch.Tensor:
         if mask is None:
-            inside = foreground_mask(values)
+            inside = background_of(values, counts).foreground(values)
         elif mask.shape != img.shape:
             raise ValueError(
                 f"mask {source_name(mask)} and image {source_name(img)}: expected one shape, "
                 f"got {tuple(mask.shape)} and {tuple(img.shape)}"
             )
         else:
-            inside = convert_to_tensor(mask, track_meta=False) > 0.5  # masks on disk may top out just below 1
+            within = convert_to_tensor(mask, track_meta=False) > 0.5  # masks on disk may top out just below 1
+            inside = torch.empty_like(values, dtype=torch.bool).copy_(within)  # in the memory order of the values
         if not inside.any():
             raise ValueError(f"{source_name(img)}: expected some foreground, got none of {img.numel()} voxels")
         return inside
@@ -136,10 +147,35 @@ class ScaleIntensityForegroundPercentilesd(MapTransform):
 # Percentiles of the foreground: the one definition for tensors and arrays, in training and preparation.
 
 
-def percentiles(values: NDArray[Any], lower: float, upper: float) -> tuple[float, float]:
-    """Two percentiles of all values, interpolated between neighbours in rank as `numpy.percentile` does."""
-    first, last = np.percentile(values, (lower, upper))
-    return float(first), float(last)
+def percentiles(
+    values: NDArray[Any], lower: float, upper: float, counts: NDArray[Any] | None = None
+) -> tuple[float, float]:
+    """Two percentiles of all values, interpolated between neighbours in rank as `numpy.percentile` does.
+
+    Args:
+        values: (values,); ascending where they are counted.
+        lower, upper: in [0, 100].
+        counts: (values,), how often each occurs, at least once; None for once.
+
+    Example:
+        >>> percentiles(np.array([1.0, 2.0, 4.0]), 50, 90, counts=np.array([1, 1, 2])) == (3.0, 4.0)
+        True
+    """
+    if counts is None:
+        first, last = np.percentile(values, (lower, upper))
+        return float(first), float(last)
+    ends = np.cumsum(counts)  # (values,), rank behind the last voxel of each
+    first, last = (_at_rank(values, ends, (int(ends[-1]) - 1) * (share / 100)) for share in (lower, upper))
+    return first, last
+
+
+def _at_rank(values: NDArray[Any], ends: NDArray[Any], rank: float) -> float:
+    """Value at a rank from 0 that may lie between two voxels: numpy's linear interpolation, to the bit."""
+    below = int(rank)
+    part = rank - below  # of the way to the next
+    before, behind = (values[np.searchsorted(ends, min(place, ends[-1] - 1), "right")] for place in (below, below + 1))
+    difference = float(behind - before)  # in the values' own type, as numpy takes it
+    return float(before) + difference * part if part < 0.5 else float(behind) - difference * (1 - part)
 
 
 def foreground_percentiles(
@@ -165,5 +201,5 @@ def foreground_percentiles(
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)) or low == high:
         raise ValueError(f"expected finite voxels that vary, got {low:g} to {high:g}")
-    flat = array.ravel(order="K")  # (voxels,) in the order of memory, which spares a copy
+    flat = in_memory_order(array)  # (voxels,)
     return percentiles(flat[(background or background_of(flat)).foreground(flat)], lower, upper)

@@ -11,6 +11,7 @@ from monai.transforms import MapTransform
 from torch import Tensor
 
 from qfae_monai.transforms.foreground import foreground_mask
+from qfae_monai.transforms.grey_slices import GreySlices
 
 __all__ = ["TRIVIAL_FEATURES", "SliceChoice", "SliceSummaryd"]
 
@@ -65,20 +66,19 @@ class SliceChoice:
         self.index_range = None if index_range is None else tuple(index_range)
         self.share = None if share is None else tuple(share)
 
-    def __call__(self, volume: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, volume: Tensor | GreySlices) -> tuple[Tensor, Tensor]:
         """
         Args:
-            volume: (1, X, Y, Z), any intensity unit.
+            volume: (1, X, Y, Z), any intensity unit; or its slices along the axis.
 
         Returns:
             (slices,) boolean, which have foreground; and (slices,) boolean, which are not left out by range or share.
             A share leaves out no slice beyond the foreground: such are empty.
         """
-        image = volume[0]
-        within = [place for place in range(3) if place != self.axis]
-        tissue = foreground_mask(image).sum(dim=within)  # pixels of each slice
-        enough = tissue >= self.min_foreground * (image.numel() // image.shape[self.axis])  # (slices,)
-        visible = enough & (image.amax(dim=within) > image.amin(dim=within))
+        slices = volume if isinstance(volume, GreySlices) else GreySlices(volume, self.axis)
+        tissue, varies = slices.foreground()  # pixels of each slice, and whether they differ
+        enough = tissue >= self.min_foreground * slices.stored[0].numel()  # (slices,)
+        visible = enough & varies
         return visible, self._inside(visible)
 
     def _inside(self, visible: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from qfae_monai.data.volume_slices import SliceCutter
 from tests.bundles.conftest import TINY, run_bundle, same, weights
@@ -19,7 +18,7 @@ def test_training_from_the_store_repeats_training_from_memory(
     reads: list[str] = []
     read = SliceCutter._read
 
-    def count(cut: SliceCutter, entry: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def count(cut: SliceCutter, entry: dict[str, Any]) -> Any:
         reads.append(entry["case"])
         return read(cut, entry)
 

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qfae_monai.predict.model import Prediction
+from qfae_monai.predict.model import Prediction, Shown
 from qfae_monai.predict.result import save_volume
 from qfae_monai.reading.nifti_grid import drops_shear, is_sheared
 
@@ -62,6 +62,6 @@ def test_a_sheared_grid_states_no_qform(tmp_path: Path, shear: float) -> None:
 def test_less_than_half_of_the_foreground_has_no_p_value(scored: int, visible: int, covered: bool) -> None:
     scores = np.array([1.0] * scored + [np.nan] * 30)
     empty = np.zeros((2, 2, 2), np.float32)
-    found = Prediction(empty, None, 1.0, scores, 2, 0, 0, visible, empty, empty)
+    found = Prediction(empty, None, 1.0, scores, 2, 0, 0, visible, Shown(np.arange(2), empty, empty, 0.0))
     assert (not found.uncovered) == covered
     assert all(f"{scored} of {visible} slices" in sentence for sentence in found.uncovered)
