@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from qfae_monai.files import whole_file, write_json
+from qfae_monai.files import write_json
+from qfae_monai.reading.nifti_file import write_nifti
 
 SHAPE = (64, 64, 24)  # voxels
 SPACING = (3.0, 3.0, 5.0)
@@ -80,8 +80,7 @@ def write_phantom_cohort(
             entry = {"case": case}
             for key, array in (("image", np.rint(image).astype(np.int16)), ("label", mask)):
                 path = folder / key / f"{case}.nii.gz"
-                with whole_file(path) as partial:
-                    nib.save(nib.Nifti1Image(array, affine), partial)
+                write_nifti(path, array, affine)
                 entry[key] = str(path.relative_to(folder))
             sections[section].append(entry)
     datalist = folder / "dataset.json"

@@ -15,7 +15,7 @@ from monai.metrics.rocauc import compute_roc_auc
 from torch import Tensor
 
 from qfae_monai.evaluation import counts
-from qfae_monai.evaluation.histogram import FINE_BITS, ordered_bins
+from qfae_monai.evaluation.histogram import FINE_BITS, counts_by_bin, ordered_bins
 
 # Area under the ROC curve of what has a score and a label, on MONAI's metric.
 
@@ -86,10 +86,8 @@ class PixelRanking(Metric):
     @reinit__is_reduced
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         scores, labels = (part.detach().reshape(-1).cpu() for part in output)
-        bins, lesion = ordered_bins(scores.float().numpy()), labels.numpy() > 0
-        for kind in (0, 1):
-            found = np.bincount(bins[lesion == bool(kind)], minlength=2**FINE_BITS)
-            self._counts[kind] += torch.from_numpy(found).to(self._device)
+        found = np.stack(counts_by_bin(ordered_bins(scores.float().numpy()), labels.numpy() > 0))  # (2, bins)
+        self._counts[:, : found.shape[1]] += torch.from_numpy(found).to(self._device)
 
     @sync_all_reduce("_counts")
     def compute(self) -> float:

@@ -33,10 +33,22 @@ def ordered_bins(values: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.int32]:
     plain = np.asarray(values, dtype=np.float32) + np.float32(0)  # + 0 turns -0.0 into 0.0
     if not np.isfinite(plain).all():
         raise ValueError(f"expected finite map values, got {int((~np.isfinite(plain)).sum())} NaN or infinite ones")
-    pattern = plain.view(np.uint32)  # the 32 bits of each float
-    # sign bit set: larger patterns are smaller numbers
-    ordered = np.where(pattern >> 31, ~pattern, pattern | np.uint32(1 << 31))
-    return (ordered >> np.uint32(32 - bits)).astype(np.int32)
+    pattern = plain.view(np.int32)  # the 32 bits of each float
+    # sign bit set: larger patterns are smaller numbers, so all bits are turned around; else the sign bit alone
+    ordered = (pattern ^ ((pattern >> 31) | np.int32(-(1 << 31)))).view(np.uint32)
+    return (ordered >> np.uint32(32 - bits)).view(np.int32)
+
+
+def counts_by_bin(bins: NDArray[np.int32], inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many pixels outside and inside of lesions lie in each bin, (largest bin + 1,) each: counted, not sorted.
+
+    Args:
+        bins: of the pixels, (N,), none negative.
+        inside: (N,), whether they belong to a lesion.
+    """
+    every = np.bincount(bins)
+    lesion = np.bincount(bins[inside], minlength=len(every))
+    return every - lesion, lesion
 
 
 def upper_values(bins: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.float32]:
@@ -76,7 +88,7 @@ class MapHistogram:
             values: map values, any shape, finite.
             lesion_labels: same shape; number of the region a pixel belongs to (1, 2, ...), 0 for none. A region's size
                 is the number of its pixels here: what was not scored does not count.
-            bits: leading bits kept.
+            bits: leading bits kept, 24 at most: a number is counted for each bin that could be used.
 
         Raises:
             ValueError: for NaN or infinite values, or unequal shapes.
@@ -84,19 +96,15 @@ class MapHistogram:
         labels = np.asarray(lesion_labels)
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
-        labels = labels.ravel().astype(np.int64)
-        # (K,) bins, and each pixel's place among them
-        bins, place = np.unique(ordered_bins(values, bits).ravel(), return_inverse=True)
+        labels, bins = labels.ravel(), ordered_bins(values, bits).ravel()
         inside = labels > 0
-        sizes = np.bincount(labels[inside])  # pixels of each region; those not scored are 0
-        return cls(
-            bins,
-            np.bincount(place[~inside], minlength=len(bins)),
-            np.bincount(place[inside], minlength=len(bins)),
-            np.bincount(place[inside], weights=1 / sizes[labels[inside]], minlength=len(bins)).astype(np.float64),
-            int(np.count_nonzero(sizes)),
-            bits,
-        )
+        normal, lesion = counts_by_bin(bins, inside)
+        used = np.flatnonzero(normal + lesion)  # (K,)
+        own = labels[inside]
+        sizes = np.bincount(own)  # pixels of each region; those not scored are 0
+        region = np.bincount(bins[inside], weights=1 / sizes[own], minlength=len(normal)).astype(np.float64)
+        found = (counted[used] for counted in (normal, lesion, region))
+        return cls(used.astype(np.int32), *found, int(np.count_nonzero(sizes)), bits)
 
     @classmethod
     def merge(cls, parts: Sequence[MapHistogram], bits: int = FINE_BITS) -> MapHistogram:

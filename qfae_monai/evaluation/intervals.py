@@ -110,9 +110,10 @@ class ResampledMaps:
         return np.asarray(weights @ self._tables[name])
 
     def _each(self, weights: Array, statistic: Statistic) -> Array:
-        """A few resamples at a time: their counts, not the weights, are what fills the memory."""
-        parts = [statistic(weights[i : i + self._rows]) for i in range(0, len(weights), self._rows)]
-        return np.concatenate([np.empty(0), *parts])
+        """Each draw once, for few cases make few draws; a few at a time: their counts are what fills the memory."""
+        draws, place = np.unique(weights, axis=0, return_inverse=True)
+        parts = [statistic(draws[i : i + self._rows]) for i in range(0, len(draws), self._rows)]
+        return np.concatenate([np.empty(0), *parts])[place.reshape(-1)]
 
 
 def weighted_ratio(part: ArrayLike, whole: ArrayLike) -> Statistic:

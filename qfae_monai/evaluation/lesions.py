@@ -84,9 +84,10 @@ def lesion_rows(
     numbers = np.arange(1, int(labels.max(initial=0)) + 1)  # initial: of an empty array there is no maximum
     if not len(numbers):
         return []
-    voxels = np.bincount(labels.ravel())[1:]  # without the background, number 0
-    peaks = ndimage.maximum(anomaly_map, labels, numbers)
-    means = ndimage.mean(anomaly_map, labels, numbers)
+    inside = labels > 0  # whatever follows is of these few voxels
+    own, values = labels[inside], anomaly_map[inside]
+    voxels = np.bincount(own)[1:]  # without the background, number 0
+    peaks, means = (of(values, own, numbers) for of in (ndimage.maximum, ndimage.mean))
     return [
         LesionRow(
             int(number),
@@ -115,10 +116,12 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
     called = anomaly_map > threshold
     lesion = labels > 0
     components, count = label_lesions(called)  # of the thresholded map
-    touching = np.unique(components[lesion & called])  # components that meet a lesion, however slightly
+    hit, either = lesion & called, lesion | called
+    touching = np.unique(components[hit])  # components that meet a lesion, however slightly
+    both = (torch.as_tensor(mask[either])[None, None] for mask in (called, lesion))  # (1, 1, voxels that count)
     return Detection(
-        dice=float(compute_dice(torch.as_tensor(called)[None, None], torch.as_tensor(lesion)[None, None])),
-        found=len(np.unique(labels[lesion & called])),
+        dice=float(compute_dice(*both)),
+        found=len(np.unique(labels[hit])),
         false_positives=count - len(touching),
     )
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from monai.data import MetaTensor
-from numpy.typing import NDArray
 
 from qfae_monai.data.pictures import picture_of
 from qfae_monai.files import write_csv, write_json, write_whole
@@ -25,6 +23,7 @@ from qfae_monai.predict.result import (
     SUMMARY,
     check_own,
     read_scores,
+    save_image,
     save_volume,
     scores_of,
     whole_folder,
@@ -37,7 +36,6 @@ from qfae_monai.reading.background import background_of, evenly_taken
 from qfae_monai.reading.left_aside import LeftAside, counted_kinds
 from qfae_monai.reading.nifti_grid import is_sheared
 from qfae_monai.reading.quiet_libraries import quiet_libraries
-from qfae_monai.transforms import LoadGreyImage
 
 if TYPE_CHECKING:
     from qfae_monai.predict.dicom_results import DicomResults
@@ -212,8 +210,7 @@ def _names_stand(study: Study) -> bool:
 
 def _write(folder: Path, read: Series | Path, model: Model, found: Prediction, scores: dict[str, Any]) -> None:
     affine = IMAGE_AFFINE if isinstance(read, Path) else read.affine
-    pixels = _plain_image(read) if isinstance(read, Path) else read.array
-    save_volume(folder / "image.nii.gz", pixels, affine)
+    save_image(folder / "image.nii.gz", read)
     save_volume(folder / "anomaly_map.nii.gz", found.anomaly_map, affine)
     if found.mask is not None:
         save_volume(folder / "mask.nii.gz", found.mask, affine)
@@ -226,11 +223,6 @@ def _pixels(read: Series | Path, study: Study) -> Path | MetaTensor:
     if isinstance(read, Path):
         return read
     return picture_of(read, study.name) if study.is_image else tensor_of(read.array, read.affine, study.name)
-
-
-def _plain_image(path: Path) -> NDArray:
-    """(rows, columns) as stored."""
-    return np.asarray(LoadGreyImage()(path)[0])
 
 
 def _write_dicom(

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,9 @@ from qfae_monai.predict.finding import judged
 from qfae_monai.predict.model import Model, Prediction
 from qfae_monai.predict.studies import Study
 from qfae_monai.privacy.pseudonyms import Pseudonyms
-from qfae_monai.reading.nifti_grid import set_grid
+from qfae_monai.reading import Series
+from qfae_monai.reading.nifti_file import write_nifti
+from qfae_monai.transforms import LoadGreyImage
 
 SCORES, SUMMARY = "scores.json", "summary.json"
 UNFINISHED = ".unfinished"
@@ -126,11 +127,18 @@ def scores_of(
 
 def save_volume(path: Path, pixels: NDArray, affine: NDArray) -> None:
     """NIfTI of a volume (X, Y, Z), or of an image (rows, columns) as one slice; nothing in it but pixels and grid."""
-    volume = pixels.T[..., None] if pixels.ndim == 2 else pixels  # (columns, rows, 1)
-    image = nib.Nifti1Image(np.asfortranarray(volume), affine, dtype=volume.dtype)
-    set_grid(image, affine)
-    with whole_file(path) as partial:
-        nib.save(image, partial)
+    write_nifti(path, pixels.T[..., None] if pixels.ndim == 2 else pixels, affine)  # (columns, rows, 1)
+
+
+def save_image(path: Path, read: Series | Path) -> None:
+    """NIfTI of a volume or image that was scored, copied where its own file is already what `save_volume` writes."""
+    if isinstance(read, Path):
+        save_volume(path, np.asarray(LoadGreyImage()(read)[0]), IMAGE_AFFINE)  # (rows, columns) as stored
+    elif not read.bare:
+        save_volume(path, read.array, read.affine)
+    else:
+        with whole_file(path) as partial:
+            shutil.copyfile(read.files[0], partial)
 
 
 def _known(value: float) -> float | None:

@@ -31,16 +31,16 @@ def drops_shear(file: Path) -> bool:
         return False
 
 
-def set_grid(image: nib.Nifti1Image, affine: NDArray) -> None:
+def set_grid(header: nib.Nifti1Header, affine: NDArray) -> None:
     """State a grid: sform always, qform where it can hold it.
 
     A qform is a rotation and lengths. Of a sheared grid it would keep those alone and misplace slices without a word,
     in programs that look at it first (ITK's); without one they refuse the file.
 
     Args:
-        image: whose header is changed.
+        header: what is changed.
         affine: (4, 4), voxel to RAS+ mm.
     """
-    image.set_qform(affine, code=0 if is_sheared(affine) else 1)
-    image.set_sform(affine, code=1)
-    image.header.set_xyzt_units("mm")
+    header.set_qform(affine, code=0 if is_sheared(affine) else 1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units("mm")

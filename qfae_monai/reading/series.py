@@ -49,6 +49,7 @@ class Series:
             "below-background", which are never refused.
         attributes: what the header says, see `docs/reading.md`; `notes` lists what is unusual but no risk.
         stack: of DICOM, the planes in slice order with their headers; None of other formats.
+        bare: whether its one file is a compressed NIfTI that holds nothing but this array and its grid, as we write it.
     """
 
     array: np.ndarray
@@ -58,6 +59,7 @@ class Series:
     risks: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     stack: Stack | None = field(default=None, repr=False, compare=False)
+    bare: bool = False
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -152,7 +154,8 @@ def _read_volume(source: SourceFile, choice: Choice) -> Series:
     (place,) = places_of(source, read_volume_header(source), choice)
     header, values = read_volume(source)
     attributes = volume_attributes(header, source)
+    bare = header.bare and values.ndim == 3
     if values.ndim == 4:
         values = values[..., place]  # (X, Y, Z)
         attributes["notes"] = (*attributes["notes"], volume_names(header)[place])
-    return Series(values, header.affine, (source.name,), risks=_outlying(values), attributes=attributes)
+    return Series(values, header.affine, (source.name,), risks=_outlying(values), attributes=attributes, bare=bare)

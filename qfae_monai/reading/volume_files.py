@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ __all__ = ["VolumeHeader", "read_volume", "read_volume_header"]
 Result = TypeVar("Result")
 
 HEADER_BYTES = 544  # of NIfTI 2, the longer one
+PLAIN_OFFSET = 352  # bytes in front of the voxels of a NIfTI 1 file without extensions
 FLOAT_BYTES = 4  # of a voxel in the float32 copy that follows the reading: both are there at one time
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 MILLIMETRES = {1: ("metre", 1000.0), 3: ("micrometre", 0.001)}  # NIfTI's codes of other units
@@ -37,6 +38,7 @@ class VolumeHeader:
         affine: (4, 4), voxel index to RAS+ mm.
         dtype: of the stored voxels.
         notes: what is unusual.
+        bare: whether the file holds nothing but these voxels and their grid, compressed, as `write_nifti` leaves it.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class VolumeHeader:
     affine: np.ndarray
     dtype: np.dtype
     notes: tuple[str, ...] = ()
+    bare: bool = False
 
 
 def read_volume_header(source: SourceFile) -> VolumeHeader:
@@ -142,8 +145,10 @@ def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
+    from qfae_monai.reading.nifti_file import says_only_grid  # noqa: PLC0415 (nibabel, as above)
+
     nifti, header, declared = _parse_nifti(source)
-    data = whole_bytes(source, declared)
+    data, alone = whole_bytes(source, declared)
     if len(data) < declared:
         raise ValueError(f"truncated, {declared} bytes expected by its header, got {len(data)}")
     offset = int(nifti.get_data_offset())
@@ -159,6 +164,8 @@ def _nifti(source: SourceFile) -> tuple[VolumeHeader, np.ndarray]:
     if slope is not None and (slope, intercept or 0.0) != (1.0, 0.0):
         real: Any = np.float64 if values.dtype.itemsize > 4 else np.float32
         values = np.asarray(values, dtype=real) * real(slope) + real(intercept or 0.0)
+    if alone and source.member is None and offset == PLAIN_OFFSET:
+        header = replace(header, bare=says_only_grid(data[:offset].tobytes(), values, header.affine))
     return header, values
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from qfae_monai.reading.series_files import SourceFile
@@ -22,6 +23,7 @@ PACKED = 1 << 18  # compressed bytes read at a time
 PIECE = 1 << 20  # bytes inflated at a time: they are copied while they are still in the processor's cache
 EITHER = 47  # header and checksum of gzip or of zlib, whichever is there
 MAX_TAIL = 1 << 20  # bytes that may follow those that were asked for
+BARE = b"\x1f\x8b\x08" + bytes(5)  # gzip's own header without flags, which announce texts, and without a time
 
 
 def is_gzip(file: SourceFile) -> bool:
@@ -35,10 +37,10 @@ def first_bytes(file: SourceFile, count: int) -> bytes:
     with file.open() as stream:
         if not is_gzip(file):
             return stream.read(count)
-        return b"".join(_pieces(stream, count, to_end=False))
+        return b"".join(_Inflating(stream).pieces(count, to_end=False))
 
 
-def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
+def whole_bytes(file: SourceFile, count: int) -> tuple[NDArray[np.uint8], bool]:
     """The first `count` bytes, inflated where they are compressed, and the archive read to its checksums.
 
     Args:
@@ -46,7 +48,8 @@ def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
         count: bytes that are expected; memory is taken for no more than the file can hold.
 
     Returns:
-        `count` bytes; fewer where the file ends before.
+        `count` bytes, fewer where the file ends before; and whether it is an archive of these alone, which has no
+        name, comment or time in it and nothing behind it.
 
     Raises:
         EOFError: when the archive is truncated.
@@ -57,9 +60,11 @@ def whole_bytes(file: SourceFile, count: int) -> NDArray[np.uint8]:
     packed = is_gzip(file)
     with file.open() as stream:
         if packed:
-            return inflate(stream, min(count, size * MAX_RATIO))
+            inflating = _Inflating(stream)
+            data = inflating.first(min(count, size * MAX_RATIO))
+            return data, inflating.bare
         data = np.empty(min(count, size), np.uint8)
-        return data[: fill(stream, data)]
+        return data[: fill(stream, data)], False
 
 
 def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
@@ -77,15 +82,7 @@ def inflate(stream: IO[bytes], count: int) -> NDArray[np.uint8]:
         ValueError: when far more bytes follow.
         zlib.error: when it is damaged.
     """
-    data = np.empty(count, np.uint8)
-    filled = extra = 0
-    for piece in _pieces(stream, count, to_end=True):
-        if filled < count:
-            data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-            filled += len(piece)
-        elif (extra := extra + len(piece)) > count + MAX_TAIL:
-            raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
-    return data[:filled]
+    return _Inflating(stream).first(count)
 
 
 def fill(stream: IO[bytes], data: NDArray[np.uint8]) -> int:
@@ -100,28 +97,57 @@ def fill(stream: IO[bytes], data: NDArray[np.uint8]) -> int:
     return at
 
 
-def _pieces(stream: IO[bytes], count: int, *, to_end: bool) -> Iterator[bytes]:
-    """Inflated pieces up to `count` bytes; with `to_end` those behind too, of all members, checksums tested."""
-    inflater = zlib.decompressobj(EITHER)
-    left, packed = count, b""
-    while True:
-        packed = packed or stream.read(PACKED)
-        if not packed:
-            raise EOFError("compressed file ended before its end-of-stream marker was reached")
-        piece = inflater.decompress(packed, min(left, PIECE) or PIECE)
-        packed = inflater.unconsumed_tail
-        if piece:
-            left = max(0, left - len(piece))
-            yield piece
-        if not left and not to_end:
-            return
-        if inflater.eof:  # another member may follow; zeros may pad it
-            packed = inflater.unused_data.lstrip(b"\0")
-            while not packed and (more := stream.read(PACKED)):
-                packed = more.lstrip(b"\0")
-            if not packed:
+class _Inflating:
+    """A stream that is being inflated.
+
+    Attributes:
+        bare: so far, whether there was one member alone, with no name, comment or time, and no more bytes than asked.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.bare = stream, True
+
+    def first(self, count: int) -> NDArray[np.uint8]:
+        """As `inflate`."""
+        data = np.empty(count, np.uint8)
+        filled = extra = 0
+        for piece in self.pieces(count, to_end=True):
+            if filled < count:
+                data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+                filled += len(piece)
+            elif (extra := extra + len(piece)) > count + MAX_TAIL:
+                raise ValueError(f"more than {count} bytes follow the {count} that the header declares")
+        self.bare &= not extra
+        return data[:filled]
+
+    def pieces(self, count: int, *, to_end: bool) -> Iterator[bytes]:
+        """Inflated pieces up to `count` bytes; with `to_end` those behind too, of all members, checksums tested."""
+        inflater, left = isal_zlib.decompressobj(EITHER), count
+        packed = self.stream.read(PACKED)
+        self.bare &= packed.startswith(BARE)
+        while True:
+            try:  # without further bytes it gives what it held back
+                piece = inflater.decompress(packed, min(left, PIECE) or PIECE)
+            except isal_zlib.error as error:  # type: ignore[misc]  # a class, whatever its stub says
+                raise zlib.error(str(error)) from None
+            if piece:
+                left = max(0, left - len(piece))
+                yield piece
+            if not left and not to_end:
                 return
-            inflater = zlib.decompressobj(EITHER)
+            if inflater.eof:  # another member may follow; zeros may pad it
+                self.bare &= not inflater.unused_data
+                packed = inflater.unused_data.lstrip(b"\0")
+                while not packed and (more := self.stream.read(PACKED)):
+                    self.bare = False
+                    packed = more.lstrip(b"\0")
+                if not packed:
+                    return
+                inflater = isal_zlib.decompressobj(EITHER)
+                continue
+            packed = inflater.unconsumed_tail or self.stream.read(PACKED)
+            if not packed and not piece:
+                raise EOFError("compressed file ended before its end-of-stream marker was reached")
 
 
 def check_stored_size(place: VoxelPlace, dtype: np.dtype, count: int) -> None:

@@ -7,16 +7,13 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import NibabelWriter
-from monai.transforms import MapTransform, SaveImage, Transform
+from monai.transforms import MapTransform, Transform
 
-from qfae_monai.files import whole_file
 from qfae_monai.files.tables import check_file_name
-from qfae_monai.reading.nifti_grid import set_grid
+from qfae_monai.reading.nifti_file import write_nifti
 
 __all__ = ["SaveMapsd", "ThresholdMap", "ThresholdMapd"]
 
@@ -78,16 +75,6 @@ class ThresholdMapd(MapTransform):
 # Maps written as NIfTI beside each other, one file per case, complete or absent.
 
 
-class WholeFileWriter(NibabelWriter):
-    """MONAI's NIfTI writer, through a temporary name that is renamed when the file is complete, and with true grids."""
-
-    def write(self, filename: str | os.PathLike, verbose: bool = False, **kwargs: Any) -> None:
-        image = self.create_backend_obj(self.data_obj, affine=self.affine, dtype=self.output_dtype, **kwargs)
-        set_grid(image, image.affine)
-        with whole_file(Path(filename)) as partial:
-            nib.save(image, partial)
-
-
 class SaveMapsd(MapTransform):
     """Write maps as `<output_dir>/<case>_<name>.nii.gz`, on the grid and affine that they carry: float32, masks uint8.
 
@@ -111,9 +98,6 @@ class SaveMapsd(MapTransform):
         self.output_dir = Path(output_dir)
         self.names = dict(names or {})
         self.case_key = case_key
-        self.save = SaveImage(
-            writer=WholeFileWriter, output_ext=".nii.gz", output_dtype=None, resample=False, print_log=False
-        )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """
@@ -122,20 +106,11 @@ class SaveMapsd(MapTransform):
         """
         d = dict(data)
         case = check_file_name(d[self.case_key], f"{self.output_dir}, {self.case_key}")
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         for key in self.key_iterator(d):
             name = f"{case}_{self.names.get(str(key), str(key))}"
             kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
-            if kept.ndim > 3:  # (1, X, Y, Z)
-                self.save(kept, filename=str(self.output_dir / name))
-            else:
-                _save_image(kept, self.output_dir / f"{name}.nii.gz")
+            pixels = kept[0].as_subclass(torch.Tensor).cpu().numpy()  # (X, Y, Z) or (H, W)
+            # of an image, 1 mm a pixel and axes as displayed: nothing more is known
+            affine = np.asarray(kept.affine) if pixels.ndim == 3 else np.diag([-1.0, -1.0, 1.0, 1.0])
+            write_nifti(self.output_dir / f"{name}.nii.gz", pixels, affine)
         return d
-
-
-def _save_image(image: torch.Tensor, path: Path) -> None:
-    """Rows and columns, as `qfae predict` writes them: MONAI's writer wants a place in the patient."""
-    pixels = torch.as_tensor(image)[0].as_subclass(torch.Tensor).cpu().numpy()  # (H, W)
-    with whole_file(path) as partial:
-        # 1 mm a pixel, axes as displayed: nothing more is known
-        nib.save(nib.Nifti1Image(pixels, np.diag([-1.0, -1.0, 1.0, 1.0])), partial)

@@ -18,9 +18,12 @@ WAYS = {
     "typer.secho": (),
     "click.echo": (),
     "print": (),
+    "nib.save": (),  # reading/nifti_file.py writes NIfTI
+    "nib.nifti1.save": (),
+    "SaveImage": (),
     "os.replace": ("files/whole.py", "weights/hub.py"),  # of a folder that is removed as a whole
 }
-WITHIN = ("nib.save", "torch.save", "write_text", "write_bytes")  # each inside of `with whole_file(...)`
+WITHIN = ("torch.save", "write_text", "write_bytes")  # each inside of `with whole_file(...)`
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from qfae_monai.predict.model import Prediction, Shown
-from qfae_monai.predict.result import save_volume
+from qfae_monai.predict.result import save_image, save_volume
+from qfae_monai.reading import read_series
 from qfae_monai.reading.nifti_grid import drops_shear, is_sheared
 
 TILT = np.tan(np.radians(18.5))
@@ -54,6 +56,23 @@ def test_a_sheared_grid_states_no_qform(tmp_path: Path, shear: float) -> None:
     np.testing.assert_allclose(found.affine, grid(axes), atol=1e-5)
     assert is_sheared(grid(axes))
     assert not is_sheared(grid(OBLIQUE))
+
+
+def test_an_image_is_copied_where_it_is_as_we_write_it(tmp_path: Path) -> None:
+    voxels = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+    plain, told = tmp_path / "plain.nii.gz", tmp_path / "told.nii.gz"
+    save_volume(tmp_path / "ours.nii.gz", voxels, grid(OBLIQUE))
+    content = gzip.decompress((tmp_path / "ours.nii.gz").read_bytes())
+    plain.write_bytes(gzip.compress(content, 9, mtime=0))
+    image: Any = nib.Nifti1Image.from_bytes(content)
+    image.header["descrip"] = "Doe^Jane"
+    nib.save(image, told)
+    for source in (plain, told):
+        save_image(tmp_path / "image.nii.gz", read_series(source))
+        written = (tmp_path / "image.nii.gz").read_bytes()
+        assert (written == source.read_bytes()) == (source == plain)
+        assert gzip.decompress(written) == content
+        assert not (tmp_path / "image.nii.gz").is_symlink()
 
 
 @pytest.mark.parametrize(
