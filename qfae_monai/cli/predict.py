@@ -14,9 +14,9 @@ from qfae_monai.files import one_writer, printable
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
-    from qfae_monai.predict.cohort import Outcome
     from qfae_monai.predict.dicom_results import DicomResults
     from qfae_monai.predict.model import Model
+    from qfae_monai.predict.outcome import Outcome
     from qfae_monai.predict.studies import Study
     from qfae_monai.privacy.pseudonyms import Pseudonyms
 
@@ -98,6 +98,12 @@ def predict(
         help="With --anonymous: key file of the pseudonyms, made if absent. Default: OUTPUT.key beside the output.",
     ),
     set_: list[str] | None = SET,
+    workers: int | None = typer.Option(
+        None,
+        min=1,
+        help="Threads that read the next scans and write the last ones beside the network; default: one less than "
+        "the cores, at least 1. Each holds a scan in memory.",
+    ),
     trust: bool = TRUST,
 ) -> None:
     """Score scans. For each scan, write its anomaly map, mask, scores.json and overlay.
@@ -110,6 +116,7 @@ def predict(
         from qfae_monai.evaluation.prediction_page import write_prediction_page
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
+        from qfae_monai.predict.pipeline import spare_cores
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import studies_and_rest
         from qfae_monai.reading.dicom_header import kept_headers
@@ -142,7 +149,8 @@ def predict(
     remove_unfinished(output)
     outcomes: list[Outcome] = []
     try:
-        _predict_all(studies, scorer, output, outcomes, allow=allow or [], dicom=objects)
+        beside = {"workers": workers or spare_cores(), "allow": allow or [], "dicom": objects}
+        _predict_all(studies, scorer, output, outcomes, **beside)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     finally:
@@ -200,23 +208,31 @@ def _dicom_results(
 def _predict_all(studies: list[Study], model: Model, output: Path, outcomes: list[Outcome], **how: Any) -> None:
     from tqdm import tqdm
 
-    from qfae_monai.predict.cohort import predict_study
+    from qfae_monai.predict.cohort import predict_studies
 
-    with tqdm(total=len(studies), desc="studies", unit="study", disable=None) as bar:
-        for study in studies:
-            with tqdm(desc=printable(study.name), unit="slice", leave=False, disable=None) as slices:
+    with (
+        tqdm(total=len(studies), desc="studies", unit="study", disable=None) as bar,
+        tqdm(unit="slice", leave=False, disable=None) as slices,
+    ):
+        current: Study | None = None
 
-                def progress(done: int, total: int, slices: Any = slices) -> None:
-                    slices.total = total
-                    slices.update(done - slices.n)  # tqdm counts steps, the model says how many are done
+        def progress(study: Study, done: int, total: int) -> None:
+            nonlocal current
+            if study is not current:
+                current = study
+                slices.reset(total)
+                slices.set_description(printable(study.name))
+            slices.update(done - slices.n)  # tqdm counts steps, the model says how many are done
 
-                outcome = predict_study(study, model, output, progress=progress, **how)
+        def done(study: Study, outcome: Outcome) -> None:
             outcomes.append(outcome)
             further = [f"        {outcome.reason}"] if outcome.reason and outcome.status != "failed" else []
             further += [f"        warning: {warning}" for warning in outcome.warnings]
             for line in (_line(study, outcome), *further):
                 bar.write(_encodable(printable(line)))
             bar.update()
+
+        predict_studies(studies, model, output, done, progress=progress, **how)
 
 
 def _encodable(text: str) -> str:

@@ -25,7 +25,7 @@ from qfae_monai.privacy.pseudonyms import KEY_BYTES, Pseudonyms
 from qfae_monai.reading.series import Series
 
 if TYPE_CHECKING:
-    from qfae_monai.predict.model import Prediction
+    from qfae_monai.predict.prediction import Prediction
     from qfae_monai.predict.studies import Study
 
 # A result beside its source: anomaly map, mask and key images written as DICOM objects, all of them or none.

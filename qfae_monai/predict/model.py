@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, cast
+from threading import Lock
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from qfae_monai import __version__
 from qfae_monai.anomaly import Calibration, OnnxDetector
 from qfae_monai.data.pictures import is_picture, picture_of
-from qfae_monai.evaluation.pictures import choose_slices
 from qfae_monai.files import sha256_of
 from qfae_monai.files.configurations import path_text
 from qfae_monai.files.machine_memory import check_memory
@@ -30,65 +29,15 @@ from qfae_monai.model.scan_features import ScanFeatures, features_of
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.precision import prepare_precision
 from qfae_monai.predict.finding import Finding, judged, scan_of, tensor_of
+from qfae_monai.predict.prediction import Prediction, Prepared, Shown, shown_of
 from qfae_monai.transforms import ThresholdMap
-from qfae_monai.transforms.grey_slices import GreySlices, SlicedVolume
+from qfae_monai.transforms.grey_slices import SlicedVolume
 from qfae_monai.weights import find_weights, load_checkpoint
 
-COVERED = 0.5  # of a scan's slices with foreground have to be scored for a p-value
 GRAPH = "models/detector.onnx"
 
-SHOWN = 6  # slices of a study in its picture
-VOLUME_BYTES, IMAGE_BYTES = 40, 72
-"""Of a voxel and of a pixel at the peak of scoring, all copies of image, map and mask; measured are 26 and 69."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Slices of a study for its picture.
-
-    Attributes:
-        numbers: (n,) of the slices.
-        image, anomaly_map: (X, Y, Z) in RAS orientation with these slices alone along the slice axis; or (H, W).
-        darkest: least grey value of the whole study.
-        spacing: of its voxels in mm; None of an image.
-    """
-
-    numbers: NDArray[np.intp]
-    image: NDArray[np.float32]
-    anomaly_map: NDArray[np.float32]
-    darkest: float
-    spacing: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Prediction for one study.
-
-    anomaly_map: (X, Y, Z) float32 on the input's own grid; mask: uint8, 1 is above the threshold, None without one.
-    score: of the volume; slice_scores: (slices,), NaN where a slice was skipped; along `axis` of the RAS orientation.
-    empty, outside: slices skipped for either reason; visible: with foreground, scored or out of range.
-    shown: for the picture.
-    """
-
-    anomaly_map: NDArray[np.float32]
-    mask: NDArray[np.uint8] | None
-    score: float
-    slice_scores: NDArray[np.float64]
-    axis: int
-    empty: int
-    outside: int
-    visible: int
-    shown: Shown = field(repr=False)
-
-    @property
-    def uncovered(self) -> tuple[str, ...]:
-        """A sentence where too little was scored for a p-value: thresholds are of scans that were looked at whole."""
-        scored = int((~np.isnan(self.slice_scores)).sum())  # slices
-        if scored >= COVERED * self.visible:
-            return ()
-        return (
-            f"{scored} of {self.visible} slices with foreground were scored, less than half: no p-value, no verdict",
-        )
+INTEGER_BYTES, VOLUME_BYTES, IMAGE_BYTES = 16, 28, 72
+"""At the peak of scoring, all copies of image, map and mask: of a voxel, whole numbers or others, and of a pixel."""
 
 
 class Model:
@@ -136,6 +85,11 @@ class Model:
         self.calibration: Calibration | None = self.bundle.part("calibration")
         self.inferer = self.bundle.part("inferer")
         self.preprocessing = self.bundle.part("preprocessing")
+        self.axis = int(self.bundle.part("slice_axis"))
+        self.pixel_threshold: float | None = self.bundle.part("pixel_threshold")
+        self._rates = {key: self.bundle.part(key) for key in ("false_positive_rate", "pixel_false_positive_rate")}
+        self._slice_range = self.bundle.part("slice_range")
+        self._inverting = Lock()  # what lets keys be missing is one for all threads
 
     def __call__(
         self, image: MetaTensor | Path, progress: Callable[[int, int], None] = lambda done, total: None
@@ -148,7 +102,27 @@ class Model:
         Raises:
             ValueError: if it cannot be scored, or needs more memory than there is.
         """
-        axis = int(self.bundle.part("slice_axis"))
+        prepared = self.prepared(image)
+        del image  # a study's memory is that of its image and map
+        return self.prediction(prepared, self.scored(prepared, progress))
+
+    def prepared(self, image: MetaTensor | Path) -> Prepared:
+        """First of the three steps of a call, which needs no network: any thread may take it, beside the network's."""
+        if isinstance(image, Path):
+            data = self.preprocessing({"image": str(image)})
+            _check_memory(data["image"], str(image), IMAGE_BYTES)  # its size is known by now; reading it took less
+            return Prepared(data)
+        name = str(image.meta.get("filename_or_obj", "image"))
+        _check_memory(image, name, VOLUME_BYTES if image.is_floating_point() else INTEGER_BYTES)
+        prepared = Prepared(*SlicedVolume(self.preprocessing, self.axis)({"image": image}))
+        _ = prepared.slices and prepared.slices.foreground  # counted here, for the choice of slices
+        return prepared
+
+    def scored(
+        self, prepared: Prepared, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[str, torch.Tensor]:
+        """Second step, in the network's thread: maps and scores, as `AnomalyInferer` gives them."""
+        total = 1 if prepared.slices is None else len(prepared.slices)
         done = 0
 
         def network(images: torch.Tensor) -> torch.Tensor:
@@ -158,28 +132,25 @@ class Model:
             progress(done, total)
             return found
 
-        if isinstance(image, Path):
-            total = 1
-            data = self.preprocessing({"image": str(image)})
-            _check_memory(data["image"], str(image), IMAGE_BYTES)  # its size is known by now; reading it took less
-            output = self.inferer(data["image"][None].to(self.device), network)  # of (1, 1, H, W)
-            pixels = _plain(data["image"])
+        if prepared.slices is None:
+            return self.inferer(prepared.data["image"][None].to(self.device), network)  # of (1, 1, H, W)
+        return self.inferer.volume(prepared.slices, network, self.device)
+
+    def prediction(self, prepared: Prepared, output: dict[str, torch.Tensor]) -> Prediction:
+        """Third step, in any thread: the map on the input's grid, and the mask. Uses up what the others gave."""
+        if prepared.slices is None:
+            pixels = _plain(prepared.data["image"])
             shown = Shown(np.arange(1), pixels, _plain(output["anomaly_map"][0]), float(pixels.min()))
         else:
-            _check_memory(image, str(image.meta.get("filename_or_obj", "image")), VOLUME_BYTES)
-            data, slices = SlicedVolume(self.preprocessing, axis)({"image": image})
-            total = len(slices)
-            output = self.inferer.volume(slices, network, self.device)
-            shown = _shown(slices, output)
-            del slices  # a study's memory is that of its image and map
-        anomaly_map = self._on_input_grid(output.pop("anomaly_map")[0].cpu(), data.pop("image"))
-        threshold = self.pixel_threshold
+            shown, prepared.slices = shown_of(prepared.slices, output), None
+        anomaly_map = self._on_input_grid(output.pop("anomaly_map")[0].cpu(), prepared.data.pop("image"))
+        mask = None if self.pixel_threshold is None else ThresholdMap(self.pixel_threshold)(anomaly_map.as_tensor())
         return Prediction(
             anomaly_map=_plain(anomaly_map),
-            mask=None if threshold is None else _plain(ThresholdMap(threshold)(anomaly_map.as_tensor())),
+            mask=None if mask is None else _plain(mask),
             score=float(output["score"][0]),
             slice_scores=output["slice_scores"][0].double().cpu().numpy(),  # (slices,), NaN where skipped
-            axis=axis,
+            axis=self.axis,
             empty=int(output["empty"][0]),
             outside=int(output["outside"][0]),
             visible=int(output["visible"][0]),
@@ -188,10 +159,11 @@ class Model:
 
     def _on_input_grid(self, anomaly_map: torch.Tensor, image: MetaTensor) -> MetaTensor:
         """(1, X, Y, Z) of what the network looked at -> the grid that the image came with."""
-        done = MetaTensor(anomaly_map, meta=image.meta, applied_operations=list(image.applied_operations))
-        with allow_missing_keys_mode(self.preprocessing):  # it has keys of masks, too
-            restored = self.preprocessing.inverse({"image": done})["image"]
-        return restored
+        found = MetaTensor(anomaly_map, meta=image.meta, applied_operations=list(image.applied_operations))
+        del anomaly_map  # the inverse is a copy
+        data: dict[Any, Any] = {"image": found}
+        with self._inverting, allow_missing_keys_mode(self.preprocessing):  # it has keys of masks, too
+            return self.preprocessing.inverse(data)["image"]
 
     def predict(self, scan: str | Path | ArrayLike, affine: ArrayLike | None = None) -> Finding:
         """Score one scan.
@@ -215,7 +187,7 @@ class Model:
             image = picture_of(read, str(scan)) if picture else tensor_of(read.array, read.affine, str(scan))
         found = self(image)
         calibration = None if found.uncovered else self.calibration
-        p_value, _, above = judged(calibration, found.score, self.bundle.part("false_positive_rate"))
+        p_value, _, above = judged(calibration, found.score, self._rates["false_positive_rate"])
         warnings = () if isinstance(read, MetaTensor) else self.warnings_on(features_of(read), found.axis)
         grid = None if picture or isinstance(image, Path) else np.asarray(image.affine, dtype=np.float64)
         return Finding(
@@ -234,7 +206,7 @@ class Model:
         """Warnings on a scan that lies outside of the training scans; empty if the model has no record of them."""
         if self.fingerprint is None:
             return []
-        return self.fingerprint.outside(features, slice_axis=axis, slice_range=self.bundle.part("slice_range"))
+        return self.fingerprint.outside(features, slice_axis=axis, slice_range=self._slice_range)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -249,13 +221,7 @@ class Model:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings besides the checkpoint that the scores depend on, by name, and the wanted false-positive rates."""
-        rates = {key: self.bundle.part(key) for key in ("false_positive_rate", "pixel_false_positive_rate")}
-        return {**self._signature, **rates}
-
-    @property
-    def pixel_threshold(self) -> float | None:
-        """Map value above which a voxel is called abnormal."""
-        return self.bundle.part("pixel_threshold")
+        return {**self._signature, **self._rates}
 
     def _trained(self) -> Callable[[torch.Tensor], Any]:
         load_checkpoint(self.bundle.part("network_def"), self.checkpoint)
@@ -312,17 +278,6 @@ def load_model(
 def _check_memory(image: torch.Tensor, name: str, voxel_bytes: int) -> None:
     what = f"{' x '.join(map(str, image.shape[1:]))} voxels to score"
     check_memory(name, image.numel() * voxel_bytes, what)
-
-
-def _shown(slices: GreySlices, output: Mapping[str, torch.Tensor]) -> Shown:
-    """The slices of a volume for its picture."""
-    numbers = choose_slices(output["slice_scores"][0].cpu().numpy(), None, max_slices=SHOWN)
-    wanted, axis = torch.from_numpy(numbers), slices.axis
-    maps = output["anomaly_map"][0, 0].movedim(axis, 0)[wanted].cpu()  # (n, h, w)
-    image, heat = (part.movedim(0, axis).numpy() for part in (slices[wanted], maps))  # (X, Y, Z)
-    affine = np.asarray(cast(MetaTensor, slices.volume).affine)  # RAS+ mm
-    spacing = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
-    return Shown(numbers, image, heat, slices.extremes[0], spacing)
 
 
 def _plain(image: torch.Tensor) -> NDArray:

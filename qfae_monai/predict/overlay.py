@@ -18,7 +18,7 @@ from qfae_monai.evaluation.pictures import (
     window,
 )
 from qfae_monai.outline import draw_outline
-from qfae_monai.predict.model import Prediction
+from qfae_monai.predict.prediction import Prediction
 
 TILE = 224  # pixels of a slice's longer side
 CAPTION = 16  # pixels

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from qfae_monai.files import read_object, whole_file
 from qfae_monai.predict.finding import judged
-from qfae_monai.predict.model import Model, Prediction
+from qfae_monai.predict.model import Model
+from qfae_monai.predict.prediction import Prediction
 from qfae_monai.predict.studies import Study
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading import Series

@@ -89,6 +89,7 @@ class Study:
     refusal: why it cannot be read, where the headers say so already.
     pseudonyms: what its results are named by where they are anonymous.
     volume: which one, from 1, where its series has several.
+    shape: (X, Y, Z) by its headers; None where they do not say it.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Study:
     refusal: str | None = None
     pseudonyms: Pseudonyms | None = None
     volume: int | None = None
+    shape: tuple[int, ...] | None = None
 
     @property
     def is_image(self) -> bool:
@@ -224,7 +226,7 @@ def _study(summary: SeriesSummary, source: Path) -> Study:
     inside = None  # which one it is within an archive
     if source.suffix.lower() == ".zip" and source.is_file():
         inside = f"{summary.uid} {first.relative_to(source) if first.is_relative_to(source) else first}".strip()
-    return Study(name, kind, source, summary.files, inside, summary.refusal, volume=summary.volume)
+    return Study(name, kind, source, summary.files, inside, summary.refusal, volume=summary.volume, shape=summary.shape)
 
 
 def _path_name(path: Path, source: Path) -> str:

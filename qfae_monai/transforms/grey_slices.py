@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ class GreySlices:
         grey = in_memory_order(self.volume) if self.table is None else self.table.occurring[0]
         return float(grey.min()), float(grey.max())
 
+    @cached_property
     def foreground(self) -> tuple[Tensor, Tensor]:
         """(slices,) pixels that are foreground; and (slices,) boolean, whether a slice has more than one value."""
         background = self.background

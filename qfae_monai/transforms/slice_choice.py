@@ -77,7 +77,7 @@ class SliceChoice:
             A share leaves out no slice beyond the foreground: such are empty.
         """
         slices = volume if isinstance(volume, GreySlices) else GreySlices(volume, self.axis)
-        tissue, varies = slices.foreground()  # pixels of each slice, and whether they differ
+        tissue, varies = slices.foreground  # pixels of each slice, and whether they differ
         enough = tissue >= self.min_foreground * slices.stored[0].numel()  # (slices,)
         visible = enough & varies
         return visible, self._inside(visible)

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from qfae_monai.predict import cohort
+from qfae_monai.predict import study_steps
+from qfae_monai.predict.outcome import outcome_of
 from qfae_monai.predict.studies import Study
 
 STUDY = Study("MR-1", "DICOM", Path("in"), (Path("in/Doe-Jane.dcm"),))
@@ -29,7 +30,7 @@ class Refusing:
 
 def written(folder: Path, error: Exception) -> dict[str, str]:
     dicom, nothing = (cast(Any, one) for one in (Refusing(error), None))
-    return cohort._write_dicom(dicom, folder, STUDY, nothing, found=nothing, scores={})
+    return study_steps._write_dicom(dicom, folder, STUDY, nothing, found=nothing, scores={})
 
 
 @pytest.mark.parametrize("error", [ValueError("in/Doe-Jane.dcm: expected a FrameOfReferenceUID"), AttributeError("x")])
@@ -46,7 +47,7 @@ def test_the_reason_stands_in_the_row(tmp_path: Path, error: Exception) -> None:
         "slices": [],
         "skipped": {"empty": 0, "outside": 0},
     }
-    outcome = cohort._outcome("done", scores)
+    outcome = outcome_of("done", scores)
     assert outcome.status == "done"
     assert outcome.reason.startswith("dicom not written: ")
 

@@ -25,7 +25,7 @@ from qfae_monai.cli.predict import SOME_FAILED
 from qfae_monai.files import machine_memory, read_rows
 from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, seal_again
 from qfae_monai.model.packing import pack
-from qfae_monai.predict import cohort
+from qfae_monai.predict import study_steps
 from tests.reading.dicom_factory import series
 
 NEVER = ("Doe", "Jane", "QZX-4711", "St. Elsewhere")  # of the headers of the tests' DICOM files
@@ -137,7 +137,7 @@ def test_an_interrupted_study_leaves_nothing_behind_and_the_next_run_does_it(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(cohort, "overlay_png", broken)
+        patch.setattr(study_steps, "overlay_png", broken)
         result = run(inputs / "a.nii.gz", tmp_path / "out")
     assert result.exit_code != 0
     left = {path.name for path in (tmp_path / "out").iterdir()}
@@ -265,14 +265,14 @@ def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
     name: str, inputs: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = getattr(signal, name)
-    save = cohort.save_volume
+    save = study_steps.save_volume
 
     def hit(path: Path, *arguments: Any) -> None:
         save(path, *arguments)
         if path.parent.name.startswith(".c."):  # the third study, half-way
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(cohort, "save_volume", hit)
+    monkeypatch.setattr(study_steps, "save_volume", hit)
     command = ["predict", "-i", str(inputs), "-o", str(tmp_path / "out"), "-m", str(model_folder)]
     monkeypatch.setattr(sys, "argv", ["qfae", *command])
     with pytest.raises(SystemExit) as stop:

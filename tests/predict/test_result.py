@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qfae_monai.predict.model import Prediction, Shown
+from qfae_monai.predict.prediction import Prediction, Shown
 from qfae_monai.predict.result import save_image, save_volume
 from qfae_monai.reading import read_series
 from qfae_monai.reading.nifti_grid import drops_shear, is_sheared

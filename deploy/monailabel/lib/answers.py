@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException as Refusal
 
 from lib.names import shown
-from qfae_monai.predict.cohort import message_of
+from qfae_monai.predict.study_steps import message_of
 
 FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\n'\":;,]+/)+")  # of an absolute path; the last name stays
 CODE = ("Traceback", "  File ", "    ")  # how lines of a traceback begin

@@ -14,9 +14,10 @@ from monailabel.transform.writer import Writer
 
 from lib.datastore import NIFTI, study_of
 from lib.served import Served
-from qfae_monai.predict.cohort import score_study
-from qfae_monai.predict.model import Model, Prediction
+from qfae_monai.predict.model import Model
+from qfae_monai.predict.prediction import Prediction
 from qfae_monai.predict.result import save_volume
+from qfae_monai.predict.study_steps import score_study
 from qfae_monai.transforms import ThresholdMap
 
 LABELS = {"anomaly": 1}

@@ -10,7 +10,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from lib.datastore import StudyDatastore, modified, study_of
 from lib.served import Served
-from qfae_monai.predict.cohort import message_of, score_study, written
+from qfae_monai.predict.study_steps import message_of, score_study, written
 
 ENTRY = "anomaly"  # of a study's info
 KEPT = ("score", "p_value", "above_threshold", "warnings")
