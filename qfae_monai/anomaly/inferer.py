@@ -136,8 +136,9 @@ class AnomalyInferer(Inferer):
                 if key.endswith("score"):
                     numbers.setdefault(key, []).append(found)
                 elif not key.endswith("slice_scores"):  # (n, 1, S, S)
-                    stack = maps.setdefault(key, torch.zeros_like(slices.stored, dtype=torch.float32, device=device))
-                    stack[part.to(device)] = self._on_grid(found, slices.stored.shape[1:])
+                    if key not in maps:  # (slices, h, w), 0 where nothing is looked at
+                        maps[key] = torch.zeros_like(slices.stored, dtype=torch.float32, device=device)
+                    maps[key][part.to(device)] = self._on_grid(found, slices.stored.shape[1:])
         for key, parts in numbers.items():
             found = torch.cat(parts)  # (n,), in the order of the chosen slices
             scores = found.new_full((len(slices),), torch.nan)  # (slices,), NaN where nothing was looked at

@@ -143,7 +143,10 @@ class Model:
             shown = Shown(np.arange(1), pixels, _plain(output["anomaly_map"][0]), float(pixels.min()))
         else:
             shown, prepared.slices = shown_of(prepared.slices, output), None
-        anomaly_map = self._on_input_grid(output.pop("anomaly_map")[0].cpu(), prepared.data.pop("image"))
+        image: MetaTensor = prepared.data.pop("image")
+        how = {"meta": image.meta, "applied_operations": list(image.applied_operations)}
+        del image  # its memory is the inverse's
+        anomaly_map = self._on_input_grid(MetaTensor(output.pop("anomaly_map")[0].cpu(), **how))
         mask = None if self.pixel_threshold is None else ThresholdMap(self.pixel_threshold)(anomaly_map.as_tensor())
         return Prediction(
             anomaly_map=_plain(anomaly_map),
@@ -157,10 +160,8 @@ class Model:
             shown=shown,
         )
 
-    def _on_input_grid(self, anomaly_map: torch.Tensor, image: MetaTensor) -> MetaTensor:
-        """(1, X, Y, Z) of what the network looked at -> the grid that the image came with."""
-        found = MetaTensor(anomaly_map, meta=image.meta, applied_operations=list(image.applied_operations))
-        del anomaly_map  # the inverse is a copy
+    def _on_input_grid(self, found: MetaTensor) -> MetaTensor:
+        """(1, X, Y, Z) with the operations that led to its grid -> the grid that the image came with."""
         data: dict[Any, Any] = {"image": found}
         with self._inverting, allow_missing_keys_mode(self.preprocessing):  # it has keys of masks, too
             return self.preprocessing.inverse(data)["image"]
