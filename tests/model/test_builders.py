@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.model import create_autoencoder, create_distance, create_frozen, create_qfae, create_scorer, model_settings
+from qfae_monai.model import (
+    create_autoencoder,
+    create_distance,
+    create_frozen,
+    create_qfae,
+    create_scorer,
+    model_settings,
+)
 from qfae_monai.weights import save_checkpoint
 
 TINY = model_settings("tiny")
