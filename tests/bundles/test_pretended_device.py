@@ -137,8 +137,8 @@ def test_inference_and_the_detector_of_an_export(overlays: list[str], tmp_path: 
     assert device.waits == []
 
 
-# Other packages wait twice, and not here: lightly's loss of hidden patches, which counts them on the device, and MONAI's
-# smoothing in front of smaller views, which reads its width there.
+# Other packages wait twice, and not here: lightly's loss of hidden patches, which counts them on the device, and
+# MONAI's smoothing in front of smaller views, which reads its width there.
 @pytest.mark.parametrize(("method", "settings"), [("mae", {}), ("dino", {"patch_weight": 0.0, "local_size": 64})])
 def test_pretraining(method: str, settings: dict[str, Any], tmp_path: Path) -> None:
     overlays = ("pretrain", f"pretrain_{method}", "presets/pretrain_tiny")
