@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -202,8 +202,9 @@ def test_a_step_in_bfloat16_casts_no_frozen_weight_and_widens_the_qformer_alone(
 
 def test_a_rounded_copy_is_compiled_as_its_source_is() -> None:
     network, loss = qfae(precision="bfloat16", compile=True), perceptual(precision="bfloat16", compile=True)
+    encoder = cast(FrozenViT, network.get_submodule("encoders.0"))
     with precision.autocast(CPU, "bfloat16"):
-        copies = [*network.encoders[0]._rounded([network.encoders[0].trunk]), *loss._views]
+        copies = [*encoder._rounded([encoder.trunk]), *loss._views]
     blocks = [part for copy in copies for part in copy.modules() if isinstance(part, Block)]
     assert [block._compiled_call_impl is not None for block in blocks] == [True] * 6
 
