@@ -114,19 +114,20 @@ def test_dataset(name: str, tmp_path: Path) -> None:
         (["device_augmentation"], {}),
         (["experiments/robust-all", "device_augmentation"], {}),
     ],
+    ids=["checkpointing-light", "checkpointing-full", "accumulation", "device_augmentation", "robust-on-device"],
 )
 def test_option(overlays: list[str], settings: dict[str, Any], tmp_path: Path) -> None:
     with pretended_device() as device:
         assert train(parsed(tmp_path, *overlays, **settings), device) == []
 
 
-@pytest.mark.parametrize("overlays", [["evaluate"], ["evaluate", "calibrate"]])
+@pytest.mark.parametrize("overlays", [["evaluate"], ["evaluate", "calibrate"]], ids=["evaluate", "calibrate"])
 def test_scoring(overlays: list[str], tmp_path: Path) -> None:
     with pretended_device() as device:
         score(parsed(tmp_path, *overlays), device)
 
 
-@pytest.mark.parametrize("overlays", [[], ["images"]])
+@pytest.mark.parametrize("overlays", [[], ["images"]], ids=["inference", "images"])
 def test_inference_and_the_detector_of_an_export(overlays: list[str], tmp_path: Path) -> None:
     parser = parsed(tmp_path, *overlays, base="inference")
     with pretended_device() as device:
