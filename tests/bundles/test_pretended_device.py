@@ -21,6 +21,9 @@ from tests.pretended_device import DEVICE, PretendedDevice, pretended_device
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiments").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONFIGS / "datasets").glob("*.yaml"))
+OTHERS = {"calibrate", "device_augmentation", "evaluate", "images", "inference", "own_weights", "pretrain", "train"}
+OTHERS |= {"pretrain_dino", "pretrain_mae"}
+PROCESSES = {"distributed"}  # several, each with a device of its own: not pretended here
 NEEDED = {"brats2015_equalised": ["brats2015"], "image_list": ["bmad"]}
 """Data sets that an overlay of `datasets/` comes after."""
 STEPS = 2
@@ -85,6 +88,11 @@ def score(parser: ConfigParser, device: PretendedDevice, inferer: str = "validat
     found = parser.get_parsed_content(inferer)(images, network)
     assert [key for key in found if key.endswith(("map", "score", "scores")) and not found[key].is_meta] == []
     assert len(device.waits) == 1
+
+
+def test_no_configuration_is_left_out() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == OTHERS | PROCESSES
+    assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {"datasets", "experiments", "presets"}
 
 
 @pytest.mark.usefixtures("shallow_networks")
