@@ -21,7 +21,7 @@ from qfae_monai.networks.encoders import as_three_channels, block_index, block_s
 from qfae_monai.networks.execution import compile_blocks
 from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.patches import check_divisible
-from qfae_monai.networks.precision import Precision, autocast, check_precision, compute_dtype, matrices_in
+from qfae_monai.networks.precision import Precision, RoundedOnce, autocast, check_precision
 
 COSINE_EPS = 1e-8
 
@@ -112,7 +112,7 @@ class PerceptualLoss(_Loss):
         if compile:
             compile_blocks(trunk)
         self.trunks = torch.nn.ModuleList(at_patch_size(trunk, patch_size) for patch_size in patch_sizes)
-        self._low: tuple[tuple, list[VisionTransformer]] | None = None
+        self._rounded = RoundedOnce[VisionTransformer]()
         # tokens at each patch size
         lengths = [view.num_prefix_tokens + view.patch_embed.num_patches for view in self._views]
         # (T, T), T tokens of all patch sizes: none attends to a token of another size
@@ -209,14 +209,5 @@ class PerceptualLoss(_Loss):
 
     @property
     def _views(self) -> Sequence[VisionTransformer]:
-        """The network at each patch size; in a low format a copy whose matrices are rounded once, not in each pass."""
-        views = cast(Sequence[VisionTransformer], self.trunks)
-        weights = list(self.trunks.parameters())
-        dtype = compute_dtype(weights[0].device, self.precision)
-        if dtype == torch.float32:
-            return views
-        # the key changes with every in-place update or move of the weights that were copied
-        key = (dtype, *((weight.data_ptr(), weight._version) for weight in weights))
-        if self._low is None or self._low[0] != key:
-            self._low = (key, matrices_in(dtype, views))
-        return self._low[1]
+        """The network at each patch size."""
+        return self._rounded(cast(Sequence[VisionTransformer], self.trunks))

@@ -109,6 +109,7 @@ class NearestNeighbours(Rival):
         self.blocks = [block_index(block, len(trunk.blocks)) for block in blocks]
 
     def learn(self, images: Tensor) -> Tensor:
+        self.trunk.to(images.device)  # one of its own is part of no network that was moved
         features = [self._features(batch) for batch in images.split(FORWARD_BATCH)]
         return torch.cat(features).movedim(1, 0).contiguous()  # (patches, M, D) of M normal images
 

@@ -100,9 +100,13 @@ def create_frozen(
 
 
 def create_autoencoder(settings: Settings = "paper", *, precision: Precision = "float32") -> PlainAutoencoder:
-    """Build the autoencoder without a bottleneck of the paper's Table 1; arguments as in `create_qfae`."""
+    """Build the autoencoder without a bottleneck of the paper's Table 1; arguments as in `create_qfae`.
+
+    Its decoder has the grid of the encoder's patches: the number `grid` is that of queries, of which there are none.
+    """
     numbers = _numbers(settings, {})
     trunk = create_frozen(numbers["encoder"], image_size=numbers["image_size"])
+    numbers["grid"] = trunk.patch_embed.grid_size[0]
     return PlainAutoencoder(trunk, _decoder(numbers, trunk.embed_dim, "none"), precision=precision)
 
 

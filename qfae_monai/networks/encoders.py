@@ -8,6 +8,8 @@ import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from qfae_monai.networks.precision import RoundedOnce
+
 LAYER_NORM_EPS = 1e-5
 
 
@@ -104,6 +106,7 @@ class FrozenViT(nn.Module):
         super().__init__()
         self.blocks = tuple(block_index(block, len(trunk.blocks)) for block in blocks)
         self.trunk = trunk.requires_grad_(False).eval()
+        self._rounded = RoundedOnce[VisionTransformer]()
         self.additional_block: nn.Module = nn.Identity()
         if additional_block is not None:
             self.additional_block = Block(
@@ -138,6 +141,7 @@ class FrozenViT(nn.Module):
         if tuple(image.shape[-2:]) != self.image_size:
             raise ValueError(f"expected an image of {self.image_size} pixels, got {tuple(image.shape[-2:])}")
         with torch.no_grad():  # no activation of the trunk is kept for the backward pass
-            states = hidden_states(self.trunk, as_three_channels(image), self.blocks)
+            (trunk,) = self._rounded([self.trunk])
+            states = hidden_states(trunk, as_three_channels(image), self.blocks)
         tokens = torch.cat(states, dim=1)  # (B, blocks * (prefix + N), D)
         return self.projection(self.additional_block(tokens))

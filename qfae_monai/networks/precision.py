@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -89,17 +89,42 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
+class RoundedOnce(Generic[ModuleT]):
+    """Frozen networks as autocast would run them, their matrices rounded once.
+
+    Autocast makes the same rounding anew in each pass: it remembers the weights that are trained only. Norms and
+    positions stay as they are, and so does the memory of the networks themselves: a copy stands beside them.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple, list[ModuleT]] | None = None
+
+    def __call__(self, frozen: Sequence[ModuleT]) -> Sequence[ModuleT]:
+        """The networks themselves where autocast is off, otherwise their copies, made when their weights change."""
+        kind = next(frozen[0].parameters()).device.type
+        if not torch.is_autocast_enabled(kind):
+            return frozen
+        dtype = torch.get_autocast_dtype(kind)
+        weights = [weight for network in frozen for weight in network.parameters()]
+        # the key changes with every in-place update or move of the weights that were copied
+        key = (dtype, *((weight.data_ptr(), weight._version) for weight in weights))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, matrices_in(dtype, frozen))
+        return self._kept[1]
+
+
 def matrices_in(dtype: torch.dtype, frozen: Sequence[ModuleT]) -> list[ModuleT]:
     """Copy of frozen networks, parts that they share still shared, with matrices in the format they are multiplied in.
 
-    Autocast makes the same rounding anew in each pass: it remembers the weights that are trained only. Norms and
-    positions stay as they are.
+    Compiled blocks are compiled in the copy, too.
     """
     copies = copy.deepcopy(list(frozen))  # in one call, or shared parts would be copied apart
-    for network in copies:
-        for part in network.modules():
+    for network, source in zip(copies, frozen, strict=True):
+        for part, original in zip(network.modules(), source.modules(), strict=True):
             if isinstance(part, nn.Linear | nn.Conv2d):
                 part.to(dtype)
+            if original._compiled_call_impl is not None and part._compiled_call_impl is None:
+                part.compile()  # which a copy forgets
     return copies
 
 

@@ -29,13 +29,14 @@ def change_gamma(images: Tensor, gamma: Tensor) -> Tensor:
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """images: (B, 1, H, W), sigma: (B,) pixels of a Gaussian, 0 leaves an image as it is."""
+    """images: (B, 1, H, W), sigma: (B,) pixels of a Gaussian, on the host; 0 leaves an image as it is."""
     radius = math.ceil(3 * float(sigma.max()))  # pixels: three deviations of the widest kernel
     if radius == 0:
         return images
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)  # (2 * radius + 1,) pixels
+    widths = sigma.to(images.device)[:, None].clamp(min=1e-3)  # (B, 1) pixels
     # (B, 1, 1, 2 * radius + 1), each of sum 1
-    kernels = torch.softmax(-0.5 * (offsets / sigma[:, None].clamp(min=1e-3)) ** 2, dim=1)[:, None, None]
+    kernels = torch.softmax(-0.5 * (offsets / widths) ** 2, dim=1)[:, None, None]
     rows = F.pad(images.transpose(0, 1), (radius,) * 4, mode="replicate")  # images as channels, a kernel each
     # (1, B, H, W), along rows and then along columns
     smooth = F.conv2d(F.conv2d(rows, kernels, groups=len(images)), kernels.transpose(2, 3), groups=len(images))
@@ -130,10 +131,9 @@ class RandGreyBatch(Randomizable, Transform):
         """images: (B, 1, H, W) in [0, 1]; randomize: False repeats the last draw -> the same shape, in [0, 1]."""
         if randomize:
             self.randomize(images)
-        drawn = (self.gamma, self.sigma, self.noise, self.boxes, self.greys)
-        gamma, sigma, noise, boxes, greys = (
-            torch.as_tensor(one, dtype=images.dtype).to(images.device) for one in drawn
-        )
+        drawn = (self.gamma, self.noise, self.boxes, self.greys)
+        gamma, noise, boxes, greys = (torch.as_tensor(one, dtype=images.dtype).to(images.device) for one in drawn)
+        sigma = torch.as_tensor(self.sigma, dtype=images.dtype)  # on the host, where its largest is read
         noisy = add_coarse_noise(blur(change_gamma(images, gamma), sigma), noise, level=BODY)
         return erase(noisy.clamp(0, 1), boxes, greys)
 

@@ -123,14 +123,17 @@ class SelfDistillation(nn.Module):
         """views: two of (B, 1, S, S), then any number of (B, 1, s, s), normalised. In eval mode nothing is hidden."""
         # (2 * B, 1, S, S), and L of (B, 1, s, s)
         whole, local = torch.cat(list(views[:NUM_GLOBAL])), list(views[NUM_GLOBAL:])
-        hidden = self._draw_hidden(whole) if self.training and self.hidden_share > 0 else None  # (2 * B, H/p, W/p)
+        hidden, places = None, None
+        if self.training and self.hidden_share > 0:
+            drawn = self._draw_hidden(whole)  # (2 * B, H/p, W/p), on the host, which waits for no device to count them
+            hidden, places = (part.to(whole.device) for part in (drawn, drawn.flatten().nonzero()[:, 0]))  # (M,)
         with autocast(whole.device, self.precision):
             with torch.no_grad():
                 # (2 * B, K) and (M, K)
-                teacher, teacher_patches = self._assign(self.teacher_head, encode(self.teacher, whole), hidden)
+                teacher, teacher_patches = self._assign(self.teacher_head, encode(self.teacher, whole), places)
             # (2 * B, prefix + N, D)
             tokens = encode(self.student, whole, hidden=hidden, hidden_token=self.hidden_token)
-            student, student_patches = self._assign(self.student_head, tokens, hidden)
+            student, student_patches = self._assign(self.student_head, tokens, places)
             if local:
                 more, _ = self._assign(self.student_head, encode(self.student, torch.cat(local)), None)
                 student = torch.cat([student, more])  # ((2 + L) * B, K)
@@ -141,25 +144,24 @@ class SelfDistillation(nn.Module):
         )
         return Assignments(teacher, student, classes.float(), teacher_patches, student_patches, hidden)
 
-    def _assign(self, head: nn.Module, tokens: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Logits of the class tokens (B, K) and of the patches in `hidden` (M, K)."""
+    def _assign(self, head: nn.Module, tokens: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits of the class tokens (B, K) and of the batch's patches of these numbers (M, K)."""
         classes = head(tokens[:, 0]).float()
-        if hidden is None:
+        if places is None:
             return classes, None
-        return classes, head(tokens[:, self.student.num_prefix_tokens :][hidden.flatten(1)]).float()
+        return classes, head(tokens[:, self.student.num_prefix_tokens :].flatten(0, 1)[places]).float()
 
     def _draw_hidden(self, whole: Tensor) -> Tensor:
         """Blocks of patches in half of the images, (B, H/p, W/p)."""
         rows, columns = self.student.patch_embed.grid_size  # patches
         least = min(LEAST_HIDDEN, self.hidden_share)
         block = max(1, min(SMALLEST_BLOCK, int(least * rows * columns)))  # a small grid has no room for iBOT's four
-        drawn = random_block_mask(
+        return random_block_mask(
             (len(whole), rows, columns),
             min_image_mask_ratio=least,
             max_image_mask_ratio=self.hidden_share,
             min_num_masks_per_block=block,
         )
-        return drawn.to(whole.device)
 
 
 class SelfDistillationLoss(_Loss):

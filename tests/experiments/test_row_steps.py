@@ -225,6 +225,14 @@ def test_row_trains_and_evaluates_a_step(name: str, images: Path, stand_ins: Pat
     assert isinstance(trainer.network, PlainAutoencoder if name == "plain-autoencoder" else QFAE)
 
 
+@pytest.mark.usefixtures("small_networks")
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_row_fits_the_small_preset(name: str) -> None:
+    built = parser(*ROWS[name].overlays(), preset="small", weights_dir="checkpoint")
+    for part in ("network_def", "loss_def", "scorer"):
+        built.get_parsed_content(part)
+
+
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_overlay_is_small(name: str) -> None:
     path = configuration_file(f"experiments/{name}")

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from qfae_monai.model import create_distance, create_frozen, create_qfae, create_scorer, model_settings
+from qfae_monai.model import (
+    create_autoencoder,
+    create_distance,
+    create_frozen,
+    create_qfae,
+    create_scorer,
+    model_settings,
+)
 from qfae_monai.weights import save_checkpoint
 
 TINY = model_settings("tiny")
@@ -18,6 +25,12 @@ def test_a_network_is_of_the_sizes_named() -> None:
     network = create_qfae("tiny", grid=8, decoder_depth=1, out_channels=3).eval()
     assert network.qformer.queries.shape[-2:] == (64, 128)
     assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("image_size", [64, 128])
+def test_a_plain_autoencoder_has_its_encoders_grid(image_size: int) -> None:
+    network = create_autoencoder(model_settings("tiny", {"image_size": image_size, "grid": 5}))
+    assert network(torch.zeros(1, 1, image_size, image_size)).shape == (1, 3, image_size, image_size)
 
 
 def test_two_encoders_are_two_of_a_list() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer, precision
@@ -149,19 +150,63 @@ def test_bfloat16_perceptual_maps_stay_close() -> None:
     assert fast(image, image).abs().max() < 1e-6
 
 
-def test_frozen_matrices_are_kept_as_autocast_would_round_them() -> None:
-    arguments: dict[str, Any] = {"blocks": (0, 1), "patch_sizes": (8, 16), "reduction": "none"}
-    exact, fast = PerceptualLoss(trunk(), **arguments), PerceptualLoss(trunk(), **arguments, precision="bfloat16")
-    before = {name: weight.clone() for name, weight in fast.named_parameters()}
-    image, other = torch.rand(2, 1, 1, 32, 32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        expected = exact(other, image)
-    torch.testing.assert_close(fast(other, image), expected, rtol=0, atol=0)
-    for name, weight in fast.named_parameters():  # the weights themselves are never rounded
+def perceptual(**arguments: Any) -> PerceptualLoss:
+    return PerceptualLoss(trunk(), blocks=(0, 1), patch_sizes=(8, 16), reduction="none", **arguments)
+
+
+@pytest.mark.parametrize("make", [qfae, perceptual])
+def test_frozen_matrices_are_kept_as_autocast_would_round_them(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[..., nn.Module]
+) -> None:
+    fast = make(precision="bfloat16").eval()
+    frozen = {name: weight for name, weight in fast.named_parameters() if not weight.requires_grad}
+    before = {name: weight.clone() for name, weight in frozen.items()}
+    images = torch.rand(2, 1, 1, 32, 32)[: 1 if make is qfae else 2]
+    found = fast(*images)
+    with monkeypatch.context() as plain:
+        plain.setattr(precision.RoundedOnce, "__call__", lambda self, networks: networks)  # rounded in each pass
+        torch.testing.assert_close(found, fast(*images), rtol=0, atol=0)
+    for name, weight in frozen.items():  # the weights themselves are never rounded
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
     with torch.no_grad():
-        fast.trunks[0].get_parameter("blocks.0.attn.qkv.weight").mul_(2)
-    assert not torch.equal(fast(other, image), expected)
+        next(weight for name, weight in frozen.items() if name.endswith("blocks.0.attn.qkv.weight")).mul_(2)
+    assert not torch.equal(fast(*images), found)
+
+
+class CastsOfWeights(TorchDispatchMode):
+    """Count frozen weights that are cast, and products in float32."""
+
+    def __init__(self, frozen: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.frozen = {weight.data_ptr() for weight in frozen}
+        self.casts, self.wide = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._to_copy.default and args[0].data_ptr() in self.frozen:
+            self.casts += 1
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self.wide += args[0].dtype == torch.float32
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_in_bfloat16_casts_no_frozen_weight_and_widens_the_qformer_alone() -> None:
+    network, loss = qfae(precision="bfloat16"), perceptual(precision="bfloat16")
+    image = torch.rand(2, 1, 32, 32)
+    loss(network(image), image)  # in which the weights are rounded
+    frozen = [weight for part in (network, loss) for weight in part.parameters() if not weight.requires_grad]
+    with CastsOfWeights(frozen) as counted:
+        loss(network(image), image)
+    products = sum(isinstance(part, nn.Linear) for part in network.get_submodule("qformer").modules())
+    assert (counted.casts, counted.wide) == (0, products)
+
+
+def test_a_rounded_copy_is_compiled_as_its_source_is() -> None:
+    network, loss = qfae(precision="bfloat16", compile=True), perceptual(precision="bfloat16", compile=True)
+    encoder = cast(FrozenViT, network.get_submodule("encoders.0"))
+    with precision.autocast(CPU, "bfloat16"):
+        copies = [*encoder._rounded([encoder.trunk]), *loss._views]
+    blocks = [part for copy in copies for part in copy.modules() if isinstance(part, Block)]
+    assert [block._compiled_call_impl is not None for block in blocks] == [True] * 6
 
 
 def test_kept_queries_do_not_leak_between_precisions() -> None:
