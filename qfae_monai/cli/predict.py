@@ -11,6 +11,7 @@ import typer
 
 from qfae_monai.cli.options import INCLUDE, INTERRUPTED, MODEL, SET, TRUST, VOLUME, quick_imports, rate
 from qfae_monai.files import one_writer, printable
+from qfae_monai.files.cores import spare_cores
 from qfae_monai.screen import echo
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ def predict(
         from qfae_monai.evaluation.prediction_page import write_prediction_page
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.predict.cohort import write_summary
-        from qfae_monai.predict.pipeline import spare_cores
         from qfae_monai.predict.result import check_pseudonyms, remove_unfinished
         from qfae_monai.predict.studies import studies_and_rest
         from qfae_monai.reading.dicom_header import kept_headers

@@ -10,12 +10,15 @@ from itertools import accumulate
 from os import PathLike
 from typing import Any
 
+from joblib import Parallel, delayed
 from monai.data import Dataset
 from tqdm import tqdm
 
 from qfae_monai.data.shared_items import SharedItems
 from qfae_monai.data.slice_store import SliceStore
 from qfae_monai.data.volume_slices import SliceCutter, VolumeSlices
+from qfae_monai.files.cores import spare_cores
+from qfae_monai.reading.quiet_libraries import quiet_headers
 
 __all__ = ["SliceDataset"]
 
@@ -25,12 +28,12 @@ logger = logging.getLogger(__name__)
 class SliceDataset(Dataset):
     """Slices of volumes as a MONAI dataset.
 
-    Each volume is read once, by `volume_transform`; its slices stay in memory as float32. Training sets of the
-    paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a `store`, a folder: the slices are
-    written there at the first start and mapped from there at every later one; the pixels are the same. `data` lists
-    them as dictionaries of `image` (1, H, W), `case`, `slice_index` and, where known, `label` (1, H, W; 1 is
-    lesion, 0 is not) and `image_label` (1 abnormal, 0 normal, of the slice), with new tensors at each access. Slices
-    of different volumes may differ in size. Worker processes share them, however they are started.
+    Each volume is read once, by `volume_transform`, several at a time where there are cores; its slices stay in memory
+    as float32. Training sets of the paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a
+    `store`, a folder: the slices are written there at the first start and mapped from there at every later one; the
+    pixels are the same. `data` lists them as dictionaries of `image` (1, H, W), `case`, `slice_index` and, where known,
+    `label` (1, H, W; 1 is lesion, 0 is not) and `image_label` (1 abnormal, 0 normal, of the slice), with new tensors at
+    each access. Slices of different volumes may differ in size. Worker processes share them, however they are started.
 
     Args:
         data: dictionaries of volumes, as `qfae_monai.data.volume_datalist` lists them.
@@ -74,8 +77,14 @@ class SliceDataset(Dataset):
         )
         if store is not None:
             cut = SliceStore(store, cut)
-        bar = tqdm(data, desc="reading volumes", unit="volume", disable=not progress)
-        slices = _ListedSlices([(str(entry.get("case", entry.get("image"))), cut(entry)) for entry in bar])
+        cases = [str(entry.get("case", entry.get("image"))) for entry in data]
+        with quiet_headers():  # once for all threads: what is silenced is the process's
+            # in the order of the data; threads, for reading and counting leave the interpreter to others
+            read = Parallel(n_jobs=spare_cores(), prefer="threads", return_as="generator")(
+                delayed(cut)(entry) for entry in data
+            )
+            bar = tqdm(read, desc="reading volumes", unit="volume", total=len(data), disable=not progress)
+            slices = _ListedSlices(list(zip(cases, bar, strict=True)))
         skipped: Counter[str] = sum((Counter(volume.skipped) for volume in slices.volumes), Counter())
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none skipped"
         if not slices:

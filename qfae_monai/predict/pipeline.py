@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Pipeline", "spare_cores"]
+__all__ = ["Pipeline"]
 
 Item = TypeVar("Item")
 Ready = TypeVar("Ready")
 Found = TypeVar("Found")
 Result = TypeVar("Result")
-
-
-def spare_cores() -> int:
-    """One less than the cores that this process may use, at least 1: the network has a thread of its own."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, available - 1)
 
 
 class Pipeline(Generic[Item, Ready, Found, Result]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qfae_monai.predict.pipeline import Pipeline, spare_cores
+from qfae_monai.predict.pipeline import Pipeline
 
 
 class Steps:
@@ -120,7 +120,3 @@ def test_what_was_being_finished_is_handed_over_when_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(range(9), done.append)
     assert done == [0, 1]
-
-
-def test_one_core_is_left_to_the_network() -> None:
-    assert spare_cores() >= 1
