@@ -52,8 +52,8 @@ def from_pixels(map_key: str, label_key: str = "label", axis: int = 2) -> Callab
         for item in output:
             if item.get(label_key) is None:
                 continue
-            values, labels = (scored_slices(item, key, axis) for key in (map_key, label_key))
-            parts.append((values.reshape(-1), labels.reshape(-1)))
+            values, labels = (scored_part(item, key, axis).reshape(-1) for key in (map_key, label_key))
+            parts.append((values, labels))
         if not parts:
             return torch.empty(0), torch.empty(0)
         return torch.cat([values for values, _ in parts]), torch.cat([labels for _, labels in parts])
@@ -62,11 +62,17 @@ def from_pixels(map_key: str, label_key: str = "label", axis: int = 2) -> Callab
 
 
 def scored_slices(item: Mapping[str, Any], key: str, axis: int) -> Tensor:
-    """A map (1, X, Y, Z) or (1, H, W) of one case -> (N, H, W), the slices that were scored."""
+    """A map (1, X, Y, Z) or (1, H, W) of one case -> (N, H, W), the slices that were scored; memory stays in order."""
+    values = scored_part(item, key, axis)
+    return values[None] if values.dim() == 2 else values.movedim(axis, 0)
+
+
+def scored_part(item: Mapping[str, Any], key: str, axis: int) -> Tensor:
+    """A map (1, X, Y, Z) of one case without the slices along `axis` that were not scored; (1, H, W) -> (H, W)."""
     values = plain(item[key])[0]
     if values.dim() == 2:
-        return values[None]
-    return values.movedim(axis, 0)[~torch.isnan(plain(item["slice_scores"]).reshape(-1))]
+        return values
+    return values.index_select(axis, (~torch.isnan(plain(item["slice_scores"]).reshape(-1))).nonzero()[:, 0])
 
 
 def plain(value: Any) -> Tensor:

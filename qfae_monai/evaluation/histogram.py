@@ -43,10 +43,10 @@ def counts_by_bin(bins: NDArray[np.int32], inside: NDArray[np.bool_]) -> tuple[N
     """How many pixels outside and inside of lesions lie in each bin, (largest bin + 1,) each: counted, not sorted.
 
     Args:
-        bins: of the pixels, (N,), none negative.
-        inside: (N,), whether they belong to a lesion.
+        bins: of the pixels, any shape, none negative.
+        inside: of the same shape, whether they belong to a lesion.
     """
-    every = np.bincount(bins)
+    every = np.bincount(bins.ravel(order="K"))  # as they lie in memory: in any order they are as many
     lesion = np.bincount(bins[inside], minlength=len(every))
     return every - lesion, lesion
 
@@ -96,8 +96,7 @@ class MapHistogram:
         labels = np.asarray(lesion_labels)
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
-        labels, bins = labels.ravel(), ordered_bins(values, bits).ravel()
-        inside = labels > 0
+        bins, inside = ordered_bins(values, bits), labels > 0
         normal, lesion = counts_by_bin(bins, inside)
         used = np.flatnonzero(normal + lesion)  # (K,)
         own = labels[inside]
