@@ -99,7 +99,7 @@ class MapHistogram:
         bins, inside = ordered_bins(values, bits), labels > 0
         held = np.flatnonzero(inside.any(axis=tuple(range(1, inside.ndim))))  # the few slices with a lesion
         inside = inside[held]
-        own, own_bins = (part[held][inside] for part in (labels, bins))  # of each lesion pixel
+        own, own_bins = labels[held][inside].astype(np.intp), bins[held][inside]  # of each lesion pixel
         normal, lesion = counts_by_bin(bins, own_bins)
         used = np.flatnonzero(normal + lesion)  # (K,)
         sizes = np.bincount(own)  # pixels of each region; those not scored are 0
