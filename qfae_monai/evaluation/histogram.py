@@ -104,8 +104,8 @@ class MapHistogram:
         used = np.flatnonzero(normal + lesion)  # (K,)
         sizes = np.bincount(own)  # pixels of each region; those not scored are 0
         region = np.bincount(own_bins, weights=1 / sizes[own], minlength=len(normal)).astype(np.float64)
-        found = (counted[used] for counted in (normal, lesion, region))
-        return cls(used.astype(np.int32), *found, int(np.count_nonzero(sizes)), bits)
+        regions = int(np.count_nonzero(sizes))
+        return cls(used.astype(np.int32), normal[used], lesion[used], region[used], regions, bits)
 
     @classmethod
     def merge(cls, parts: Sequence[MapHistogram], bits: int = FINE_BITS) -> MapHistogram:

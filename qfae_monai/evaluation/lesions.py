@@ -124,7 +124,7 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
 
 
 def _dice(hit: int, called: int, lesion: int) -> float:
-    """As MONAI's `compute_dice`, in float32, of the numbers of voxels in both masks, in the map's and in the lesions'."""
+    """As MONAI's `compute_dice`, in float32, of how many voxels are in both masks, the map's and the lesions'."""
     return float(np.float32(2) * np.float32(hit) / np.float32(called + lesion)) if lesion else float("nan")
 
 
