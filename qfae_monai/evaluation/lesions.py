@@ -57,7 +57,10 @@ def label_lesions(mask: ArrayLike) -> tuple[NDArray[np.int32], int]:
         Component numbers 1.. (0 outside) in the mask's shape, and how many there are.
     """
     inside = np.asarray(mask) > 0
-    labels, count = ndimage.label(inside, structure=np.ones((3,) * inside.ndim), output=np.int32)
+    held = np.flatnonzero(inside.any(axis=tuple(range(1, inside.ndim))))  # along the first axis: a lesion is in few
+    within = slice(held[0], held[-1] + 1) if len(held) else slice(0)
+    labels = np.zeros(inside.shape, np.int32)
+    count = ndimage.label(inside[within], structure=np.ones((3,) * inside.ndim), output=labels[within])
     return labels, int(count)
 
 

@@ -78,6 +78,17 @@ def test_refuses_a_mask_on_another_grid() -> None:
         detect(np.zeros((4, 4)), np.zeros((5, 4), np.int32), 0.5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
+@pytest.mark.parametrize("shape", [(9, 8, 7), (30, 20), (1, 1, 5), (3, 4, 1), (0, 4, 4)])
+def test_lesions_are_numbered_as_in_the_whole_mask(shape: tuple[int, ...], share: float) -> None:
+    mask = np.random.default_rng(0).random(shape) < share
+    mask[:2] = False
+    expected, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
+    labels, found = label_lesions(mask)
+    np.testing.assert_array_equal(labels, expected)
+    assert (found, labels.dtype) == (count, np.int32)
+
+
 def test_peaks_and_means_are_those_of_the_whole_volume() -> None:
     rng = np.random.default_rng(0)
     labels, count = label_lesions(rng.random((12, 13, 14)) > 0.9)
