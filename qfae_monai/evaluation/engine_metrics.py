@@ -86,7 +86,8 @@ class PixelRanking(Metric):
     @reinit__is_reduced
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         scores, labels = (part.detach().reshape(-1).cpu() for part in output)
-        found = np.stack(counts_by_bin(ordered_bins(scores.float().numpy()), labels.numpy() > 0))  # (2, bins)
+        bins = ordered_bins(scores.float().numpy())
+        found = np.stack(counts_by_bin(bins, bins[labels.numpy() > 0]))  # (2, bins)
         self._counts[:, : found.shape[1]] += torch.from_numpy(found).to(self._device)
 
     @sync_all_reduce("_counts")

@@ -39,15 +39,15 @@ def ordered_bins(values: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.int32]:
     return (ordered >> np.uint32(32 - bits)).view(np.int32)
 
 
-def counts_by_bin(bins: NDArray[np.int32], inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def counts_by_bin(bins: NDArray[np.int32], inside: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many pixels outside and inside of lesions lie in each bin, (largest bin + 1,) each: counted, not sorted.
 
     Args:
-        bins: of the pixels, (N,), none negative.
-        inside: (N,), whether they belong to a lesion.
+        bins: of all pixels, any shape, none negative.
+        inside: of those that belong to a lesion, (N,).
     """
-    every = np.bincount(bins)
-    lesion = np.bincount(bins[inside], minlength=len(every))
+    every = np.bincount(bins.ravel(order="K"))  # as they lie in memory: in any order they are as many
+    lesion = np.bincount(inside, minlength=len(every))
     return every - lesion, lesion
 
 
@@ -96,15 +96,16 @@ class MapHistogram:
         labels = np.asarray(lesion_labels)
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
-        labels, bins = labels.ravel(), ordered_bins(values, bits).ravel()
-        inside = labels > 0
-        normal, lesion = counts_by_bin(bins, inside)
+        bins, inside = ordered_bins(values, bits), labels > 0
+        held = np.flatnonzero(inside.any(axis=tuple(range(1, inside.ndim))))  # the few slices with a lesion
+        inside = inside[held]
+        own, own_bins = labels[held][inside].astype(np.intp), bins[held][inside]  # of each lesion pixel
+        normal, lesion = counts_by_bin(bins, own_bins)
         used = np.flatnonzero(normal + lesion)  # (K,)
-        own = labels[inside]
         sizes = np.bincount(own)  # pixels of each region; those not scored are 0
-        region = np.bincount(bins[inside], weights=1 / sizes[own], minlength=len(normal)).astype(np.float64)
-        found = (counted[used] for counted in (normal, lesion, region))
-        return cls(used.astype(np.int32), *found, int(np.count_nonzero(sizes)), bits)
+        region = np.bincount(own_bins, weights=1 / sizes[own], minlength=len(normal)).astype(np.float64)
+        regions = int(np.count_nonzero(sizes))
+        return cls(used.astype(np.int32), normal[used], lesion[used], region[used], regions, bits)
 
     @classmethod
     def merge(cls, parts: Sequence[MapHistogram], bits: int = FINE_BITS) -> MapHistogram:

@@ -112,8 +112,8 @@ class ResampledMaps:
     def _each(self, weights: Array, statistic: Statistic) -> Array:
         """Each draw once, for few cases make few draws; a few at a time: their counts are what fills the memory."""
         draws, place = np.unique(weights, axis=0, return_inverse=True)
-        parts = [statistic(draws[i : i + self._rows]) for i in range(0, len(draws), self._rows)]
-        return np.concatenate([np.empty(0), *parts])[place.reshape(-1)]
+        parts = np.array_split(draws, max(1, -(-len(draws) // self._rows)))
+        return np.concatenate([statistic(part) for part in parts])[place.reshape(-1)]
 
 
 def weighted_ratio(part: ArrayLike, whole: ArrayLike) -> Statistic:

@@ -11,8 +11,6 @@ from bisect import bisect_left
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from monai.metrics import compute_dice
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
@@ -59,7 +57,10 @@ def label_lesions(mask: ArrayLike) -> tuple[NDArray[np.int32], int]:
         Component numbers 1.. (0 outside) in the mask's shape, and how many there are.
     """
     inside = np.asarray(mask) > 0
-    labels, count = ndimage.label(inside, structure=np.ones((3,) * inside.ndim), output=np.int32)
+    held = np.flatnonzero(inside.any(axis=tuple(range(1, inside.ndim))))  # along the first axis: a lesion is in few
+    within = slice(held[0], held[-1] + 1) if len(held) else slice(0)
+    labels = np.zeros(inside.shape, np.int32)
+    count = ndimage.label(inside[within], structure=np.ones((3,) * inside.ndim), output=labels[within])
     return labels, int(count)
 
 
@@ -116,14 +117,18 @@ def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) ->
     called = anomaly_map > threshold
     lesion = labels > 0
     components, count = label_lesions(called)  # of the thresholded map
-    hit, either = lesion & called, lesion | called
+    hit = lesion & called
     touching = np.unique(components[hit])  # components that meet a lesion, however slightly
-    both = (torch.as_tensor(mask[either])[None, None] for mask in (called, lesion))  # (1, 1, voxels that count)
     return Detection(
-        dice=float(compute_dice(*both)),
+        dice=_dice(*(int(np.count_nonzero(mask)) for mask in (hit, called, lesion))),
         found=len(np.unique(labels[hit])),
         false_positives=count - len(touching),
     )
+
+
+def _dice(hit: int, called: int, lesion: int) -> float:
+    """As MONAI's `compute_dice`, in float32, of how many voxels are in both masks, the map's and the lesions'."""
+    return float(np.float32(2) * np.float32(hit) / np.float32(called + lesion)) if lesion else float("nan")
 
 
 def size_band(sizes: ArrayLike, kind: Literal["volume", "image"]) -> NDArray[np.intp]:

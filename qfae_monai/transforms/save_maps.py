@@ -111,6 +111,6 @@ class SaveMapsd(MapTransform):
             kept = d[key] if d[key].dtype == torch.uint8 else d[key].float()
             pixels = kept[0].as_subclass(torch.Tensor).cpu().numpy()  # (X, Y, Z) or (H, W)
             # of an image, 1 mm a pixel and axes as displayed: nothing more is known
-            affine = np.asarray(kept.affine) if pixels.ndim == 3 else np.diag([-1.0, -1.0, 1.0, 1.0])
+            affine = kept.affine.cpu().numpy() if pixels.ndim == 3 else np.diag([-1.0, -1.0, 1.0, 1.0])
             write_nifti(self.output_dir / f"{name}.nii.gz", pixels, affine)
         return d

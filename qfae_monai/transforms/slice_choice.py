@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from math import ceil, floor
 from typing import Any
 
-import numpy as np
 import torch
 from monai.transforms import MapTransform
 from torch import Tensor
@@ -115,6 +114,8 @@ def _of_extent(count: int, low: float, high: float) -> tuple[int, int]:
 TRIVIAL_FEATURES = ("mean", "std", "max", "p99", "foreground_area")
 """A detector that does not beat each of these has learned little: 99th percentile, share of foreground pixels."""
 
+SHARE = float(torch.tensor(0.99, dtype=torch.float32))  # of pixels below the percentile, as `torch.quantile` rounds it
+
 
 class SliceSummaryd(MapTransform):
     """Add `slice_labels` and `trivial_<feature>`, one number per slice, and `volume_label`.
@@ -137,19 +138,19 @@ class SliceSummaryd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            pixels = self._slices(d[key])  # (slices, pixels)
+            pixels = self._slices(d[key]).float()  # (slices, pixels)
             d["trivial_mean"] = pixels.mean(1)  # (slices,), as all that follow
             d["trivial_std"] = pixels.std(1)
             d["trivial_max"] = pixels.amax(1)
             d["trivial_p99"] = _percentile_99(pixels)
-            d["trivial_foreground_area"] = self._slices(foreground_mask(d[key])).mean(1)
+            d["trivial_foreground_area"] = self._slices(foreground_mask(d[key])).float().mean(1)
             d["slice_labels"], d["volume_label"] = self._labels(d, len(pixels))
         return d
 
     def _labels(self, data: Mapping[Hashable, Any], slices: int) -> tuple[Tensor, Tensor]:
         """(slices,) and a scalar."""
         if data.get(self.label_key) is not None:
-            labels = (self._slices(data[self.label_key]) > 0).any(dim=1).float()  # (slices,)
+            labels = self._slices(data[self.label_key] > 0).any(dim=1).float()  # (slices,)
             return labels, labels.amax()
         whole = torch.tensor(float(data.get("image_label", torch.nan)))
         known = slices == 1 or bool(whole == 0)
@@ -157,13 +158,13 @@ class SliceSummaryd(MapTransform):
 
     def _slices(self, image: Tensor) -> Tensor:
         """(1, X, Y, Z) or (1, H, W) -> (slices, pixels)."""
-        plain = torch.as_tensor(image)[0].float()
+        plain = torch.as_tensor(image)[0]
         return (plain.movedim(self.axis, 0) if plain.dim() == 3 else plain[None]).flatten(1)
 
 
 def _percentile_99(pixels: Tensor) -> Tensor:
     """As `torch.quantile(pixels, 0.99, dim=1)`, to the last bit and without sorting: (slices, pixels) -> (slices,)."""
-    rank = float(np.float32(0.99)) * (pixels.shape[1] - 1)  # between two places of the sorted pixels
-    places = [floor(rank), ceil(rank)]
-    below, above = torch.from_numpy(np.partition(pixels.numpy(), places, axis=1)[:, places]).unbind(1)
-    return torch.lerp(below, above, rank - floor(rank))
+    last = pixels.shape[1] - 1
+    rank = SHARE * last  # between two places of the sorted pixels
+    top = torch.topk(pixels, last - floor(rank) + 1, dim=1).values  # descending: the last one is the rank's lower place
+    return torch.lerp(top[:, -1], top[:, last - ceil(rank)], rank - floor(rank))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from qfae_monai.evaluation import from_pixels, from_slices, from_volumes
+from qfae_monai.evaluation.engine_output import scored_slices
 
 NAN = torch.nan
 OUTPUT = [
@@ -43,3 +45,12 @@ def test_pixels() -> None:
     assert sorted(values.tolist()) == [0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 11.0]  # slices 0 and 2 of the first case
     assert len(labels) == 8
     assert len(from_pixels("anomaly_map")(OUTPUT[1:])[0]) == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_scored_slices_come_in_their_order(axis: int) -> None:
+    volume = torch.arange(27.0).reshape(1, 3, 3, 3)
+    item = {"map": volume, "slice_scores": torch.tensor([0.5, torch.nan, 0.1])}
+    found = scored_slices(item, "map", axis)
+    assert torch.equal(found, torch.stack([volume[0].select(axis, place) for place in (0, 2)]))
+    assert torch.equal(scored_slices({"map": volume[..., 0]}, "map", axis), volume[..., 0])

@@ -132,3 +132,29 @@ def test_file_gives_back_what_was_saved(tmp_path: Path, count: int) -> None:
         found = {**loaded.cases, **loaded.maps}[name]
         for key in ("bins", "normal", "lesion", "region", "regions", "bits"):
             np.testing.assert_array_equal(getattr(found, key), getattr(histogram, key))
+
+
+@pytest.mark.parametrize("bits", [10, COARSE_BITS, 20, 24])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_counting_gives_what_sorting_gave(bits: int, axes: tuple[int, ...]) -> None:
+    """To the last bit, in whatever order the pixels lie: sizes of regions are no powers of two."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(7, 9, 11)).astype(np.float32).round(1).transpose(axes)
+    labels = (rng.integers(0, 4, values.shape) * (rng.random(values.shape) < 0.3)).astype(np.int32)
+    labels[2] = 0
+    bins, place = np.unique(ordered_bins(values, bits).ravel(), return_inverse=True)
+    inside = labels.ravel() > 0
+    weights = 1 / np.bincount(labels[labels > 0])[labels.ravel()[inside]]
+    found = MapHistogram.of(values, labels, bits)
+    np.testing.assert_array_equal(found.bins, bins)
+    np.testing.assert_array_equal(found.normal, np.bincount(place[~inside], minlength=len(bins)))
+    np.testing.assert_array_equal(found.lesion, np.bincount(place[inside], minlength=len(bins)))
+    np.testing.assert_array_equal(found.region, np.bincount(place[inside], weights=weights, minlength=len(bins)))
+    assert (found.bins.dtype, found.normal.dtype, found.regions) == (np.int32, np.int64, 3)
+
+
+@pytest.mark.parametrize("labels", [np.zeros((2, 3), bool), np.eye(2, 3, dtype=bool), np.eye(2, 3)])
+def test_a_mask_of_any_type_is_counted(labels: np.ndarray) -> None:
+    found = MapHistogram.of(np.arange(6.0).reshape(2, 3), labels)
+    assert (int(found.lesion.sum()), found.region.sum(), found.regions) == (labels.sum(), labels.any(), labels.any())
+    assert not len(MapHistogram.of(np.empty((0, 3)), np.empty((0, 3))).bins)

@@ -104,6 +104,17 @@ def test_memory_for_resamples_does_not_change_them(monkeypatch: pytest.MonkeyPat
     assert bootstrap(range(5), maps.aupro, samples=100) == before
 
 
+def test_a_draw_that_comes_again_is_what_it_was() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.zeros((6, 6), np.int32)
+    labels[1:3, 2:4], labels[5, 5] = 1, 2
+    maps = ResampledMaps([MapHistogram.of(rng.random(labels.shape), labels, COARSE_BITS) for _ in range(3)])
+    weights = rng.integers(0, 2, (50, 3)).astype(np.float64)  # 8 draws
+    for measure in (maps.auroc, maps.average_precision, maps.aupro):
+        expected = np.concatenate([measure(row[None]) for row in weights])
+        np.testing.assert_allclose(measure(weights), expected, rtol=1e-12)  # a row alone is summed in another order
+
+
 def test_refuses_a_level_outside_of_its_range() -> None:
     with pytest.raises(ValueError, match="level in"):
         bootstrap(["a", "b"], weighted_ratio([1, 2], [1, 1]), level=95)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice
+from scipy import ndimage
 
 from qfae_monai.evaluation.lesions import SIZE_BANDS, detect, label_lesions, lesion_rows, size_band
 
@@ -42,7 +43,7 @@ def test_counts_agree_with_brute_force(shape: tuple[int, ...], seed: int) -> Non
     assert found.found == sum(any(lesion & other for other in called) for lesion in lesions)
     assert found.false_positives == sum(not any(other & lesion for lesion in lesions) for other in called)
     expected = compute_dice(torch.tensor(values > 0.93)[None, None], torch.tensor(mask)[None, None])
-    assert found.dice == pytest.approx(float(expected), abs=1e-6)  # MONAI computes in float32
+    assert found.dice == float(expected)
     rows = lesion_rows(labels, values, 0.93, 2.5)
     assert sorted(row.voxels for row in rows) == sorted(map(len, lesions))
     assert sum(bool(row.found) for row in rows) == found.found
@@ -75,3 +76,24 @@ def test_size_bands_hold_their_lower_edge() -> None:
 def test_refuses_a_mask_on_another_grid() -> None:
     with pytest.raises(ValueError, match=r"one shape, got \(4, 4\) and \(5, 4\)"):
         detect(np.zeros((4, 4)), np.zeros((5, 4), np.int32), 0.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
+@pytest.mark.parametrize("shape", [(9, 8, 7), (30, 20), (1, 1, 5), (3, 4, 1), (0, 4, 4)])
+def test_lesions_are_numbered_as_in_the_whole_mask(shape: tuple[int, ...], share: float) -> None:
+    mask = np.random.default_rng(0).random(shape) < share
+    mask[:2] = False
+    expected, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
+    labels, found = label_lesions(mask)
+    np.testing.assert_array_equal(labels, expected)
+    assert (found, labels.dtype) == (count, np.int32)
+
+
+def test_peaks_and_means_are_those_of_the_whole_volume() -> None:
+    rng = np.random.default_rng(0)
+    labels, count = label_lesions(rng.random((12, 13, 14)) > 0.9)
+    values = rng.random(labels.shape).astype(np.float32)
+    numbers = range(1, count + 1)
+    found = lesion_rows(labels, values.transpose(2, 0, 1).transpose(1, 2, 0))
+    assert [row.peak for row in found] == [float(peak) for peak in ndimage.maximum(values, labels, numbers)]
+    assert [row.mean for row in found] == [float(mean) for mean in ndimage.mean(values, labels, numbers)]

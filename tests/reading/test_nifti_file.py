@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,14 @@ def test_a_qform_beside_a_sheared_grid_an_extension_and_other_shapes_are_not(tmp
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Doe^Jane"))
     nib.save(image, tmp_path / "extended.nii.gz")
     assert not read_series(tmp_path / "extended.nii.gz").bare
+
+
+@pytest.mark.parametrize("order", [np.asfortranarray, np.ascontiguousarray])
+def test_no_second_volume_is_in_memory_while_one_is_written(tmp_path: Path, order: Any) -> None:
+    volume = order(np.zeros((64, 64, 4096), np.int16))  # 32 MB
+    tracemalloc.start()
+    try:
+        write_nifti(tmp_path / "a.nii.gz", volume, AFFINE)
+        assert tracemalloc.get_traced_memory()[1] < volume.nbytes / 8
+    finally:
+        tracemalloc.stop()

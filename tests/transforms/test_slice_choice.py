@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qfae_monai.transforms import SliceChoice
+from qfae_monai.transforms.slice_choice import SliceSummaryd
 
 SHARE = (0.2, 0.8)
 
@@ -78,3 +79,21 @@ def test_a_share_of_few_slices_holds_at_least_one() -> None:
 def test_what_is_no_choice_is_refused(how: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SliceChoice(**how)
+
+
+@pytest.mark.parametrize("count", [2, 3, 100, 101, 102, 4096, 57_600])
+def test_the_percentile_of_a_slice_is_that_of_its_sorted_pixels(count: int) -> None:
+    volume = torch.randn(1, 1, count, 3, generator=torch.Generator().manual_seed(0))
+    volume[..., 0] = (volume[..., 0] > 0) * 1.0  # many equal ones
+    found = SliceSummaryd()({"image": volume})["trivial_p99"]
+    assert torch.allclose(found, torch.quantile(volume[0, 0], 0.99, dim=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_of_any_type_labels_the_slices_that_it_touches(axis: int) -> None:
+    for dtype in (torch.bool, torch.uint8, torch.float32):
+        mask = torch.zeros(1, 3, 4, 5, dtype=dtype)
+        mask[0, 1, 2, 3] = 1
+        found = SliceSummaryd(axis=axis)({"image": torch.rand(1, 3, 4, 5), "label": mask})
+        assert found["slice_labels"].nonzero().tolist() == [[axis + 1]]
+        assert float(found["volume_label"]) == 1
