@@ -144,7 +144,7 @@ class Model:
         else:
             shown, prepared.slices = shown_of(prepared.slices, output), None
         image: MetaTensor = prepared.data.pop("image")
-        how = {"meta": image.meta, "applied_operations": list(image.applied_operations)}
+        how: dict[str, Any] = {"meta": image.meta, "applied_operations": list(image.applied_operations)}
         del image  # its memory is the inverse's
         anomaly_map = self._on_input_grid(MetaTensor(output.pop("anomaly_map")[0].cpu(), **how))
         mask = None if self.pixel_threshold is None else ThresholdMap(self.pixel_threshold)(anomaly_map.as_tensor())
