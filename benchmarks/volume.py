@@ -1,209 +1,250 @@
-"""A volume from its file to its saved map, stage by stage: `python benchmarks/volume.py --preset tiny mid`.
+"""What a scan costs around its networks, stage by stage: `OMP_NUM_THREADS=1 python -m benchmarks.volume`.
 
-The volume is a head-sized ellipsoid of noise, 240 x 240 x 155 voxels of 16 bits in .nii.gz; chain, network and scorer
-are those of the bundle's `inference.yaml`, with seeded random weights. Each stage is the time spent within its parts:
-read (check, decompress, load), preprocess (orientation, intensities), resize (slices to the network's size), forward,
-score, resize back, restore (orientation of the file), save (compress, write). `other` is what is left of the whole. The
-table has medians over `--rounds`, after one round of warm-up with few slices. On a CPU the memory is the whole
-process's peak, on CUDA that of the tensors; each preset is measured in a process of its own.
+Made-up scans (an ellipsoid of noise in .nii.gz with 16 bits, a CT, a radiograph) go through `qfae predict`, `qfae
+evaluate`'s run and the first start of a training, with a tiny model that is trained for one epoch before. Figures are
+processor seconds of whole processes, without what the same command takes for a study that is kept (start-up); the
+networks' own are taken off by a stage table measured in this process. `--beside CHECKOUT` measures another checkout of
+this project by turns, in the same run. `--stand-in` scores ten CTs with networks that sleep 1/600 s a slice.
 """
 
-# ruff: noqa: PLC0415 (torch is imported by the measuring processes only: a child's peak is not below its parent's)
+# ruff: noqa: PLC0415 (torch is imported where it is measured: start-up and peak are those of other processes)
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from networks import PRESETS
-
-SHAPE = (240, 240, 155)
-STAGES = ("read", "preprocess", "resize", "forward", "score", "resize back", "restore", "save")
-
-
-class Stopwatch:
-    """Seconds spent in functions, by stage."""
-
-    def __init__(self, device: Any) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            self._synchronize()
-            start = time.perf_counter()
-            found = function(*arguments, **options)
-            self._synchronize()
-            self.seconds[stage] += time.perf_counter() - start
-            return found
-
-        return call
-
-    def _synchronize(self) -> None:
-        if self.device.type == "cuda":
-            import torch
-
-            torch.cuda.synchronize(self.device)
+ROOT = Path(__file__).parents[1]
+STUDIES = {"64 x 64 x 24": (64, 64, 24), "240 x 240 x 155": (240, 240, 155), "CT of 512 x 512 x 300": (512, 512, 300)}
+RADIOGRAPH, EVALUATION, START = "radiograph of 3000 x 2500", "evaluating 4 of 240 x 240 x 155", "first start, 6 volumes"
+SLICES_PER_S = 600  # of the stand-in
+EVALUATE = """
+import sys, time, qfae_monai.evaluation, qfae_monai.anomaly, qfae_monai.training
+from qfae_monai.model.bundle import Bundle
+model, data, out = sys.argv[1:]
+files = [f"{model}/configs/training.yaml", "evaluate"]
+keys = {"bundle_root": model, "model_dir": model, "dataset_dir": data, "output_dir": out, "num_workers": 0}
+begin = time.process_time()
+Bundle(files, {**keys, "device": "$torch.device('cpu')"}).run("evaluating", quiet=True)
+print("seconds", time.process_time() - begin)
+"""
+BEGIN = """
+import sys, time
+from pathlib import Path
+from qfae_monai.data import SliceDataset
+from qfae_monai.model.bundle import Bundle
+load = Bundle(["train"], {"preset": "tiny"}).part("load_volume")
+entries = [{"image": str(path), "image_label": 0} for path in sorted(Path(sys.argv[1]).glob("*.nii.gz"))]
+begin = time.process_time()
+SliceDataset(entries, load, normal_only=True)
+print("seconds", time.process_time() - begin)
+"""
 
 
-def write_volume(path: Path) -> None:
+def write_scan(path: Path, shape: tuple[int, ...], *, seed: int = 0, lesion: bool | None = None) -> None:
+    """An ellipsoid of noise, or a CT with noisy air where it has 300 slices; with a mask beside it where asked for."""
     import nibabel as nib
     import numpy as np
 
-    x, y, z = np.ogrid[tuple(slice(-1, 1, side * 1j) for side in SHAPE)]
-    inside = x**2 + y**2 + z**2 < 0.8
-    image = np.random.default_rng(0).normal(600, 60, SHAPE) * inside
-    nib.save(nib.Nifti1Image(image.astype(np.int16), np.diag([-1.0, -1.0, 1.0, 1.0])), path)
+    x, y, z = np.ogrid[tuple(slice(-1, 1, side * 1j) for side in shape)]
+    random = np.random.default_rng(seed)
+    if shape[2] == 300:
+        image = np.where(x**2 + y**2 < 0.8, random.normal(40, 30, shape), random.normal(-1000, 8, shape))
+    else:
+        image = random.normal(600, 60, shape) * (x**2 + y**2 + z**2 < 0.8)
+    ball = (x - 0.3) ** 2 + (y - 0.2) ** 2 + z**2 < (0.02 if lesion else 0)
+    grid = np.diag([-1.0, -1.0, 1.0, 1.0])
+    nib.save(nib.Nifti1Image(np.where(ball, 1100, image).astype(np.int16), grid), path)
+    if lesion is not None:
+        nib.save(nib.Nifti1Image(ball.astype(np.uint8), grid), path.with_name(f"mask-{path.name}"))
 
 
-def build(arguments: argparse.Namespace, preset: str, folder: Path) -> Any:
-    """The bundle's inference over the folder's volumes, without checkpoint, calibration and tables."""
+def make(folder: Path) -> None:
+    """All inputs, and two models."""
+    import numpy as np
+    from PIL import Image
+
+    from qfae_monai.data.phantoms import write_phantom_cohort
     from qfae_monai.model.bundle import Bundle
+    from qfae_monai.model.importing import import_checkpoint
 
-    settings = {
-        "network_def::weights": None,
-        "precision": arguments.precision,
-        "dataset_dir": str(folder),
-        "num_workers": 0,
-        "output_dir": str(folder / "maps"),
-        "calibration": None,
-        "handlers": [],
-        "device": f"$torch.device({arguments.device!r})",
-    }
-    model = {key: value for key, value in PRESETS[preset].items() if key != "batch_size"}
-    return Bundle(["inference"], {**model, **settings})
-
-
-def attach(watch: Stopwatch, bundle: Any) -> None:
-    """Have the parts of the chain timed, each transform under its own stage: one class may stand in several."""
-    before, after, inferer, network = (
-        bundle.part(key) for key in ("preprocessing", "postprocessing", "inferer", "network")
+    for name in ("phantoms", "six", "four"):
+        (folder / name).mkdir()
+    write_phantom_cohort(folder / "phantoms", train=8, validation=4, test_normal=1, test_abnormal=1, seed=0)
+    keys = {"preset": "tiny", "dataset_dir": str(folder / "phantoms"), "model_dir": str(folder / "model")}
+    keys |= {"max_epochs": 1, "val_interval": 1}  # type: ignore[dict-item]
+    Bundle(["train"], keys).run("training", quiet=True)
+    Bundle(["train", "evaluate", "calibrate"], keys).run("calibrating", quiet=True)
+    import_checkpoint(
+        folder / "model/models/model.pt", folder / "image-model", ["train", "datasets/bmad"], {"preset": "tiny"}
     )
-    before, after = before.flatten().transforms, after.flatten().transforms
-    stages = {
-        "read": before[:1],
-        "preprocess": before[1:],
-        "resize": [inferer.resize],
-        "restore": after[:-1],
-        "save": after[-1:],
-    }
-    stage_of = {id(part): stage for stage, parts in stages.items() for part in parts}
-    # classes, not objects, are given a new call: Compose and Invertd look at what a transform is
-    for kind in {type(part) for parts in stages.values() for part in parts}:
-        kind.__call__ = _timed_by_stage(watch, kind.__call__, stage_of)
-    network.forward = watch.timed("forward", network.forward)
-    inferer.scorer.forward = watch.timed("score", inferer.scorer.forward)
-    inferer._stacked = watch.timed("resize back", inferer._stacked)
+    for name, shape in STUDIES.items():
+        write_scan(folder / f"{name}.nii.gz", shape)
+    y, x = np.ogrid[-1:1:3000j, -1:1:2500j]
+    noise = np.random.default_rng(0).normal(0, 6, (3000, 2500))
+    Image.fromarray((120 + 60 * np.cos(3 * x) * np.cos(2 * y) + noise).astype(np.uint8)).save(
+        folder / f"{RADIOGRAPH}.png"
+    )
+    for number in range(6):
+        write_scan(folder / f"six/{number}.nii.gz", (240, 240, 155), seed=number)
+    lists = json.loads((folder / "phantoms/dataset.json").read_text())
+    for section in ("training", "validation"):
+        for entry in lists[section]:
+            entry.update({key: str(folder / "phantoms" / entry[key]) for key in ("image", "label") if key in entry})
+    lists["test"] = []
+    for number in range(4):
+        write_scan(folder / f"four/{number}.nii.gz", (240, 240, 155), seed=number, lesion=number > 1)
+        lists["test"].append({"image": f"{number}.nii.gz", "label": f"mask-{number}.nii.gz", "patient": f"p{number}"})
+    (folder / "four/dataset.json").write_text(json.dumps(lists))
 
 
-def _timed_by_stage(watch: Stopwatch, call: Callable[..., Any], stage_of: dict[int, str]) -> Callable[..., Any]:
-    def timed(part: Any, *arguments: Any, **options: Any) -> Any:
-        stage = stage_of.get(id(part))
-        function = watch.timed(stage, call) if stage else call
-        return function(part, *arguments, **options)
+def run(checkout: Path, arguments: Sequence[str]) -> tuple[float, float, str]:
+    """Processor seconds and peak MB of a Python process with a checkout's package, and what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    with tempfile.TemporaryFile("w+") as printed:
+        child = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, stdout=printed, stderr=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        printed.seek(0)
+        text = printed.read()
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"{checkout}: expected exit code 0 of {' '.join(arguments[:4])}, got {text[-500:]}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text
 
-    return timed
+
+def measured(checkout: Path, work: str, folder: Path) -> tuple[float, float]:
+    """Processor seconds without start-up, and peak MB in all."""
+    with tempfile.TemporaryDirectory() as out:
+        if work in (EVALUATION, START):
+            code, given = (
+                (BEGIN, [folder / "six"]) if work == START else (EVALUATE, [folder / "model", folder / "four", out])
+            )
+            _, peak, text = run(checkout, ["-c", code, *map(str, given)])
+            return float(text.split("seconds")[-1]), peak
+        source = next(folder.glob(f"{work}.*"))
+        model = folder / ("image-model" if work == RADIOGRAPH else "model")
+        command = ["-m", "qfae_monai", "predict", "-i", str(source), "-o", out, "-m", str(model)]
+        seconds, peak, _ = run(checkout, command)
+        return seconds - run(checkout, command)[0], peak  # the second time the study is kept
 
 
-def peak_memory_mb(device: Any) -> float:
+def stages(source: Path, model: Path) -> dict[str, float]:
+    """Processor seconds of one study by stage, in this process; the networks' among them."""
+    from qfae_monai.predict import study_steps
+    from qfae_monai.predict.model import Model
+    from qfae_monai.predict.studies import Study, find_studies
+
+    seconds: dict[str, float] = defaultdict(float)
+
+    def watch(thing: Any, name: str, stage: str) -> None:
+        function: Callable[..., Any] = getattr(thing, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = time.process_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                seconds[stage] += time.process_time() - begin
+
+        setattr(thing, name, timed)
+
+    scored = Model(model, settings={"device": "$torch.device('cpu')"})
+    watch(Study, "identity", "hash")
+    watch(study_steps, "opened", "read, check")
+    watch(scored, "prepared", "count, choose slices")
+    watch(scored.inferer, "resize", "resize")
+    watch(scored, "network", "networks")
+    watch(scored.inferer.scorer, "forward", "networks")
+    watch(scored.inferer, "_on_grid", "map to the slices' size")
+    watch(scored, "prediction", "map to the input's grid, mask")
+    watch(study_steps, "save_image", "write image")
+    watch(study_steps, "save_volume", "write map, mask")
+    watch(study_steps, "overlay_png", "draw overlay")
+    with tempfile.TemporaryDirectory() as out:
+        steps = study_steps.StudySteps(scored, Path(out), allow=(), dicom=None, progress=lambda *_: None)
+        begin = time.process_time()
+        outcome = steps.write(steps.score(steps.read(find_studies(source)[0])))
+        whole = time.process_time() - begin
+    assert outcome.status == "done", outcome
+    return {**seconds, "other": whole - sum(seconds.values()), "whole": whole}
+
+
+def stand_in(folder: Path, count: int = 10) -> None:
+    """Seconds of a cohort of CTs whose networks only take time, and the processor's share of them."""
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    from qfae_monai.anomaly import AnomalyResult
+    from qfae_monai.files.cores import spare_cores
+    from qfae_monai.predict.cohort import predict_studies
+    from qfae_monai.predict.model import Model
+    from qfae_monai.predict.studies import find_studies
 
+    model = Model(folder / "model", settings={"device": "$torch.device('cpu')"})
 
-def measure(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One column of the table, measured in this process."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_volume(folder / "volume.nii.gz")
-        bundle = build(arguments, preset, folder)
-        watch, rounds = Stopwatch(bundle.part("device")), []
-        attach(watch, bundle)
-        evaluator, inferer = (bundle.part(key) for key in ("evaluator", "inferer"))
-        for number in range(arguments.rounds + 1):
-            inferer.choice.index_range = None if number else (70, 75)
-            watch.seconds.clear()
-            start = time.perf_counter()
-            evaluator.run()
-            total = time.perf_counter() - start
-            rounds.append({**watch.seconds, "other": total - sum(watch.seconds.values()), "whole": total})
-        scored = int((~evaluator.state.output[0]["slice_scores"].isnan()).sum())
-        saved = sum(path.stat().st_size for path in (folder / "maps").iterdir()) / 1e6
-        read = (folder / "volume.nii.gz").stat().st_size / 1e6
-    seconds = {stage: statistics.median(r[stage] for r in rounds[1:]) for stage in (*STAGES, "other", "whole")}
-    return {
-        "preset": preset,
-        "seconds": seconds,
-        "slices": scored,
-        "slices_per_s": scored / seconds["whole"],
-        "peak_memory_mb": peak_memory_mb(bundle.part("device")),
-        "read_mb": read,
-        "saved_mb": saved,
-    }
+    def network(images: Any) -> Any:
+        time.sleep(len(images) / SLICES_PER_S)
+        return images
 
-
-def measure_apart(preset: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One column of the table, measured in a process of its own."""
-    command = [
-        sys.executable,
-        __file__,
-        "--only",
-        preset,
-        "--rounds",
-        str(arguments.rounds),
-        "--device",
-        arguments.device,
-        "--precision",
-        arguments.precision,
-    ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{preset}: the measuring process ended with exit code {done.returncode}")
-    return json.loads(done.stdout.splitlines()[-1])
+    model.network = network
+    model.inferer.scorer.forward = lambda image, _: AnomalyResult(image.abs(), torch.ones(len(image)))
+    cohort = folder / "cohort"
+    cohort.mkdir()
+    for number in range(count):
+        os.link(folder / "CT of 512 x 512 x 300.nii.gz", cohort / f"{number}.nii.gz")
+    cores, used, begin = len(os.sched_getaffinity(0)), time.process_time(), time.perf_counter()
+    outcomes: list[Any] = []
+    with tempfile.TemporaryDirectory() as out:
+        studies = find_studies(cohort)
+        predict_studies(studies, model, Path(out), lambda _, outcome: outcomes.append(outcome), workers=spare_cores())
+    assert [outcome.status for outcome in outcomes] == ["done"] * count, outcomes
+    used, wall = time.process_time() - used, time.perf_counter() - begin
+    print(
+        f"\n{count} CTs, networks of {SLICES_PER_S} slices/s: {wall:.1f} s; processor {used:.1f} s on {cores} cores, "
+        f"{wall * cores / used:.2f} times its share"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", nargs="+", choices=tuple(PRESETS), default=["tiny"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="float32")
-    parser.add_argument("--json", type=Path, help="file for the same numbers")
-    parser.add_argument("--only", choices=tuple(PRESETS), help=argparse.SUPPRESS)  # how this command calls itself
-    arguments = parser.parse_args()
-    if arguments.only:
-        print(json.dumps(measure(arguments.only, arguments)))
-        return
-    columns = [measure_apart(preset, arguments) for preset in arguments.preset]
-    first = columns[0]
-    shape = " x ".join(map(str, SHAPE))
-    print(
-        f"{shape} voxels, {first['slices']} slices scored, {first['read_mb']:.1f} MB in; "
-        f"{arguments.device}, {arguments.precision}, {len(os.sched_getaffinity(0))} cores, "
-        f"load {os.getloadavg()[0]:.1f}\n"
+    parser.add_argument("--beside", type=Path, help="another checkout, measured by turns")
+    parser.add_argument("--stand-in", action="store_true", help="also score ten CTs with networks that sleep")
+    parser.add_argument(
+        "--works", nargs="+", choices=(works := [*STUDIES, RADIOGRAPH, EVALUATION, START]), default=works
     )
-    print("| stage (s) | " + " | ".join(arguments.preset) + " |\n|---" + "|---" * len(columns) + "|")
-    for stage in (*STAGES, "other", "whole"):
-        print(f"| {stage} | " + " | ".join(f"{column['seconds'][stage]:.2f}" for column in columns) + " |")
-    for key, name in (("slices_per_s", "slices/s"), ("peak_memory_mb", "peak memory (MB)"), ("saved_mb", "map (MB)")):
-        print(f"| {name} | " + " | ".join(f"{column[key]:.1f}" for column in columns) + " |")
-    if arguments.json:
-        settings = {"device": arguments.device, "precision": arguments.precision, "rounds": arguments.rounds}
-        arguments.json.write_text(json.dumps({"settings": settings, "columns": columns}, indent=1) + "\n")
+    arguments = parser.parse_args()
+    checkouts = [*([arguments.beside.resolve()] if arguments.beside else []), ROOT]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make(folder)
+        print(
+            f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; processor seconds without start-up\n"
+        )
+        columns = [f"{path.name}: seconds | peak MB" for path in checkouts]
+        print(f"| work | {' | '.join(columns)} |\n|---{'|---|---' * len(checkouts)}|", flush=True)
+        for work in arguments.works:
+            cells = [
+                f"{seconds:.2f} | {peak:.0f}" for seconds, peak in (measured(path, work, folder) for path in checkouts)
+            ]
+            print(f"| {work} | {' | '.join(cells)} |", flush=True)
+        tables = {
+            work: stages(folder / f"{work}.nii.gz", folder / "model") for work in STUDIES if work in arguments.works
+        }
+        names = dict.fromkeys(stage for table in tables.values() for stage in table)
+        print(f"\n| stage (processor s) | {' | '.join(tables)} |\n|---{'|---' * len(tables)}|")
+        for stage in names:
+            print(f"| {stage} | {' | '.join(f'{table.get(stage, 0):.2f}' for table in tables.values())} |")
+        if arguments.stand_in:
+            stand_in(folder)
 
 
 if __name__ == "__main__":

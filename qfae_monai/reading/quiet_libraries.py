@@ -10,6 +10,7 @@ from contextlib import contextmanager
 __all__ = ["TALKATIVE", "quiet_headers", "quiet_libraries", "quiet_loggers"]
 
 TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "highdicom")  # loggers that quote headers
+SILENT = logging.CRITICAL + 1
 
 
 @contextmanager
@@ -36,11 +37,12 @@ def quiet_libraries() -> Iterator[None]:
 def quiet_loggers() -> Iterator[None]:
     """Within it, the loggers of those libraries say nothing."""
     loggers = [logging.getLogger(name) for name in TALKATIVE]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    # those that say nothing already are left alone: each change empties the caches of all loggers
+    levels = {logger: logger.level for logger in loggers if logger.level != SILENT}
+    for logger in levels:
+        logger.setLevel(SILENT)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
