@@ -15,7 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 from benchmarks.networks import PRESETS, build
 from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
+from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.model.bundle import Bundle
+from qfae_monai.networks import QFAE
+from qfae_monai.training.kept_views import packed, unpacked
 
 ATEN = torch.ops.aten
 CPU_ATTENTION: dict[Any, Callable[..., int]] = {
@@ -49,6 +52,7 @@ def parts(bundle: Bundle) -> list[tuple[str, str, float]]:
         scored, _ = count(lambda: scorer(image, reconstruction))
     compared, distance = count(lambda: loss(reconstruction, image))
     backward, _ = count(distance.backward)
+    kept, size = from_kept_views(network, loss, image)
     trained = [
         ("encoder, forward", encoded),
         ("Q-Former, forward", gathered),
@@ -63,12 +67,23 @@ def parts(bundle: Bundle) -> list[tuple[str, str, float]]:
         ("decoder", decoded),
         ("perceptual maps, both sides", scored),
     ]
-    rows = [("training", *row) for row in trained] + [("training", "in all", sum(value for _, value in trained))]
+    whole = sum(value for _, value in trained)
     return [
-        *rows,
+        *(("training", *row) for row in trained),
+        ("training", "in all", whole),
+        ("training", f"in all, from kept views of {size:.3g} MB ({100 * (1 - kept / whole):.0f} % less)", kept),
         *(("evaluation", *row) for row in tested),
         ("evaluation", "in all", sum(value for _, value in tested)),
     ]
+
+
+def from_kept_views(network: QFAE, loss: PerceptualLoss, image: torch.Tensor) -> tuple[float, float]:
+    """GFLOP of a training step whose frozen features are there, and their MB."""
+    with torch.no_grad():
+        kept = packed(network.states(image), loss.target(image), torch.bfloat16)
+    states, target = unpacked(kept)
+    step, _ = count(lambda: loss(network(states), target).backward())
+    return step, sum(values.nbytes for values in kept.values()) / 1e6
 
 
 def plain_totals(bundle: Bundle) -> dict[str, float]:

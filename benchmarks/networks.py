@@ -20,8 +20,25 @@ LARGE = {
     "changes::encoder": {**ENCODER, "name": "vit_large_patch14_reg4_dinov2"},
     "changes::perceptual": {**PERCEPTUAL, "name": "vit_large_patch16_224"},
 }
+# as `qfae train` plans with DINOv2 ViT-S/14 for both
+DINOV2_SMALL = {
+    "preset": "tiny",
+    "changes::image_size": 112,
+    "changes::encoder": {**ENCODER, "name": "vit_small_patch14_dinov2"},
+    "changes::encoder_blocks": [-2, -4],
+    "changes::dim": 192,
+    "changes::grid": 7,
+    "changes::perceptual": {**PERCEPTUAL, "name": "vit_small_patch14_dinov2", "init_values": None},
+    "changes::metric": "cosine",
+    "changes::loss_blocks": [7, 9],
+    "changes::loss_patch_sizes": [28, 56],
+    "changes::score_blocks": [5, 7, 9],
+    "changes::score_patch_sizes": [14, 28],
+    "batch_size": 16,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"preset": "tiny"},
+    "dinov2-small": DINOV2_SMALL,
     "mid": {
         "preset": "paper",
         **BASE,

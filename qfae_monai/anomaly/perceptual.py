@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from monai.utils import LossReduction
@@ -37,6 +37,18 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 Features = list[list[Tensor]]
 """Hidden states of the patches, (B, N, D), by patch size and block."""
+
+
+class Target(NamedTuple):
+    """What a distance needs of a target image, computed once: it may stand for the image.
+
+    Attributes:
+        features: of the image.
+        foreground: (B, 1, H, W) boolean; None where all pixels count alike.
+    """
+
+    features: Features
+    foreground: Tensor | None
 
 
 def at_patch_size(trunk: VisionTransformer, patch_size: int) -> VisionTransformer:
@@ -129,21 +141,31 @@ class PerceptualLoss(_Loss):
         """The network never leaves eval mode."""
         return super().train(False)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor | Target) -> Tensor:
         """Distance of a reconstruction from its image; gradients flow to `input` only.
 
         Args:
             input: reconstruction, (B, 1 or 3, H, W), normalised.
-            target: image, (B, 1 or 3, H, W), normalised.
+            target: image, (B, 1 or 3, H, W), normalised, or what `target` made of it.
 
         Returns:
             A scalar, or with `reduction="none"` the maps: (B, L, H, W) for L blocks, or (B, L * P, H, W) block by
             block without consensus.
         """
         with autocast(input.device, self.precision):
-            found, wanted = self._both(as_three_channels(input), as_three_channels(target))
+            if isinstance(target, Target):
+                found, (wanted, foreground) = self._features(as_three_channels(input)), target
+            else:
+                found, wanted = self._both(as_three_channels(input), as_three_channels(target))
+                foreground = self._foreground(target)
         with torch.autocast(input.device.type, enabled=False):
-            return self.compare(found, wanted, target.shape[-2:], weights=self._weights(target))
+            return self.compare(found, wanted, input.shape[-2:], weights=self._weights(foreground))
+
+    @torch.no_grad()
+    def target(self, image: Tensor) -> Target:
+        """What `forward` needs of a target image, (B, 1 or 3, H, W), normalised."""
+        with autocast(image.device, self.precision):
+            return Target(self._features(as_three_channels(image)), self._foreground(image))
 
     def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
         """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""
@@ -175,11 +197,16 @@ class PerceptualLoss(_Loss):
             return maps.mean()
         return maps.sum() if self.reduction == LossReduction.SUM.value else maps
 
-    def _weights(self, target: Tensor) -> Tensor | None:
-        """Of the pixels, (B, 1, H, W), with a mean of 1 in each image; None where all count alike."""
+    def _foreground(self, target: Tensor) -> Tensor | None:
+        """Pixels that count more, (B, 1, H, W) boolean; None where all count alike."""
         if self.foreground_weight == 1:
             return None
-        foreground = (target > self.foreground_above).any(dim=1, keepdim=True)  # (B, 1, H, W)
+        return (target > self.foreground_above).any(dim=1, keepdim=True)
+
+    def _weights(self, foreground: Tensor | None) -> Tensor | None:
+        """Of the pixels, (B, 1, H, W), with a mean of 1 in each image; None where all count alike."""
+        if foreground is None:
+            return None
         weights = torch.where(foreground, float(self.foreground_weight), 1.0)  # (B, 1, H, W)
         return weights / weights.mean(dim=(-2, -1), keepdim=True)
 

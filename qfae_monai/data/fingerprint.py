@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import threading
 from collections.abc import Mapping
@@ -31,18 +32,23 @@ PACKAGES = ("monai", "nibabel", "numpy", "pydicom", "SimpleITK", "torch")
 IDENTIFIERS = ("case", "patient")
 """Keys of an entry that say whose volume it is, and nothing about its pixels."""
 
+RANDOM = re.compile(r"^(.+) draws by (\w+)$", re.M)
+"""Line of a random transform in a description: where it is, and its class."""
+
 DETACHED = (".nhdr", ".hdr", ".img")
 """Files that hold a volume's header or its voxels, not both, and that the series reader does not read."""
 
 
-def fingerprint(thing: Any) -> str:
+def fingerprint(thing: Any, *, random: bool = False) -> str:
     """SHA-256 of what an object is made of: its classes with their source, and every attribute down to the numbers.
 
     The same from one process to the next, and before and after use. Versions of the packages that compute pixels are
-    part of it. What MONAI keeps of the last use is not, and random transforms are refused.
+    part of it. What MONAI keeps of the last use is not.
 
     Args:
         thing: a number, text, container, array, tensor, function or any object whose attributes are such.
+        random: whether random transforms are described, too, which hold for as long as they have drawn nothing; others
+            are refused.
 
     Raises:
         ValueError: when a part is random, or cannot be told from another: a handle, a lambda.
@@ -52,7 +58,10 @@ def fingerprint(thing: Any) -> str:
         True
     """
     parts = [f"qfae_monai {qfae_monai.__version__}", *(f"{name} {_version(name)}" for name in PACKAGES)]
-    return hashlib.sha256("\n".join([*parts, _describe(thing, type(thing).__name__, ())]).encode()).hexdigest()
+    described = _describe(thing, type(thing).__name__, ())
+    if not random and (found := RANDOM.search(described)):
+        raise ValueError(f"{found[1]}: expected a transform that gives the same each time, got a {found[2]}")
+    return hashlib.sha256("\n".join([*parts, described]).encode()).hexdigest()
 
 
 def source_fingerprint(entry: Mapping[str, Any]) -> str:
@@ -154,12 +163,13 @@ def _behaviour(thing: Any, where: str, above: tuple[int, ...]) -> str:  # noqa: 
         return f"{_class(type(thing), where)} {thing.name}"
     if isinstance(thing, PathLike):
         return f"path {thing}"
-    if isinstance(thing, Randomizable) and type(thing) is not Compose:
-        raise ValueError(f"{where}: expected a transform that gives the same each time, got a {type(thing).__name__}")
     if not hasattr(thing, "__dict__") or type(thing).__module__.split(".")[0] in sys.stdlib_module_names:
         raise ValueError(f"{where}: expected an object that its attributes describe, got {thing!r}")
     attributes = {name: value for name, value in vars(thing).items() if not _is_state(thing, name, value)}
-    return f"{_class(type(thing), where)} {_mapping(attributes, where, above)}"
+    random = isinstance(thing, Randomizable) and type(thing) is not Compose
+    # texts of others have no line feed
+    drawn = f"\n{where} draws by {type(thing).__name__}\n" if random else ""
+    return f"{drawn}{_class(type(thing), where)} {_mapping(attributes, where, above)}"
 
 
 def _is_state(thing: Any, name: str, value: Any) -> bool:

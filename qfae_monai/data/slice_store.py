@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -19,7 +17,7 @@ from safetensors.torch import save_file
 
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.data.volume_slices import VolumeSlices
-from qfae_monai.files import PARTIAL, parse_object, whole_file
+from qfae_monai.files import parse_object, remove_partials, whole_file
 from qfae_monai.files.schema import entries, whole
 
 __all__ = ["SliceStore", "StoredSlices"]
@@ -84,8 +82,7 @@ class SliceStore:
         self.cut = cut
         self.recipe = fingerprint(cut)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob(f"{PARTIAL}*"):
-            _remove_abandoned(path)
+        remove_partials(self.folder, age=ABANDONED)
 
     def __call__(self, entry: dict[str, Any]) -> StoredSlices:
         """
@@ -116,19 +113,8 @@ def _write(slices: VolumeSlices, path: Path) -> None:
         for name in ("image", "slice_index", "label", "image_label")
         if (tensor := getattr(slices, name)) is not None
     }
-    with whole_file(path) as partial:
+    with whole_file(path, on_disk=True) as partial:
         save_file(tensors, partial, metadata={"skipped": json.dumps(slices.skipped)})
-        with partial.open("rb+") as file:
-            # on disk before it is renamed: a crash of the machine leaves no empty file under the true name
-            os.fsync(file.fileno())
-
-
-def _remove_abandoned(path: Path) -> None:
-    try:
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            path.unlink()
-    except FileNotFoundError:  # its writer has just renamed it, or another process has removed it
-        pass
 
 
 def _check(tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -31,7 +32,7 @@ KEPT_SUFFIXES = 2  # .nii.gz: writers choose their format by them
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, on_disk: bool = False) -> Iterator[Path]:
     """A path to write to, beside `path` and with its suffixes, that takes its name when the block ends well.
 
     After any exception, a full disk and an interruption among them, neither it nor half of a file is left, and what was
@@ -39,6 +40,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Args:
         path: of the file; its folder is made.
+        on_disk: whether the bytes are on disk before the name is: a crash of the machine leaves no empty file under it.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -54,6 +56,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{token_hex(4)}{''.join(path.suffixes[-KEPT_SUFFIXES:])[-32:]}")
     try:
         yield partial
+        if on_disk:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         with suppress(OSError):
@@ -85,11 +90,17 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     write_whole(path, csv_text([header, *rows]))
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed runs left unfinished in a folder; for whoever alone writes into it."""
+def remove_partials(folder: Path, *, age: float = 0) -> None:
+    """Remove what killed runs left unfinished in a folder.
+
+    Args:
+        folder: that is looked into, not below.
+        age: seconds from which on a file counts as left; 0 is for whoever alone writes into the folder.
+    """
     for partial in folder.glob(f"{PARTIAL}*"):
-        with suppress(OSError):
-            partial.unlink()
+        with suppress(OSError):  # its writer has just renamed it, or another process has removed it
+            if age == 0 or time.time() - partial.stat().st_mtime > age:
+                partial.unlink()
 
 
 def sha256_of(path: str | os.PathLike) -> str:

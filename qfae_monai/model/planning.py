@@ -70,6 +70,7 @@ def make_plan(
         "seed": (seed, ""),
         "precision": ("float32", "the format whose results were measured"),
         "workers": _workers(cores, choice),
+        "views": (None, ""),
     }
     values = {key: value for key, (value, _) in reasons.items()}
     why = {key: reason for key, (_, reason) in reasons.items() if reason}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from qfae_monai.reading.volume_choice import Choice
 
 STARTED = "started.json"
 EVALUATION = "evaluation"
+VIEWS = "views"
 Say = Callable[[str], None]
 
 
@@ -121,6 +123,7 @@ class Training:
                     keep_figures(self.output, self.local / EVALUATION)
             for old in self.local.glob("resume_*.pt"):  # three times the model's size, and needed no more
                 old.unlink()
+            shutil.rmtree(self.local / VIEWS, ignore_errors=True)  # gigabytes
             update_model(self.output)
         return self.output
 

@@ -47,6 +47,8 @@ WRITTEN = {
 EARLIER = {
     ("dataset::data", "$data.input_datalist(@dataset_dir)"),
     ("read::transforms::*::_target_", "qfae_monai.transforms.LoadGreyImaged"),
+    ("train::sampler::dataset", "@train::dataset"),
+    ("train::dataloader::dataset", "@train::dataset"),
     ("held_out_check::held_out", "@held_out_normals"),
     ("held_out_normals::_target_", "qfae_monai.anomaly.NormalImages"),
     ("held_out_normals::dataset", "$lambda: @validate::dataset"),

@@ -138,10 +138,17 @@ class FrozenViT(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1 or 3, H, W), normalised -> tokens: (B, num_tokens, output_dim)."""
+        return self.project(self.states(image))
+
+    def states(self, image: Tensor) -> Tensor:
+        """What the frozen trunk makes of an image, (B, num_tokens, D), without gradient."""
         if tuple(image.shape[-2:]) != self.image_size:
             raise ValueError(f"expected an image of {self.image_size} pixels, got {tuple(image.shape[-2:])}")
         with torch.no_grad():  # no activation of the trunk is kept for the backward pass
             (trunk,) = self._rounded([self.trunk])
             states = hidden_states(trunk, as_three_channels(image), self.blocks)
-        tokens = torch.cat(states, dim=1)  # (B, blocks * (prefix + N), D)
-        return self.projection(self.additional_block(tokens))
+        return torch.cat(states, dim=1)  # (B, blocks * (prefix + N), D)
+
+    def project(self, states: Tensor) -> Tensor:
+        """What is trained behind the trunk: states (B, num_tokens, D) -> tokens (B, num_tokens, output_dim)."""
+        return self.projection(self.additional_block(states))

@@ -57,20 +57,28 @@ class QFAE(WholeState):
         if compile:
             compile_blocks(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
+    def forward(self, image: Tensor | Sequence[Tensor]) -> Tensor:
+        """Image (B, 1 or 3, H, W), normalised, or its `states` -> reconstruction (B, 3, H, W), float32, normalised."""
         return self.reconstruct(image, self._seen_tokens(image) if self.training and self.token_dropout > 0 else None)
 
-    def reconstruct(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+    def reconstruct(self, image: Tensor | Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
         """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q or 1, T), True is visible."""
-        with autocast(image.device, self.precision):
+        with autocast(self.qformer.queries.device, self.precision):
             queries = self.qformer(self.encode(image), mask)  # (B, Q, output_dim), one query for each patch
             reconstruction = self.decoder(queries)  # (B, 3, H, W)
         return reconstruction.float()  # losses and scores are computed in float32
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Image tokens of all encoders: (B, T, dim)."""
-        return torch.cat([encoder(image) for encoder in self.encoders], dim=1)
+    def states(self, image: Tensor) -> list[Tensor]:
+        """What the frozen trunks make of an image, (B, T, D) for each encoder: it never changes in training."""
+        with autocast(image.device, self.precision):
+            return [encoder.states(image) for encoder in cast(Sequence[FrozenViT], self.encoders)]
+
+    def encode(self, image: Tensor | Sequence[Tensor]) -> Tensor:
+        """Image, or its `states`, to the tokens of all encoders: (B, T, dim)."""
+        encoders = cast(Sequence[FrozenViT], self.encoders)
+        if isinstance(image, Tensor):
+            return torch.cat([encoder(image) for encoder in encoders], dim=1)
+        return torch.cat([encoder.project(states) for encoder, states in zip(encoders, image, strict=True)], dim=1)
 
     @property
     def num_tokens(self) -> int:
@@ -82,9 +90,10 @@ class QFAE(WholeState):
         """(H, W) in pixels."""
         return cast(FrozenViT, self.encoders[0]).image_size
 
-    def _seen_tokens(self, image: Tensor) -> Tensor:
+    def _seen_tokens(self, image: Tensor | Sequence[Tensor]) -> Tensor:
         """Cross-attention mask (B, 1, T), the same for all queries of an image."""
-        return torch.rand(len(image), 1, self.num_tokens, device=image.device) >= self.token_dropout
+        batch = image if isinstance(image, Tensor) else image[0]
+        return torch.rand(len(batch), 1, self.num_tokens, device=batch.device) >= self.token_dropout
 
     def _check_parts(self) -> None:
         side = self.decoder.grid * self.decoder.patch_size  # pixels

@@ -10,6 +10,7 @@ from qfae_monai.training.batches import (
 from qfae_monai.training.checkpoints import CheckpointLoader, ResumeCheckpoint, WholeCheckpoints, WholeMetrics
 from qfae_monai.training.epochs import EpochLengthCheck, EpochSeed, StepSchedule, every
 from qfae_monai.training.held_out_check import HeldOutCheck
+from qfae_monai.training.kept_views import kept_views
 from qfae_monai.training.memory_advice import OutOfMemoryAdvice
 from qfae_monai.training.processes import (
     check_shares,
@@ -21,6 +22,7 @@ from qfae_monai.training.processes import (
 )
 from qfae_monai.training.training_guard import BatchOutput, TrainingGuard
 from qfae_monai.training.training_record import TrainingRecord
+from qfae_monai.training.view_drawing import draw_views
 
 __all__ = [
     "BatchOutput",
@@ -37,9 +39,11 @@ __all__ = [
     "WholeCheckpoints",
     "WholeMetrics",
     "check_shares",
+    "draw_views",
     "every",
     "gradient_scaler",
     "join_processes",
+    "kept_views",
     "leave_processes",
     "optimizer_steps",
     "part_size",

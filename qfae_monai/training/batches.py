@@ -10,6 +10,8 @@ from monai.engines import PrepareBatch, SupervisedTrainer
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from qfae_monai.training.kept_views import is_kept, unpacked
+
 # Gradient accumulation in MONAI's trainer: a batch handed over in parts, one optimiser step for all of them.
 
 
@@ -66,6 +68,8 @@ def gradient_scaler(trainer: SupervisedTrainer) -> dict[str, torch.amp.GradScale
 class ReconstructionPrepareBatch(PrepareBatch):
     """Batch dictionary -> (image, image), plain tensors (B, C, H, W): MetaTensor bookkeeping inside a ViT is slow.
 
+    A batch of `KeptViews` becomes what was made of such images: (states of the encoders, features of the target).
+
     Args:
         image_key: of the batch.
         transform: applied to the whole batch on the device, such as `qfae_monai.transforms.RandAugmentBatch`.
@@ -89,7 +93,9 @@ class ReconstructionPrepareBatch(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Any, Any]:
+        if is_kept(batchdata):
+            return unpacked({name: one.to(device, non_blocking=non_blocking) for name, one in batchdata.items()})
         image = batchdata[self.image_key]
         # (B, C, H, W)
         image = convert_to_tensor(image, track_meta=False).to(device=device, non_blocking=non_blocking, **kwargs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.data import DistributedSampler
@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, RandomSampler, Sampler
 
 from qfae_monai.training.batches import whole_batches
+from qfae_monai.training.kept_views import KeptViews
 
 # Objects gathered from all processes; MONAI gathers tensors and strings alone.
 
@@ -97,13 +98,34 @@ def replicated(network: nn.Module, device: torch.device) -> nn.Module:
 def training_sampler(dataset: Dataset, batch_size: int, seed: int) -> Sampler:
     """A new order in each epoch, of whole batches; of several processes each draws its own share.
 
+    Of `KeptViews` each image comes with one of its views, which torch's generator draws as an epoch begins.
+
     Raises:
         ValueError: if there are not enough images for one batch.
     """
+    kept = isinstance(dataset, KeptViews)
     if torch.distributed.is_initialized():
         # equal shares: a rank that ended early would keep the others waiting
-        return DistributedSampler(dataset, even_divisible=True, shuffle=True, seed=seed)
-    return RandomSampler(dataset, num_samples=whole_batches(len(dataset), batch_size))  # type: ignore[arg-type]
+        shares = _SharedViewSampler if kept else DistributedSampler
+        return shares(dataset, even_divisible=True, shuffle=True, seed=seed)
+    sampler = _ViewSampler if kept else RandomSampler
+    return sampler(dataset, num_samples=whole_batches(len(dataset), batch_size))  # type: ignore[arg-type]
+
+
+class _ViewSampler(RandomSampler):
+    def __iter__(self) -> Iterator[Any]:
+        return _with_views(super().__iter__(), cast(KeptViews, self.data_source).views)
+
+
+class _SharedViewSampler(DistributedSampler):
+    def __iter__(self) -> Iterator[Any]:
+        return _with_views(super().__iter__(), cast(KeptViews, self.dataset).views)
+
+
+def _with_views(images: Iterable[int], views: int) -> Iterator[tuple[int, int]]:
+    """(image, view), views drawn at random."""
+    chosen = list(images)
+    return zip(chosen, torch.randint(views, (len(chosen),)).tolist(), strict=True)
 
 
 def shared_sampler(dataset: Dataset) -> Sampler | None:

@@ -18,6 +18,7 @@ from qfae_monai.files import read_object, sha256_of, write_json
 from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
+from qfae_monai.training.kept_views import KeptViews
 from qfae_monai.training.processes import is_writer, world_size
 
 # Versions of the packages that numbers depend on, for records of runs.
@@ -64,7 +65,8 @@ TRAINING = record(
         ),
         "warnings": items(text(longest=1000)),
         "versions": entries(text()),
-    }
+    },
+    {"views": whole()},  # kept of each image, 0 where none are; not in older records
 )
 """Schema of `training.json`."""
 FILE = "training.json"
@@ -116,6 +118,7 @@ class TrainingRecord:
         """Write what is known of a complete training; the checkpoint's file is there."""
         if not is_writer():
             return
+        images = cast(Any, engine.state.dataloader).dataset
         content = {
             "version": VERSION,
             "checkpoint": {"file": self.checkpoint.name, "sha256": sha256_of(self.checkpoint)},
@@ -127,7 +130,8 @@ class TrainingRecord:
             "seed": self.seed,
             "epochs": engine.state.epoch,
             "iterations": engine.state.iteration,
-            "training_images": len(cast(Any, engine.state.dataloader).dataset),
+            "training_images": len(images),
+            "views": images.views if isinstance(images, KeptViews) else 0,
             "seconds": round(time.monotonic() - self._began, 1),
             "held_out": self.held_out.record(),
             "warnings": [sentence for watch in self.watches for sentence in watch.warnings],

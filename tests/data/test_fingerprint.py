@@ -163,6 +163,12 @@ def test_edited_source_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(set(found)) == 4
 
 
+def test_random_transforms_are_told_apart_where_they_are_asked_for() -> None:
+    found = [fingerprint(Compose([RandFlipd("image", prob=prob)]), random=True) for prob in (0.1, 0.1, 0.2)]
+    assert found[0] == found[1] != found[2]
+    assert fingerprint([1, 2]) == fingerprint([1, 2], random=True)
+
+
 REFUSED: list[list[Any]] = [
     [Compose([RandFlipd("image")]), r"transforms\[0\].*gives the same each time, got a RandFlipd"],
     [{"lock": iter([])}, r"dict.lock"],

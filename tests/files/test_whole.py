@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,6 +127,14 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> N
         (tmp_path / name).touch()
     remove_partials(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"partial.json", ".hidden"}
+
+
+def test_what_may_still_be_written_is_left_where_others_write(tmp_path: Path) -> None:
+    for name, seconds in (("old", 100.0), ("new", 0.0)):
+        (tmp_path / f"{PARTIAL}{name}").touch()
+        os.utime(tmp_path / f"{PARTIAL}{name}", (time.time() - seconds,) * 2)
+    remove_partials(tmp_path, age=50)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{PARTIAL}new"]
 
 
 def test_volumes_are_read_back(tmp_path: Path) -> None:

@@ -116,6 +116,15 @@ def test_a_plan_is_followed_and_its_unknown_keys_are_refused(cohort_folders: Pat
     assert not (tmp_path / "third").exists()
 
 
+def test_kept_views_of_a_plan_are_trained_from_and_removed(cohort_folders: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    text = begin(cohort_folders, tmp_path / "first").plan().text()
+    own.write_text(text.replace("epochs: 3", "epochs: 1").replace("views: null", "views: 2"))
+    train(cohort_folders / "normal", tmp_path / "second", plan=own)
+    assert json.loads((tmp_path / "second" / "models" / "training.json").read_text())["views"] == 2
+    assert not (tmp_path / "second" / "training" / "views").exists()
+
+
 def test_too_few_patients_are_said_or_refused(tmp_path: Path) -> None:
     volume(tmp_path / "one" / "a.nii.gz", 0)
     training = Training(Data(tmp_path / "one"), tmp_path / "model", Wishes())
