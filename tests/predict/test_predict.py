@@ -259,6 +259,16 @@ def test_thresholds_of_another_checkpoint_are_refused(run: Any, inputs: Path, mo
     assert not (tmp_path / "out").exists()
 
 
+def test_workers_change_no_byte(run: Any, inputs: Path, tmp_path: Path) -> None:
+    found = []
+    for workers in (1, 4):
+        out = tmp_path / str(workers)
+        assert run(inputs, out, "--workers", str(workers)).exit_code == 3  # one input is damaged
+        files = sorted(path for path in out.rglob("*") if path.is_file())
+        found.append({path.relative_to(out): path.read_bytes() for path in files})
+    assert found[0] == found[1]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
 def test_a_signal_ends_a_cohort_whole_and_with_its_summary(
