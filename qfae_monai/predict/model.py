@@ -108,11 +108,11 @@ class Model:
 
     def prepared(self, image: MetaTensor | Path) -> Prepared:
         """First of the three steps of a call, which needs no network: any thread may take it, beside the network's."""
-        if isinstance(image, Path):
-            data = self.preprocessing({"image": str(image)})
-            _check_memory(data["image"], str(image), IMAGE_BYTES)  # its size is known by now; reading it took less
+        name = str(image) if isinstance(image, Path) else str(image.meta.get("filename_or_obj", "image"))
+        if isinstance(image, Path) or self.images:  # a radiograph in DICOM comes as read
+            data = self.preprocessing({"image": name if isinstance(image, Path) else image})
+            _check_memory(data["image"], name, IMAGE_BYTES)  # its size is known by now; reading it took less
             return Prepared(data)
-        name = str(image.meta.get("filename_or_obj", "image"))
         _check_memory(image, name, VOLUME_BYTES if image.is_floating_point() else INTEGER_BYTES)
         prepared = Prepared(*SlicedVolume(self.preprocessing, self.axis)({"image": image}))
         _ = prepared.slices and prepared.slices.foreground  # counted here, for the choice of slices
@@ -149,7 +149,7 @@ class Model:
         anomaly_map = self._on_input_grid(MetaTensor(output.pop("anomaly_map")[0].cpu(), **how))
         mask = None if self.pixel_threshold is None else ThresholdMap(self.pixel_threshold)(anomaly_map.as_tensor())
         return Prediction(
-            anomaly_map=_plain(anomaly_map),
+            anomaly_map=_plain(anomaly_map).astype(np.float32, copy=False),
             mask=None if mask is None else _plain(mask),
             score=float(output["score"][0]),
             slice_scores=output["slice_scores"][0].double().cpu().numpy(),  # (slices,), NaN where skipped

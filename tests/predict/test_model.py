@@ -17,6 +17,7 @@ from qfae_monai import load_model, read_series
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.folder import CALIBRATION, FINGERPRINT, INFERENCE, MANIFEST, PERCEPTUAL, seal_again
 from qfae_monai.predict.model import Model
+from qfae_monai.transforms.images import BITS_KEY
 from qfae_monai.weights import create_vit, save_checkpoint
 
 
@@ -203,3 +204,11 @@ def test_code_of_others_is_not_run(model_copy: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="or --trust beside it"):
         load_model(model_copy)
     assert not ran.exists()
+
+
+def test_a_radiograph_in_dicom_is_an_image(image_model: Path) -> None:
+    """It comes as read, not as a file's name, and has no slices."""
+    stored = torch.randint(0, 1 << 12, (1, 40, 30), dtype=torch.int32)
+    found = Model(image_model)(MetaTensor(stored, meta={"filename_or_obj": "DX", BITS_KEY: 12}))
+    assert found.anomaly_map.shape == (40, 30)
+    assert len(found.slice_scores) == 1
