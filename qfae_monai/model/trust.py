@@ -47,6 +47,9 @@ WRITTEN = {
 EARLIER = {
     ("dataset::data", "$data.input_datalist(@dataset_dir)"),
     ("read::transforms::*::_target_", "qfae_monai.transforms.LoadGreyImaged"),
+    ("prepare::_target_", "monai.transforms.Resized"),
+    ("resize::_target_", "monai.transforms.Resized"),
+    ("resize::transforms::*::_target_", "monai.transforms.Resized"),
     ("held_out_check::held_out", "@held_out_normals"),
     ("held_out_normals::_target_", "qfae_monai.anomaly.NormalImages"),
     ("held_out_normals::dataset", "$lambda: @validate::dataset"),
