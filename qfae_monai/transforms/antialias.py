@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -63,7 +64,7 @@ def _filtered_rows(image: torch.Tensor, sigma: tuple[float, float], rows: torch.
     if len(image) == 1 and FEW * len(rows) < image.shape[1]:
         few = _one_by_one(padded, weight, rows)
     else:
-        few = conv2d(padded[None], weight, groups=len(image))[0, :, rows].transpose(0, 1)
+        few = conv2d(padded[None], weight, groups=len(image))[0][:, rows].transpose(0, 1)
     few = few[:, :, None].contiguous()  # (R, C, 1, W + l - 1)
     few = conv2d(few, along_columns.expand(len(image), 1, 1, -1), groups=len(image))
     return few[:, :, 0].transpose(0, 1)
@@ -86,22 +87,23 @@ class QuickResize(Resize):
     Where `anti_aliasing` smooths an image (C, H, W) before bilinear downsampling, `smoothed` takes the filter's place.
     """
 
-    def __call__(self, img: torch.Tensor, mode: str | None = None, **options: Any) -> torch.Tensor:
+    def __call__(self, img: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
         """
         Args:
             img: (C, H, W), or of other dimensions, which are left to MONAI.
-            mode: see `Resize`.
-            options: those of a call of `Resize`.
+            given: options of a call of `Resize` in their order there: mode, align_corners, anti_aliasing ...
+            named: the same by name.
         """
-        asked = {**vars(self), **{name: value for name, value in options.items() if value is not None}}
-        if (mode or self.mode) == "bilinear" and asked["anti_aliasing"] and self._is_plain(img, asked):
+        options = signature(Resize.__call__).bind(self, img, *given, **named).arguments
+        asked = {**vars(self), "lazy": self.lazy, **{key: value for key, value in options.items() if value is not None}}
+        if asked["mode"] == "bilinear" and asked["anti_aliasing"] and self._is_plain(img, asked):
             size = fall_back_tuple(self.spatial_size, img.shape[1:])  # (height, width)
-            img, options = _smoothed_for(img, size), {**options, "anti_aliasing": False}
-        return super().__call__(img, mode, **options)
+            options.update(img=_smoothed_for(img, size), anti_aliasing=False)
+        return super().__call__(**{key: value for key, value in options.items() if key != "self"})
 
     def _is_plain(self, img: torch.Tensor, asked: dict[str, Any]) -> bool:
         """Whether the filter is MONAI's default one, on an image in two dimensions, now."""
-        pending = getattr(img, "pending_operations", ()) or asked.get("lazy", self.lazy)
+        pending = getattr(img, "pending_operations", ()) or asked["lazy"]
         dtype = get_equivalent_dtype(asked["dtype"] or img.dtype, torch.Tensor)
         usual = self.size_mode == "all" and not asked["align_corners"] and asked["anti_aliasing_sigma"] is None
         return usual and not pending and dtype == torch.float32 and img.ndim == 3
