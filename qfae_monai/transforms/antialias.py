@@ -87,7 +87,7 @@ class QuickResize(Resize):
     Where `anti_aliasing` smooths an image (C, H, W) before bilinear downsampling, `smoothed` takes the filter's place.
     """
 
-    def __call__(self, img: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+    def __call__(self, img: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:  # type: ignore[override] # MONAI: data
         """
         Args:
             img: (C, H, W), or of other dimensions, which are left to MONAI.
