@@ -63,6 +63,9 @@ SIGNED = (
 LATER = ("slice_share",)
 """Signed where they are not null: models of earlier versions have no such key."""
 
+EQUAL = {"qfae_monai.transforms.QuickResized": "monai.transforms.Resized"}
+"""Words that are signed by the name that they had in earlier versions, as their pixels are the same to the last bit."""
+
 NEUTRAL = ("weights", "frozen", "compile", "checkpointing", "trunk", "distance", "settings")
 """Arguments that change no score, lead to a file with a hash of its own, or stand under another signed key."""
 
@@ -153,4 +156,4 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         for below, one in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _flat(one, f"{name}::{below}" if name else str(below))
     else:
-        yield name, value
+        yield name, EQUAL.get(value, value)

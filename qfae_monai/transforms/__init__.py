@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qfae_monai.transforms.antialias import QuickResize, QuickResized
 from qfae_monai.transforms.arrays import LoadArray, LoadArrayd, NormalLabeld
 from qfae_monai.transforms.augmentation import (
     RandAugmentBatch,
@@ -46,6 +47,8 @@ __all__ = [
     "LoadGreyImaged",
     "NormalLabeld",
     "QuantizeSlice",
+    "QuickResize",
+    "QuickResized",
     "RandAugmentBatch",
     "RandBrightnessContrast",
     "RandBrightnessContrastd",

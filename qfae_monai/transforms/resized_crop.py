@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
-from monai.transforms import GaussianSmooth, Transform
+from monai.transforms import Transform
 from monai.utils import convert_to_tensor
 from torch.nn.functional import affine_grid, grid_sample
+
+from qfae_monai.transforms.antialias import smoothed
 
 __all__ = ["Box", "ResizedCropRotateFlip"]
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the resized image
 
 
-@lru_cache(maxsize=32)
-def _antialias(sigma: tuple[float, float]) -> GaussianSmooth:
-    return GaussianSmooth(sigma=sigma)
-
-
 class ResizedCropRotateFlip(Transform):
     """Resize to a square, crop and resize again, rotate, flip: given parameters, one resampling.
 
     With the defaults of `__call__` it equals MONAI's `Resize((size, size), mode, anti_aliasing=True)`, which
-    prepares images for evaluation. What the rotation brings in from outside of the crop is 0. The prefilter costs most
-    of the time where images are much larger than `size`: store them at about that size.
+    prepares images for evaluation. What the rotation brings in from outside of the crop is 0. Where it rotates, the
+    prefilter costs most of the time of images much larger than `size`: store them at about that size.
 
     Args:
         size: side S of the output in pixels.
@@ -92,7 +88,7 @@ class ResizedCropRotateFlip(Transform):
         scale, centre = (torch.tensor(crops, dtype=torch.float32) / self.size).to(plain.device).unbind(1)
         # border padding, as resizing has it; zeros outside of the crop come from `inside`
         grid = turned * scale[:, None, None] + (centre[:, None, None] - 1)  # (B, S, S, 2)
-        smooth = self._smooth(plain.flatten(0, 1)).reshape(plain.shape)  # (B, C, H, W)
+        smooth = self._smooth(plain.flatten(0, 1), grid[..., 1]).reshape(plain.shape)  # (B, C, H, W)
         out = grid_sample(smooth, grid, self.mode, padding_mode="border", align_corners=False)
         return out * inside[:, None]
 
@@ -106,10 +102,10 @@ class ResizedCropRotateFlip(Transform):
         theta = torch.tensor(rows).to(device)  # (B, 2, 3)
         return affine_grid(theta, [len(rows), 1, self.size, self.size], align_corners=False)
 
-    def _smooth(self, img: torch.Tensor) -> torch.Tensor:
-        """The Gaussian that MONAI's and scikit-image's resize put before downsampling."""
+    def _smooth(self, img: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        """The Gaussian that MONAI's and scikit-image's resize put before downsampling, sampled at rows in [-1, 1]."""
         # pixels of the image, along rows and columns
         sigma = tuple(max(0.0, (side / self.size - 1) / 2) for side in img.shape[1:])
         if not self.anti_aliasing or max(sigma) == 0:
             return img
-        return convert_to_tensor(_antialias((sigma[0], sigma[1]))(img), track_meta=False)
+        return smoothed(img, (sigma[0], sigma[1]), ((at + 1) * img.shape[1] - 1) / 2)

@@ -48,6 +48,16 @@ def test_the_packages_own_training_and_inference_are_equal() -> None:
         assert differences(train, inference) == []
 
 
+def test_a_quicker_word_for_the_same_pixels_is_signed_as_before(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", "datasets/bmad")
+    file = model.path / INFERENCE
+    quick = Bundle([file])
+    assert quick.config["prepare"]["_target_"] == "qfae_monai.transforms.QuickResized"
+    assert quick.signature["prepare::_target_"] == "monai.transforms.Resized"
+    file.write_text(file.read_text().replace("qfae_monai.transforms.QuickResized", "monai.transforms.Resized"))
+    assert differences(Bundle([file]).signature, quick.signature) == []
+
+
 def numbers(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Name and value of every number and word below a key."""
     if isinstance(value, dict | list):

@@ -41,6 +41,7 @@ def test_models_of_earlier_versions_need_no_trust(tmp_path: Path) -> None:
     text = file.read_text()
     assert "qfae_monai.data.LoadPictured" in text
     text = text.replace("qfae_monai.data.LoadPictured", "qfae_monai.transforms.LoadGreyImaged")
+    text = text.replace("qfae_monai.transforms.QuickResized", "monai.transforms.Resized")
     file.write_text(
         text.replace("$data.input_datalist(@dataset_dir, images=True)", "$data.input_datalist(@dataset_dir)")
     )
