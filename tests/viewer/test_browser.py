@@ -76,6 +76,7 @@ def test_the_canvas_shows_image_map_and_mask(visit: Visit) -> None:
 
 
 def test_threshold_and_opacity_change_what_is_seen_of_the_map(visit: Visit) -> None:
+    visit.page.locator("#threshold-text:text-is('1.25')").wait_for()  # set when the study is there
     assert float(visit.page.locator("#threshold").input_value()) == pytest.approx(PIXEL_THRESHOLD, abs=0.02)
     assert visit.text("threshold-text") == "1.25"
     at_start = visit.coloured()
