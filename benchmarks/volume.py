@@ -2,8 +2,8 @@
 
 Made-up scans (an ellipsoid of noise in .nii.gz with 16 bits, a CT, a radiograph) go through `qfae predict`, `qfae
 evaluate`'s run and the first start of a training, with a tiny model that is trained for one epoch before. Figures are
-processor seconds of whole processes, without what the same command takes for a study that is kept (start-up); the
-networks' own are taken off by a stage table measured in this process. `--beside CHECKOUT` measures another checkout of
+processor seconds in a process of its own each, without start-up; peaks are of the whole process. What of them is the
+networks', and what each stage takes, is measured in this process. `--beside CHECKOUT` measures another checkout of
 this project by turns, in the same run. `--stand-in` scores ten CTs with networks that sleep 1/600 s a slice.
 """
 
@@ -29,13 +29,44 @@ RADIOGRAPH, EVALUATION, START = "radiograph of 3000 x 2500", "evaluating 4 of 24
 SLICES_PER_S = 600  # of the stand-in
 EVALUATE = """
 import sys, time, qfae_monai.evaluation, qfae_monai.anomaly, qfae_monai.training
+from pathlib import Path
 from qfae_monai.model.bundle import Bundle
 model, data, out = sys.argv[1:]
-files = [f"{model}/configs/training.yaml", "evaluate"]
+files = [Path(model) / "configs/training.yaml", "evaluate"]
 keys = {"bundle_root": model, "model_dir": model, "dataset_dir": data, "output_dir": out, "num_workers": 0}
 begin = time.process_time()
 Bundle(files, {**keys, "device": "$torch.device('cpu')"}).run("evaluating", quiet=True)
 print("seconds", time.process_time() - begin)
+"""
+PREDICT = """
+import sys, time
+from pathlib import Path
+from qfae_monai.predict import cohort
+from qfae_monai.predict.model import Model
+from qfae_monai.predict.studies import find_studies
+model, out = Model(Path(sys.argv[1]), settings={"device": "$torch.device('cpu')"}), Path(sys.argv[2])
+for number, source in enumerate(sys.argv[3:]):  # the first loads what is loaded when it is needed
+    (out / str(number)).mkdir()
+    studies, begin, outcomes = find_studies(Path(source)), time.process_time(), []
+    if hasattr(cohort, "predict_studies"):
+        cohort.predict_studies(studies, model, out / str(number), lambda _, outcome: outcomes.append(outcome))
+    else:  # of a checkout without a pipeline
+        outcomes += [cohort.predict_study(study, model, out / str(number)) for study in studies]
+    assert [outcome.status for outcome in outcomes] == ["done"], outcomes
+print("seconds", time.process_time() - begin)
+"""
+MODEL = """
+import sys
+from qfae_monai.model.bundle import Bundle
+keys = {"preset": "tiny", "dataset_dir": sys.argv[1], "model_dir": sys.argv[2], "max_epochs": 1, "val_interval": 1}
+Bundle(["train"], keys).run("training", quiet=True)
+Bundle(["train", "evaluate", "calibrate"], keys).run("calibrating", quiet=True)
+"""
+IMAGES = """
+import sys
+from pathlib import Path
+from qfae_monai.model.importing import import_checkpoint
+import_checkpoint(Path(sys.argv[1]), Path(sys.argv[2]), ["train", "datasets/bmad"], {"preset": "tiny"})
 """
 BEGIN = """
 import sys, time
@@ -69,24 +100,15 @@ def write_scan(path: Path, shape: tuple[int, ...], *, seed: int = 0, lesion: boo
 
 
 def make(folder: Path) -> None:
-    """All inputs, and two models."""
+    """All inputs but the models."""
     import numpy as np
     from PIL import Image
 
     from qfae_monai.data.phantoms import write_phantom_cohort
-    from qfae_monai.model.bundle import Bundle
-    from qfae_monai.model.importing import import_checkpoint
 
     for name in ("phantoms", "six", "four"):
         (folder / name).mkdir()
     write_phantom_cohort(folder / "phantoms", train=8, validation=4, test_normal=1, test_abnormal=1, seed=0)
-    keys = {"preset": "tiny", "dataset_dir": str(folder / "phantoms"), "model_dir": str(folder / "model")}
-    keys |= {"max_epochs": 1, "val_interval": 1}  # type: ignore[dict-item]
-    Bundle(["train"], keys).run("training", quiet=True)
-    Bundle(["train", "evaluate", "calibrate"], keys).run("calibrating", quiet=True)
-    import_checkpoint(
-        folder / "model/models/model.pt", folder / "image-model", ["train", "datasets/bmad"], {"preset": "tiny"}
-    )
     for name, shape in STUDIES.items():
         write_scan(folder / f"{name}.nii.gz", shape)
     y, x = np.ogrid[-1:1:3000j, -1:1:2500j]
@@ -107,35 +129,35 @@ def make(folder: Path) -> None:
     (folder / "four/dataset.json").write_text(json.dumps(lists))
 
 
-def run(checkout: Path, arguments: Sequence[str]) -> tuple[float, float, str]:
-    """Processor seconds and peak MB of a Python process with a checkout's package, and what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    with tempfile.TemporaryFile("w+") as printed:
-        child = subprocess.Popen(
-            [sys.executable, *arguments], env=environment, stdout=printed, stderr=subprocess.DEVNULL
-        )
+def run(checkout: Path, arguments: Sequence[str]) -> tuple[float, str]:
+    """Peak MB of a Python process with a checkout's package, and what it printed."""
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen([sys.executable, *arguments], cwd=checkout, stdout=printed, stderr=said)
         _, status, used = os.wait4(child.pid, 0)
         printed.seek(0)
-        text = printed.read()
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{checkout}: expected exit code 0 of {' '.join(arguments[:4])}, got {text[-500:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text
+        said.seek(0)
+        if os.waitstatus_to_exitcode(status):
+            raise SystemExit(f"{checkout}: expected exit code 0 of {arguments[0]}, got {said.read()[-2000:]}")
+        return used.ru_maxrss / 1024, printed.read()
 
 
 def measured(checkout: Path, work: str, folder: Path) -> tuple[float, float]:
     """Processor seconds without start-up, and peak MB in all."""
     with tempfile.TemporaryDirectory() as out:
-        if work in (EVALUATION, START):
-            code, given = (
-                (BEGIN, [folder / "six"]) if work == START else (EVALUATE, [folder / "model", folder / "four", out])
-            )
-            _, peak, text = run(checkout, ["-c", code, *map(str, given)])
-            return float(text.split("seconds")[-1]), peak
-        source = next(folder.glob(f"{work}.*"))
-        model = folder / ("image-model" if work == RADIOGRAPH else "model")
-        command = ["-m", "qfae_monai", "predict", "-i", str(source), "-o", out, "-m", str(model)]
-        seconds, peak, _ = run(checkout, command)
-        return seconds - min(run(checkout, command)[0] for _ in range(2)), peak  # the study is kept then
+        if work == START:
+            code, given = BEGIN, [folder / "six"]
+        elif work == EVALUATION:
+            code, given = EVALUATE, [folder / "model", folder / "four", out]
+        else:
+            source = next(folder.glob(f"{work}.*"))
+            first = source if work == RADIOGRAPH else folder / "64 x 64 x 24.nii.gz"
+            model = folder / "model"
+            if work == RADIOGRAPH:  # of each checkout's own configurations
+                model = Path(out) / "images"
+                run(checkout, ["-c", IMAGES, str(folder / "model/models/model.pt"), str(model)])
+            code, given = PREDICT, [model, out, first, source]
+        peak, text = run(checkout, ["-c", code, *map(str, given)])
+        return float(text.split("seconds")[-1]), peak
 
 
 def stages(source: Path, model: Path) -> dict[str, float]:
@@ -260,6 +282,8 @@ def main() -> None:
         folder = Path(name)
         # apart, for the peak of a process is not below that of the one that starts it
         run(ROOT, ["-m", "benchmarks.volume", "--make", name])
+        # a model of the older checkout, which the newer one reads
+        run(checkouts[0], ["-c", MODEL, str(folder / "phantoms"), str(folder / "model")])
         print(
             f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; processor seconds without start-up\n"
         )
