@@ -24,6 +24,9 @@ __all__ = ["SliceDataset"]
 
 logger = logging.getLogger(__name__)
 
+READERS = 4
+"""Volumes read at a time, at most: with one for each of many cores, none might find the memory that it needs."""
+
 
 class SliceDataset(Dataset):
     """Slices of volumes as a MONAI dataset.
@@ -80,7 +83,7 @@ class SliceDataset(Dataset):
         cases = [str(entry.get("case", entry.get("image"))) for entry in data]
         with quiet_headers():  # once for all threads: what is silenced is the process's
             # in the order of the data; threads, for reading and counting leave the interpreter to others
-            read = Parallel(n_jobs=spare_cores(), prefer="threads", return_as="generator")(
+            read = Parallel(n_jobs=min(READERS, spare_cores()), prefer="threads", return_as="generator")(
                 delayed(cut)(entry) for entry in data
             )
             bar = tqdm(read, desc="reading volumes", unit="volume", total=len(data), disable=not progress)

@@ -155,9 +155,8 @@ class SlicedVolume:
         flat = in_memory_order(image)  # (voxels,)
         lowest, counts = int(flat.min()), _count(flat)
         levels = torch.arange(lowest, lowest + len(counts)).float()[counts > 0]
-        data: dict[Any, Any] = {
-            "image": MetaTensor(levels[None, :, None, None], meta=image.meta)
-        }  # for the name in messages
+        named = MetaTensor(levels[None, :, None, None], meta=image.meta)  # (1, levels, 1, 1), by its file in messages
+        data: dict[Any, Any] = {"image": named}
         for step in self.grey:
             if isinstance(step, ScaleIntensityForegroundPercentilesd):
                 data["image"] = step.scaler(data["image"], counts=counts[counts > 0])
