@@ -1,4 +1,4 @@
-"""Two runs on the same cases: paired differences over the same resamples of patients, as numbers and as a table."""
+"""Two runs on the same cases: paired differences over patients, as numbers and as a table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.evaluation.evaluation_report import LEVEL, without_nan
-from qfae_monai.evaluation.intervals import paired_difference
-from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of, measure_name
+from qfae_monai.evaluation.cautions import no_intervals
+from qfae_monai.evaluation.differences import paired_difference
+from qfae_monai.evaluation.evaluation_report import INTERVALS, without_nan
+from qfae_monai.evaluation.levels import Level, Pixels, levels_of, measure_name
 from qfae_monai.evaluation.rendering import write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import printable
@@ -22,38 +23,35 @@ def compare(
     run_a: str | os.PathLike,
     run_b: str | os.PathLike,
     *,
-    samples: int = 1000,
     seed: int = 0,
     specificity: float = 0.95,
 ) -> dict[str, Any]:
-    """Differences "b - a" of every measure, with intervals and two-sided bootstrap p.
+    """Differences "b - a" of every measure, with intervals and the p of a permutation test over patients.
 
     Both runs must have the same cases, of the same patients, with the same labels. Slices that only one of them scored
     are left out of the slice figures, and counted.
 
     Args:
         run_a, run_b: output folders of evaluations.
-        samples: resamples of the patients.
-        seed: of the resamples.
+        seed: of the patterns of signs that the test tries, where there are too many for all.
         specificity: at which sensitivity is stated.
 
     Returns:
         `{"kind", "a": {"name", "folder", "checkpoint"}, "b": {...}, "counts": {"cases", "patients"},
-        "metrics": {level: {measure: {"a", "b", "difference": {"value", "low", "high", "undefined", "p"}}}},
-        "notes": [sentences], "bootstrap": {...}}`, None for NaN.
+        "metrics": {level: {measure: {"a", "b", "difference": {"value", "low", "high",
+        "smaller_class", "reason", "p"}}}}, "notes": [sentences], "intervals": {...}}`, None for NaN.
 
     Raises:
         ValueError: if kinds, cases, patients or labels differ; the message says which.
     """
     a, b = RunFolder(run_a), RunFolder(run_b)
     _check_cases(a, b)
-    draws: Draws = {"samples": samples, "seed": seed}
     notes: list[str] = []
     metrics: dict[str, Any] = {}
     for first, second in zip(levels_of(a, specificity), levels_of(b, specificity), strict=True):
-        metrics[first.name] = _differences(*_shared(first, second, notes), draws)
+        metrics[first.name] = _differences(*_shared(first, second, notes), seed)
     if set(a.pixels.cases) == set(b.pixels.cases):  # pairs need the same cases with a mask
-        metrics["pixel"] = _differences(Pixels.of(a), Pixels.of(b), draws)
+        metrics["pixel"] = _differences(Pixels.of(a), Pixels.of(b), seed)
         counted = [
             # pixels of the scored slices
             sum(int(case.normal.sum() + case.lesion.sum()) for case in run.pixels.cases.values())
@@ -65,6 +63,13 @@ def compare(
             )
     else:
         notes.append("The runs have masks of different cases: there are no pixel figures.")
+    notes += no_intervals(
+        {
+            f"{level} {measure_name(name)}": row["difference"]
+            for level, rows in metrics.items()
+            for name, row in rows.items()
+        }
+    )
     return without_nan(
         {
             "kind": a.kind,
@@ -73,7 +78,7 @@ def compare(
             "counts": {"cases": len(a.volumes), "patients": len(set(a.patient_of.values()))},
             "metrics": metrics,
             "notes": notes,
-            "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
+            "intervals": {**INTERVALS, "seed": seed},
         }
     )
 
@@ -81,13 +86,13 @@ def compare(
 def format_comparison(comparison: Mapping[str, Any]) -> str:
     """The table for a terminal, with the legend below it."""
     a, b = comparison["a"], comparison["b"]
-    counts, level = comparison["counts"], comparison["bootstrap"]["level"]
+    counts, level = comparison["counts"], comparison["intervals"]["level"]
     lines = [
         f"a: {printable(a['name'])} ({printable(a['folder'])})",
         f"b: {printable(b['name'])} ({printable(b['folder'])})",
         f"{counts['cases']} cases of {counts['patients']} patients",
         "",
-        f"{'':<36}{'a':>8}{'b':>8}{'b - a':>9}   {f'{level:.0%} interval':<20}{'p':>6}",
+        f"{'':<36}{'a':>8}{'b':>8}{'b - a':>9}   {f'{level:.0%} interval':<20}{'p':>6}{'n':>6}",
     ]
     for name, measures in comparison["metrics"].items():
         for measure, row in measures.items():
@@ -96,13 +101,14 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
             lines.append(
                 f"{f'{name} {measure}'.replace('_', ' '):<36}{_number(row['a']):>8}{_number(row['b']):>8}"
                 f"{_number(difference['value'], '+'):>9}   {interval:<20}{_number(difference['p']):>6}"
+                f"{difference['smaller_class']:>6}"
             )
     return "\n".join(
         [
             *lines,
             "",
             *comparison["notes"],
-            "Interval and p: the same resamples of patients for both runs; -: undefined.",
+            "Interval and p: paired, over patients; n: patients in the smaller class; -: undefined, or no method holds.",
         ]
     )
 
@@ -151,7 +157,7 @@ def _shared(first: Level, second: Level, notes: list[str]) -> tuple[Level, Level
         {item: row for row, item in enumerate(zip(*(level.rows[part].tolist() for part in key), strict=True))}
         for level in (first, second)
     ]
-    shared = sorted(set(rows[0]) & set(rows[1]))  # one order, so that equal draws pair equal rows
+    shared = sorted(set(rows[0]) & set(rows[1]))  # one order, so that equal rows pair
     alone = [len(own) - len(shared) for own in rows]  # rows
     if any(alone):
         notes.append(f"Scored by one run only and left out: {alone[0]} {first.name}s of a, {alone[1]} of b.")
@@ -168,18 +174,14 @@ def _shared(first: Level, second: Level, notes: list[str]) -> tuple[Level, Level
     return one, other
 
 
-def _differences(a: Level | Pixels, b: Level | Pixels, draws: Draws) -> dict[str, Any]:
+def _differences(a: Level | Pixels, b: Level | Pixels, seed: int) -> dict[str, Any]:
     return {
         name: {
-            "a": value,
-            "b": b.measures[name],
-            "difference": asdict(
-                paired_difference(
-                    a.patients, a.resampled[name], b.resampled[name], value=b.measures[name] - value, **draws
-                )
-            ),
+            "a": one.value,
+            "b": b.estimates[name].value,
+            "difference": asdict(paired_difference(one, b.estimates[name], seed=seed)),
         }
-        for name, value in a.measures.items()
+        for name, one in a.estimates.items()
     }
 
 
@@ -210,5 +212,5 @@ def write_comparison(output: Path, comparison: Mapping[str, Any]) -> Path:
         comparison=comparison,
         levels=levels,
         reach=max([*bounds, 0.01]),  # of the drawn axis, either side of 0: never without width
-        level_percent=round(100 * comparison["bootstrap"]["level"]),
+        level_percent=round(100 * comparison["intervals"]["level"]),
     )

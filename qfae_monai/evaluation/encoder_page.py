@@ -91,7 +91,7 @@ def write_encoders(output: Path, table: Mapping[str, Any]) -> Path:
         within={row["name"]: row["slice_auroc_within_folds"] for row in table["rows"]},
         reports=reports,
         reach=max([*bounds, 0.01]),  # of the drawn axis, either side of 0
-        level_percent=round(100 * table["bootstrap"]["level"]),
+        level_percent=round(100 * table["intervals"]["level"]),
     )
 
 

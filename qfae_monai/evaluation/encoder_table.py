@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from qfae_monai.evaluation.candidates import MEASURES, Candidate
-from qfae_monai.evaluation.evaluation_report import LEVEL, without_nan
-from qfae_monai.evaluation.levels import FEATURES, MAPS, Draws
+from qfae_monai.evaluation.differences import paired_difference
+from qfae_monai.evaluation.evaluation_report import INTERVALS, without_nan
+from qfae_monai.evaluation.levels import FEATURES, MAPS
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import reading_as
 
@@ -39,25 +40,23 @@ class Evaluated:
     folds: Sequence[Path]
 
 
-def encoder_table(found: Sequence[Evaluated], *, samples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def encoder_table(found: Sequence[Evaluated]) -> dict[str, Any]:
     """Figures of every combination, of nearest neighbours in each encoder's features and of trivial features.
 
     Args:
         found: at least one combination; all of the same test cases.
-        samples: resamples of the patients.
-        seed: of the resamples.
 
     Returns:
         `{"kind", "counts", "rows": [{"name", ..., measure: interval, "neighbours": {measure: interval}}], "features",
-        "maps": {map: pixel AP}, "leads", "notes": [sentences], "bootstrap"}`, None for NaN. `features` are trivial ones
+        "maps": {map: pixel AP}, "leads", "notes": [sentences], "intervals"}`, None for NaN. `features` are trivial ones
         as in `evaluation.json`; `leads` those of the best in-house combination by slice AUROC and of the best by pixel
         AP over seeded random networks and nearest neighbours.
     """
     with reading_as("evaluations that `qfae encoders compare` made", ", ".join(str(one.pooled[0]) for one in found)):
-        return _table(found, {"samples": samples, "seed": seed})
+        return _table(found)
 
 
-def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
+def _table(found: Sequence[Evaluated]) -> dict[str, Any]:
     runs = {one.name: [RunFolder(folder) for folder in one.pooled] for one in found}
     models = {name: Candidate.model(folders) for name, folders in runs.items()}
     # nearest neighbours know the encoder alone: one per encoder
@@ -71,14 +70,14 @@ def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
             "in_house": one.in_house,
             "seeds": len(one.pooled),
             "reports": [str(folder / "report.html") for folder in one.folds],
-            **_intervals(models[one.name], draws),
+            **_intervals(models[one.name]),
             "slice_auroc_within_folds": _within_folds(one),
-            "neighbours": _intervals(rivals[one.encoder], draws),
+            "neighbours": _intervals(rivals[one.encoder]),
         }
         for one in found
     ]
     first = next(iter(runs.values()))[0]
-    leads = _leads(found, models, rivals, draws)
+    leads = _leads(found, models, rivals)
     table = {
         "kind": first.kind,
         "counts": first.evaluation["counts"],
@@ -86,13 +85,13 @@ def _table(found: Sequence[Evaluated], draws: Draws) -> dict[str, Any]:
         "features": [one for one in first.evaluation["shortcuts"] if one["feature"] != "rival_neighbours"],
         "maps": {name: first.evaluation["maps"].get(name, {}).get("average_precision") for name in TRIVIAL_MAPS},
         "leads": leads,
-        "bootstrap": {**draws, "level": LEVEL, "unit": "patient"},
+        "intervals": INTERVALS,
     }
     return without_nan({**table, "notes": _notes(table, first)})
 
 
-def _intervals(candidate: Candidate, draws: Draws) -> dict[str, Any]:
-    return {name: asdict(candidate.figures[name].interval(draws)) for name in MEASURES}
+def _intervals(candidate: Candidate) -> dict[str, Any]:
+    return {name: asdict(candidate.figures[name].interval()) for name in MEASURES}
 
 
 def _within_folds(one: Evaluated) -> float:
@@ -104,7 +103,7 @@ def _within_folds(one: Evaluated) -> float:
 
 
 def _leads(
-    found: Sequence[Evaluated], models: Mapping[str, Candidate], rivals: Mapping[str, Candidate], draws: Draws
+    found: Sequence[Evaluated], models: Mapping[str, Candidate], rivals: Mapping[str, Candidate]
 ) -> list[dict[str, Any]]:
     """The best in-house combination by slice AUROC, and the one by pixel AP, against what they have to beat."""
     chosen: dict[str, list[str]] = {}
@@ -121,7 +120,7 @@ def _leads(
             "chosen_by": chosen_by,
             "against": name,
             "measure": measure,
-            "difference": asdict(models[best].figures[measure].lead(rival.figures[measure], draws)),
+            "difference": asdict(paired_difference(rival.figures[measure], models[best].figures[measure])),
         }
         for best, chosen_by in chosen.items()
         for measure in CHOSEN_BY
@@ -143,7 +142,7 @@ def _opponents(
 def _notes(table: Mapping[str, Any], run: RunFolder) -> list[str]:
     counts, notes = table["counts"], []
     if counts["patients"] < 10:  # patients
-        notes.append(f"Intervals resample {counts['patients']} patients: so few stand for no population.")
+        notes.append(f"The figures are of {counts['patients']} patients: so few stand for no population.")
     if table["leads"]:
         notes.append("The best combination is chosen on the cases that it is judged on, which flatters its lead.")
     if len(table["rows"][0]["reports"]) > table["rows"][0]["seeds"]:

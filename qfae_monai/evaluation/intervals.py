@@ -1,244 +1,267 @@
-"""Certainty: percentile bootstrap intervals over patients, and paired differences (Efron and Tibshirani 1993).
+"""Confidence intervals over patients that hold for few of them, and none where no method does.
 
-Slices of a patient are alike, so patients are what is drawn, with replacement and with all of their rows; resampling
-slices would give intervals that are far too narrow. An interval says how the figure would vary with other patients of
-the same population and the same trained model; it does not cover another training (see the spread over seeds).
+Slices of a patient are alike, so the patient is the unit: what is left out, one after the other, is a patient with all
+of its rows (the delete-one jackknife; Efron and Stein 1981). `benchmarks/coverage.py` simulates how often each interval
+holds the true figure. An interval says how the figure would vary with other patients of the same population and the
+same trained model; it does not cover another training (see the spread over seeds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from scipy.stats import binomtest, norm, t
 
-from qfae_monai.evaluation import counts
-from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.evaluation.weighted import CHUNK, Array, Separation, Statistic
 
-# Measures as functions of row weights, for thousands of resamples at once; each takes (R, N) and gives (R,).
-# The one-sample measures are in `ranking.py` and `histogram.py`; the tests hold these to them.
+LEVEL = 0.95
+"""Of all intervals."""
 
-Array = NDArray[np.float64]
-Statistic = Callable[[Array], Array]
-"""Row weights (R, N) -> the measure in each resample, (R,); NaN where it is undefined."""
+FEWEST = 5
+"""Patients in the smaller class below which no method was found to hold."""
 
-CHUNK = 500_000
-"""Numbers in one array of counts, 4 MB: it stays in the cache, and a dozen of them are small beside a network."""
+FEWEST_EVEN = 4.0
+"""As `FEWEST`, in patients of equal size: of six patients one of whom has most of the lesions are hardly two."""
 
-
-class ResampledRanking:
-    """Measures of scores and labels.
-
-    Args:
-        scores: (N,), finite, higher is more abnormal.
-        labels: (N,), 1 is abnormal, 0 is normal.
-    """
-
-    def __init__(self, scores: ArrayLike, labels: ArrayLike) -> None:
-        values = np.asarray(scores, dtype=np.float64)
-        self._order = np.argsort(values, kind="stable")  # (N,), ascending
-        ranked = values[self._order]
-        # (K,), first row of each distinct score
-        self._starts = np.flatnonzero(np.concatenate([[True], np.diff(ranked) > 0])[: len(ranked)])
-        self._abnormal = np.asarray(labels, dtype=np.float64)[self._order]
-
-    def auroc(self, weights: Array) -> Array:
-        return counts.auroc(*self._counts(weights))
-
-    def average_precision(self, weights: Array) -> Array:
-        return counts.average_precision(*self._counts(weights))
-
-    def sensitivity_at_specificity(self, weights: Array, specificity: float) -> Array:
-        return counts.sensitivity_at_specificity(*self._counts(weights), specificity)
-
-    def _counts(self, weights: Array) -> tuple[Array, Array]:
-        """Weight of normal and of abnormal rows at each distinct score, (R, K) each."""
-        if not len(self._starts):
-            return np.zeros((len(weights), 0)), np.zeros((len(weights), 0))
-        ranked = weights[:, self._order]  # (R, N)
-        kinds = (ranked * (1 - self._abnormal), ranked * self._abnormal)
-        normal, abnormal = (np.add.reduceat(kind, self._starts, axis=1) for kind in kinds)
-        return normal, abnormal
+MOST_UNITS = 400
+"""Patients that are left out one by one; of more, groups: the jackknife costs a figure for each."""
 
 
-class ResampledMaps:
-    """Pixel measures of maps, a row per case.
+class Sample:
+    """Patients behind a figure.
 
     Args:
-        histograms: one per case, of equal bits.
-        max_fpr: limit of AUPRO.
+        patients: (N,), whose each row is.
+        classes: (N, C), how much of each class a row holds: 1 or 0 for a slice, pixels for a case; one class for means.
+
+    Attributes:
+        smaller: patients in the smaller class.
+        even: patients of equal size that the smaller class is worth, (sum of sizes)^2 / sum of squares (Kish 1965).
+        units: number of patients, or of groups of patients, that are left out one by one.
+        place: (N,), the unit of each row.
+        kinds: (units,), equal for units that hold the same classes.
+        single: whether each patient is one item.
     """
 
-    def __init__(self, histograms: Sequence[MapHistogram], max_fpr: float = 0.3) -> None:
-        joined = np.concatenate([np.empty(0, np.int32), *(part.bins for part in histograms)])
-        bins, columns = np.unique(joined, return_inverse=True)  # bins of all cases, and each entry's column
-        starts = np.cumsum([0, *(len(part.bins) for part in histograms)])  # row pointers of the sparse table
-        self._tables = {
-            name: csr_array(
-                (
-                    np.concatenate([np.empty(0), *(getattr(part, name) for part in histograms)]),
-                    columns,
-                    starts,
-                ),
-                shape=(len(histograms), len(bins)),
+    def __init__(self, patients: ArrayLike, classes: ArrayLike | None = None) -> None:
+        self.patients = np.asarray(patients, dtype=np.str_)
+        sizes = np.ones((len(self.patients), 1)) if classes is None else np.asarray(classes, dtype=np.float64)
+        names, place = np.unique(self.patients, return_inverse=True)
+        held = np.zeros((len(names), sizes.shape[1]))  # (patients, classes)
+        np.add.at(held, place, sizes)
+        kinds = (held > 0) @ (1 << np.arange(sizes.shape[1]))
+        self.single = bool((held.sum(axis=1) == 1).all())
+        self.smaller = int((held > 0).sum(axis=0).min())
+        squares = (held**2).sum(axis=0)
+        self.even = float(np.min(held.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1)))
+        group = _groups(kinds)
+        self.units = int(group.max(initial=-1)) + 1
+        self.place = group[place]
+        self.kinds = np.zeros(self.units, dtype=np.int64)
+        self.kinds[group] = kinds
+        if np.unique(self.kinds, return_counts=True)[1].min(initial=2) < 2:  # one of a kind varies in nothing
+            self.kinds = np.zeros_like(self.kinds)
+
+    @property
+    def shortage(self) -> str:
+        """Why there is no interval; empty where there may be one."""
+        if self.smaller < FEWEST:
+            return f"{self.smaller} patients in the smaller class: no method holds below {FEWEST}"
+        if self.even < FEWEST_EVEN:
+            return (
+                f"the {self.smaller} patients of the smaller class hold as much as {self.even:.1f} of equal size: no "
+                f"method holds below {FEWEST_EVEN:g}"
             )
-            for name in ("normal", "lesion", "region")
-        }
-        self._regions = np.array([part.regions for part in histograms], dtype=np.float64)  # (N,), one a case
-        self._rows = max(1, CHUNK // max(1, len(bins)))  # resamples at a time
-        self._max_fpr = max_fpr
-
-    def auroc(self, weights: Array) -> Array:
-        return self._each(weights, lambda rows: counts.auroc(self._sum("normal", rows), self._sum("lesion", rows)))
-
-    def average_precision(self, weights: Array) -> Array:
-        return self._each(
-            weights, lambda rows: counts.average_precision(self._sum("normal", rows), self._sum("lesion", rows))
-        )
-
-    def aupro(self, weights: Array) -> Array:
-        return self._each(
-            weights,
-            lambda rows: counts.aupro(
-                self._sum("normal", rows), self._sum("region", rows), rows @ self._regions, self._max_fpr
-            ),
-        )
-
-    def _sum(self, name: str, weights: Array) -> Array:
-        return np.asarray(weights @ self._tables[name])
-
-    def _each(self, weights: Array, statistic: Statistic) -> Array:
-        """Each draw once, for few cases make few draws; a few at a time: their counts are what fills the memory."""
-        draws, place = np.unique(weights, axis=0, return_inverse=True)
-        parts = np.array_split(draws, max(1, -(-len(draws) // self._rows)))
-        return np.concatenate([statistic(part) for part in parts])[place.reshape(-1)]
-
-
-def weighted_ratio(part: ArrayLike, whole: ArrayLike) -> Statistic:
-    """Sum of `part` over sum of `whole`, both (N,): a mean, found lesions of all, false positives a volume."""
-    above, below = (np.asarray(values, dtype=np.float64) for values in (part, whole))
-
-    def statistic(weights: Array) -> Array:
-        total = weights @ below  # (R,)
-        return np.divide(weights @ above, total, out=np.full(len(weights), np.nan), where=total > 0)
-
-    return statistic
+        return ""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its percentile bootstrap interval.
+    """A figure with its interval.
 
     value: of the whole test set; NaN where undefined.
-    low, high: between these lie the central `level` of the resamples; NaN if none is defined or there is one patient.
-    undefined: share of resamples in which the figure is undefined (a class was not drawn); they are left out.
+    low, high: NaN where no method holds.
+    smaller_class: patients in the smaller class, or all of them where there are no classes.
+    reason: why there is no interval; empty where there is one.
     """
 
     value: float
     low: float
     high: float
-    undefined: float
+    smaller_class: int
+    reason: str
 
 
 @dataclass(frozen=True)
-class Difference(Interval):
-    """Interval of a paired difference, and the two-sided bootstrap p of "no difference".
+class Jackknife:
+    """Spread of a figure when each unit of a sample is left out.
 
-    p: twice the smaller share of resamples on either side of 0, itself counted in (never 0); NaN as the interval.
+    values: (units,), the figure without each. kinds: (units,), which units are alike: those alone are compared.
+    even: as that of the sample.
     """
 
-    p: float
+    values: Array
+    kinds: NDArray[np.int64]
+    even: float
+
+    @classmethod
+    def of(cls, sample: Sample, statistic: Statistic) -> Jackknife:
+        """Leave each unit out once."""
+        rows = max(1, CHUNK // max(1, len(sample.place)))  # weightings at a time
+        parts = [
+            statistic((sample.place != np.arange(start, min(start + rows, sample.units))[:, None]).astype(np.float64))
+            for start in range(0, sample.units, rows)
+        ]
+        return cls(np.concatenate([np.empty(0), *parts]), sample.kinds, sample.even)
+
+    @cached_property
+    def influence(self) -> Array:
+        """Part of each unit in the figure, (units,); their squares sum to the variance."""
+        found = np.empty(len(self.values))
+        for kind in np.unique(self.kinds):
+            own = self.kinds == kind
+            count = own.sum()
+            found[own] = math.sqrt((count - 1) / count) * (self.values[own].mean() - self.values[own])
+        return found
+
+    @property
+    def variance(self) -> float:
+        return float((self.influence**2).sum())
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the variance, from the kurtosis of the influences (Satterthwaite 1946)."""
+        squares = self.influence**2
+        if not squares.any():
+            return max(1.0, self.even - 1)
+        kurtosis = len(squares) * (squares**2).sum() / squares.sum() ** 2
+        return float(max(1.0, min(self.even - 1, 2 * len(squares) / max(kurtosis - 1, 1e-9))))
+
+    def quantile(self, level: float) -> float:
+        """Student's quantile for an interval of this level."""
+        return float(t.ppf((1 + level) / 2, self.freedom))
 
 
-def bootstrap(
-    patients: ArrayLike,
-    statistic: Statistic,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    value: float | None = None,
-) -> Interval:
-    """Percentile bootstrap interval of a figure, patients drawn with replacement.
+def share_limits(value: float, jackknife: Jackknife, smaller: int, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of a figure in [0, 1]: Student's, of the logit.
+
+    At 0 and 1, where no patient differs from the others, Wilson's of as many agreeing patients as the smaller class has.
+    """
+    if not 0 < value < 1:
+        return wilson_limits(round(value) * smaller, smaller, level)
+    reach = jackknife.quantile(level) * math.sqrt(jackknife.variance) / (value * (1 - value))
+    return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
+
+
+def amount_limits(value: float, jackknife: Jackknife, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of an amount above 0, such as millimetres or false positives: Student's, of the logarithm."""
+    reach = math.exp(jackknife.quantile(level) * math.sqrt(jackknife.variance) / value)
+    return value / reach, value * reach
+
+
+def resampled_limits(
+    statistic: Statistic, kinds: NDArray[np.int64], items: int, level: float = LEVEL, *, samples: int = 1000
+) -> tuple[float, float]:
+    """Interval of a sensitivity at a wanted specificity, one item a patient (Zhou and Qin 2005, method BTII).
+
+    Each class is drawn with replacement; half of z squared is added to hits and misses, as Agresti and Coull do.
 
     Args:
-        patients: (N,), who each row belongs to.
-        statistic: row weights (R, N) -> (R,).
-        samples: resamples.
-        seed: of the draws; equal seeds and patients give equal draws, which is what pairs two runs.
-        level: share of resamples inside.
-        value: the figure itself where it is known more exactly than `statistic` gives it.
-
-    Raises:
-        ValueError: for a level outside of (0, 1) or less than one sample.
+        statistic: the sensitivity under weights of the items.
+        kinds: (N,), class of each item.
+        items: how many of them are abnormal.
+        level: of the interval.
+        samples: resamples of the items.
     """
-    drawn = _resampled(patients, [statistic], samples=samples, seed=seed, level=level)[0]
-    rows = np.ones((1, np.size(patients)))
-    return Interval(float(statistic(rows)[0]) if value is None else value, *_limits(drawn, level))
+    rng, weights = np.random.default_rng(0), np.zeros((samples, len(kinds)))
+    for kind in np.unique(kinds):
+        count = int((kinds == kind).sum())
+        weights[:, kinds == kind] = rng.multinomial(count, np.full(count, 1 / count), size=samples)
+    square = float(norm.ppf((1 + level) / 2)) ** 2
+    drawn = (statistic(weights) * items + square / 2) / (items + square)
+    reach = float(t.ppf((1 + level) / 2, items - 1)) * drawn.std(ddof=1)
+    return max(0.0, float(drawn.mean() - reach)), min(1.0, float(drawn.mean() + reach))
 
 
-def paired_difference(
-    patients: ArrayLike,
-    first: Statistic,
-    second: Statistic,
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    value: float | None = None,
-) -> Difference:
-    """Interval of `second - first` over the same resamples of patients: what two runs share cancels.
+def wilson_limits(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
+    """Score interval of a rate of independent items (Wilson 1927)."""
+    found = binomtest(hits, count).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def newcombe_limits(
+    value: float, normals: int, abnormals: int, *, reach: float | None = None, effect: float = 1.0, level: float = LEVEL
+) -> tuple[float, float]:
+    """Score interval of an AUROC (Newcombe 2006, Statistics in Medicine 25, method 5).
 
     Args:
-        patients: (N,), who each row belongs to; both statistics have the same rows.
-        first, second: row weights (R, N) -> (R,).
-
-    Other args and Raises: as `bootstrap`.
+        value: AUROC of the sample.
+        normals, abnormals: independent items of each class.
+        reach: standard errors to either side; the normal distribution's by default.
+        effect: factor of the variance, where the items are not independent (the design effect; Kish 1965).
+        level: of the interval.
     """
-    drawn = _resampled(patients, [first, second], samples=samples, seed=seed, level=level)
-    rows = np.ones((1, np.size(patients)))
-    known = float(second(rows)[0] - first(rows)[0]) if value is None else value
-    differences = drawn[1] - drawn[0]  # (samples,), paired: both saw the same draws
-    low, high, undefined = _limits(differences, level)
-    return Difference(known, low, high, undefined, _two_sided(differences) if np.isfinite(low) else float("nan"))
+    errors = float(norm.ppf((1 + level) / 2)) if reach is None else reach
+
+    def outside(area: float) -> float:
+        return (value - area) ** 2 - errors**2 * effect * _area_variance(area, normals, abnormals)
+
+    edge = 1e-9  # at 0 and 1 the variance is 0, and the value itself a root
+    low = 0.0 if value <= edge else _root(outside, 0.0, min(value, 1 - edge))
+    high = 1.0 if value >= 1 - edge else _root(outside, max(value, edge), 1.0)
+    return low, high
 
 
-def draw_patients(count: int, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Number of draws of each patient in each resample, (samples, count); every row sums to `count`."""
-    drawn = rng.integers(count, size=(samples, count)) + count * np.arange(samples)[:, None]
-    # one count for all: each resample has numbers of its own
-    return np.bincount(drawn.ravel(), minlength=samples * count).reshape(samples, count)
+def clustered_area_limits(
+    value: float, area: Jackknife, distance: Jackknife, separation: Separation, sizes: tuple[int, int], level: float
+) -> tuple[float, float]:
+    """Newcombe's interval for patients with several scores each.
+
+    The variance of independent patients is multiplied by a design effect, the mean of two: that of the AUROC itself,
+    which is too small near 1, and that of the distance between the classes in normal scores of the ranks.
+
+    Args:
+        value: AUROC of all items.
+        area, distance: the AUROC and the distance without each patient.
+        separation: what `distance` is of.
+        sizes: patients with normal and with abnormal items.
+        level: of the interval.
+    """
+    # as variances of one score for each patient would be
+    near = min(max(value, 1e-4), 1 - 1e-4)
+    alone = float((separation.variances / np.array(sizes)).sum())
+    effects = (area.variance / _area_variance(near, *sizes), distance.variance / alone if alone > 0 else 0.0)
+    effect = max(float(np.mean(effects)), 1e-9)
+    return newcombe_limits(value, *sizes, reach=distance.quantile(level), effect=effect)
 
 
-def _resampled(patients: ArrayLike, statistics: Sequence[Statistic], *, samples: int, seed: int, level: float) -> Array:
-    """Each statistic in each resample, (statistics, samples)."""
-    if samples < 1 or not 0 < level < 1:
-        raise ValueError(f"expected at least 1 sample and a level in (0, 1), got {samples} and {level}")
-    names, place = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) < 2:  # one patient drawn again and again varies in nothing
-        return np.full((len(statistics), samples), np.nan)
-    rng = np.random.default_rng(seed)
-    rows = max(1, CHUNK // len(place))  # resamples at a time
-    parts = []
-    for start in range(0, samples, rows):
-        # (rows, N): each row weighs as often as its patient came
-        weights = draw_patients(len(names), min(rows, samples - start), rng)[:, place].astype(np.float64)
-        parts.append(np.stack([statistic(weights) for statistic in statistics]))
-    return np.concatenate(parts, axis=1)
+def _area_variance(area: float, normals: int, abnormals: int) -> float:
+    """Variance of an AUROC under exponential scores (Hanley and McNeil 1982), both classes of the mean size."""
+    mean = (normals + abnormals) / 2 - 1
+    return area * (1 - area) * (1 + mean * ((1 - area) / (2 - area) + area / (1 + area))) / (normals * abnormals)
 
 
-def _limits(drawn: Array, level: float) -> tuple[float, float, float]:
-    defined = drawn[np.isfinite(drawn)]
-    undefined = 1 - len(defined) / len(drawn)
-    if not len(defined):
-        return float("nan"), float("nan"), undefined
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high), undefined
+def _root(function: object, low: float, high: float) -> float:
+    ends = [function(low), function(high)]  # type: ignore[operator]
+    if ends[0] * ends[1] > 0:  # the limit lies at the range's end
+        return low if abs(ends[0]) < abs(ends[1]) else high
+    return float(brentq(function, low, high))
 
 
-def _two_sided(differences: Array) -> float:
-    defined = differences[np.isfinite(differences)]
-    side = min((defined <= 0).sum(), (defined >= 0).sum())  # 0 counts for both sides
-    return float(min(1.0, 2 * (side + 1) / (len(defined) + 1)))
+def _groups(kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the unit that each patient belongs to: its own, or of many patients a group of one kind."""
+    if len(kinds) <= MOST_UNITS:
+        return np.arange(len(kinds))
+    group, first = np.empty(len(kinds), dtype=np.int64), 0
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        count = min(len(own), max(2, MOST_UNITS * len(own) // len(kinds)))
+        group[np.random.default_rng(0).permutation(own)] = first + np.arange(len(own)) % count
+        first += count
+    return group

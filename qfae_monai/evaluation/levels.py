@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypedDict
-
 import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.evaluation import ranking
 from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.histogram import MapHistogram
-from qfae_monai.evaluation.intervals import Array, Interval, ResampledMaps, ResampledRanking, Statistic, bootstrap
+from qfae_monai.evaluation.estimates import Estimate, Sensitivity, area
+from qfae_monai.evaluation.intervals import Interval, Sample
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.evaluation.weighted import Array, WeightedMaps, WeightedRanking
 
 # Names of measures, features and maps for tables and pages.
 
@@ -42,6 +42,10 @@ MAPS = {
 NAMES = {"auroc": "AUROC", "average_precision": "average precision", "aupro": "AUPRO, to a false-positive rate of 0.3"}
 
 
+FEWEST_NORMALS = 30
+"""Normal items, one a patient, below which a sensitivity at a specificity has no interval."""
+
+
 def measure_name(key: str) -> str:
     """Key in `evaluation.json` -> name.
 
@@ -50,13 +54,6 @@ def measure_name(key: str) -> str:
     """
     at = re.fullmatch(r"sensitivity_at_(.+)_specificity", key)
     return f"sensitivity at {at[1]} % specificity" if at else NAMES.get(key, key)
-
-
-class Draws(TypedDict):
-    """Of a bootstrap. samples: resamples of the patients. seed: of the draws."""
-
-    samples: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -91,14 +88,21 @@ class Level:
         return int((self.labels == 1).sum())
 
     @cached_property
-    def resampled(self) -> dict[str, Statistic]:
-        """Measure -> what it is in each resample of the rows."""
-        ranked = ResampledRanking(self.scores, self.labels)  # sorted once for all resamples
+    def estimates(self) -> dict[str, Estimate]:
+        """Measure -> its value with what its interval needs."""
+        ranked = WeightedRanking(self.scores, self.labels)  # sorted once for all weightings
+        classes = np.stack([1 - self.labels, self.labels], axis=1)  # (N, 2)
+        sample = Sample(self.patients, classes)
+        (auroc, precision, sensitivity), name = self.measures.values(), list(self.measures)
 
-        def sensitivity(weights: Array) -> Array:
+        def at_specificity(weights: Array) -> Array:
             return ranked.sensitivity_at_specificity(weights, self.specificity)
 
-        return dict(zip(self.measures, (ranked.auroc, ranked.average_precision, sensitivity), strict=True))
+        return {
+            name[0]: area(auroc, self.patients, classes, ranked.auroc, ranked.separation),
+            name[1]: Estimate(precision, sample, ranked.average_precision),
+            name[2]: Sensitivity(sensitivity, sample, at_specificity, self._too_few_normals(), self.abnormals),
+        }
 
     @cached_property
     def measures(self) -> dict[str, float]:
@@ -111,12 +115,16 @@ class Level:
             ),
         }
 
-    def intervals(self, draws: Draws) -> dict[str, Interval]:
+    def intervals(self) -> dict[str, Interval]:
         """Measure -> its value with the interval over patients."""
-        return {
-            name: bootstrap(self.patients, self.resampled[name], value=value, **draws)
-            for name, value in self.measures.items()
-        }
+        return {name: estimate.interval() for name, estimate in self.estimates.items()}
+
+    def _too_few_normals(self) -> str:
+        """Why a sensitivity at a specificity has no interval: its threshold is one normal item's score."""
+        alone = len(set(self.patients.tolist())) == len(self.rows)
+        if self.normals >= (FEWEST_NORMALS if alone else 1 / max(1 - self.specificity, 1e-9)):
+            return ""
+        return f"{self.normals} normal {self.name}s: no method holds for a threshold so high among so few"
 
     def where(self, kept: NDArray[np.bool_]) -> Level:
         """The same level with fewer rows."""
@@ -135,15 +143,13 @@ def levels_of(run: RunFolder, specificity: float) -> list[Level]:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A map's pixels of all cases with a mask, a row per case."""
+    """A map's pixels of all cases with a mask. estimates: measure -> its value with what its interval needs."""
 
-    patients: list[str]
-    measures: dict[str, float]
-    resampled: Mapping[str, Statistic]
+    estimates: dict[str, Estimate]
 
     @classmethod
     def of(cls, run: RunFolder) -> Pixels:
-        """Values from the fine histogram of all cases, resamples from the coarse ones of each case."""
+        """Values from the fine histogram of all cases, intervals from the coarse ones of each case."""
         return cls._from(run, run.pixels.maps.get("anomaly_map"), run.pixels.cases)
 
     @classmethod
@@ -153,17 +159,29 @@ class Pixels:
 
     @classmethod
     def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
-        names = sorted(cases)  # equal order in two runs, so that draws pair
-        maps = ResampledMaps([cases[name] for name in names])
-        measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))  # undefined without a mask
-        if whole is not None:
-            measures = {"auroc": whole.auroc(), "average_precision": whole.average_precision(), "aupro": whole.aupro()}
-        resampled = dict(zip(measures, (maps.auroc, maps.average_precision, maps.aupro), strict=True))
-        return cls([run.patient_of[name] for name in names], measures, resampled)
+        names = sorted(cases)  # equal order in two runs, so that rows pair
+        maps = WeightedMaps([cases[name] for name in names])
+        patients = [run.patient_of[name] for name in names]
+        pixels = [(int(cases[name].normal.sum()), int(cases[name].lesion.sum())) for name in names]
+        classes = np.array(pixels, dtype=np.float64).reshape(-1, 2)
+        regions = np.array([(normal, cases[name].regions) for name, (normal, _) in zip(names, pixels, strict=True)])
+        undefined = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))  # without a mask
+        values = undefined if whole is None else {name: getattr(whole, name)() for name in undefined}
+        return cls(
+            {
+                "auroc": area(values["auroc"], patients, classes, maps.auroc, maps.separation),
+                "average_precision": Estimate(
+                    values["average_precision"], Sample(patients, classes), maps.average_precision
+                ),
+                "aupro": Estimate(values["aupro"], Sample(patients, regions.reshape(-1, 2)), maps.aupro),
+            }
+        )
 
-    def intervals(self, draws: Draws) -> dict[str, Interval]:
+    @property
+    def measures(self) -> dict[str, float]:
+        """Measure -> its value."""
+        return {name: estimate.value for name, estimate in self.estimates.items()}
+
+    def intervals(self) -> dict[str, Interval]:
         """Measure -> its value with the interval over patients."""
-        return {
-            name: bootstrap(self.patients, self.resampled[name], value=value, **draws)
-            for name, value in self.measures.items()
-        }
+        return {name: estimate.interval() for name, estimate in self.estimates.items()}
