@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.evaluation import ranking
 from qfae_monai.evaluation.case_columns import Table
-from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.evaluation.histogram import MapHistogram, alike
 from qfae_monai.evaluation.intervals import Array, Interval, ResampledMaps, ResampledRanking, Statistic, bootstrap
 from qfae_monai.evaluation.run_folder import RunFolder
 
@@ -154,7 +154,7 @@ class Pixels:
     @classmethod
     def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
         names = sorted(cases)  # equal order in two runs, so that draws pair
-        maps = ResampledMaps([cases[name] for name in names])
+        maps = ResampledMaps(alike([cases[name] for name in names]))
         measures = dict.fromkeys(("auroc", "average_precision", "aupro"), float("nan"))  # undefined without a mask
         if whole is not None:
             measures = {"auroc": whole.auroc(), "average_precision": whole.average_precision(), "aupro": whole.aupro()}
