@@ -26,7 +26,7 @@ MOST_BITS = 31
 """All of a float32 but its last bit."""
 
 DENSE_BITS = 24
-"""Up to here a number is counted for each bin that could be used, beyond for each that is."""
+"""Up to so many, a number is counted for each bin that could be used; beyond, bins are sorted."""
 
 FEW_BINS = 32
 """Fewer bins than this that hold the bulk of a map's values are too few to rank them."""
@@ -54,16 +54,19 @@ def ordered_bins(values: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.int32]:
     return (ordered >> np.uint32(32 - bits)).view(np.int32)
 
 
-def counts_by_bin(bins: NDArray[np.int32], inside: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many pixels outside and inside of lesions lie in each bin, (largest bin + 1,) each: counted, not sorted.
+def used_bins(bins: NDArray[np.int32], bits: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Bins that are used, ascending, and how many pixels lie in each: counted, and sorted only where bins are many.
 
     Args:
         bins: of all pixels, any shape, none negative.
-        inside: of those that belong to a lesion, (N,).
+        bits: that the bins have.
     """
-    every = np.bincount(bins.ravel(order="K"))  # as they lie in memory: in any order they are as many
-    lesion = np.bincount(inside, minlength=len(every))
-    return every - lesion, lesion
+    if bits > DENSE_BITS:
+        used, pixels = np.unique(bins, return_counts=True)
+        return used.astype(np.int32), pixels.astype(np.int64)
+    pixels = np.bincount(bins.ravel(order="K"))  # as they lie in memory: in any order they are as many
+    place = np.flatnonzero(pixels)
+    return place.astype(np.int32), pixels[place]
 
 
 def upper_values(bins: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.float32]:
@@ -112,20 +115,15 @@ class MapHistogram:
         if np.shape(values) != labels.shape:
             raise ValueError(f"expected map and mask of one shape, got {np.shape(values)} and {labels.shape}")
         bins, inside = ordered_bins(values, bits), labels > 0
-        numbers = np.empty(0, np.int32)
-        if bits > DENSE_BITS:
-            numbers, place = np.unique(bins, return_inverse=True)
-            bins = place.reshape(labels.shape).astype(np.int32)  # among the used ones
         held = np.flatnonzero(inside.any(axis=tuple(range(1, inside.ndim))))  # the few slices with a lesion
         inside = inside[held]
         own, own_bins = labels[held][inside].astype(np.intp), bins[held][inside]  # of each lesion pixel
-        normal, lesion = counts_by_bin(bins, own_bins)
-        used = np.flatnonzero(normal + lesion)  # (K,)
+        used, pixels = used_bins(bins, bits)  # (K,) each
+        place = np.searchsorted(used, own_bins)  # of each lesion pixel among them
+        lesion = np.bincount(place, minlength=len(used))
         sizes = np.bincount(own)  # pixels of each region; those not scored are 0
-        region = np.bincount(own_bins, weights=1 / sizes[own], minlength=len(normal)).astype(np.float64)
-        regions = int(np.count_nonzero(sizes))
-        names = numbers[used] if bits > DENSE_BITS else used.astype(np.int32)
-        return cls(names, normal[used], lesion[used], region[used], regions, bits)
+        region = np.bincount(place, weights=1 / sizes[own], minlength=len(used)).astype(np.float64)
+        return cls(used, pixels - lesion, lesion, region, int(np.count_nonzero(sizes)), bits)
 
     @classmethod
     def fitted(cls, values: ArrayLike, lesion_labels: ArrayLike) -> MapHistogram:
@@ -136,25 +134,31 @@ class MapHistogram:
     def fitting(self, bits: int) -> MapHistogram:
         """With as many bits as asked for; where these make it crowded, with the most that keep it small.
 
-        Small is 2 ** (bits - 4) bins: 4,096 of 16 bits, 65,536 of 20. More bits that part no values are not kept.
+        Small is 2 ** (bits - 4) bins, 4,096 of 16 bits and 65,536 of 20, or no more than with the bits asked for: a map
+        of few values keeps all bits, so that it takes none from the maps that it is merged with.
         """
         found = self.coarser(bits)
         if not found.crowded:
             return found
-        used = {kept: len(np.unique(self.bins >> (self.bits - kept))) for kept in range(bits, self.bits + 1)}
-        small = [kept for kept in used if used[kept] <= 2 ** (bits - 4) and used[kept] > used[bits]]
-        return self.coarser(max(small, default=bits))
+        small = max(2 ** (bits - 4), len(found.bins))
+        fitting = [kept for kept in range(bits, self.bits + 1) if self._count(kept) <= small]
+        return self.coarser(max(fitting))
+
+    def _count(self, bits: int) -> int:
+        """Bins that are used with fewer bits; these lie in order."""
+        return 1 + int(np.count_nonzero(np.diff(self.bins >> (self.bits - bits))))
+
+    @property
+    def spread(self) -> float:
+        """Effective number of bins (inverse Simpson index) but for the fullest one: a background has a single value."""
+        pixels = np.sort(self.normal + self.lesion)[:-1].astype(np.float64)
+        return float(pixels.sum() ** 2 / np.square(pixels).sum()) if len(pixels) else 0.0
 
     @property
     def crowded(self) -> bool:
-        """Whether most values share few bins: the effective number of bins (inverse Simpson index) is below `FEW_BINS`.
-
-        The fullest bin is left out, for a background has one value; so are maps of hardly more pixels than bins.
-        """
-        pixels = np.sort(self.normal + self.lesion).astype(np.float64)
-        others = pixels[:-1]
-        effective = others.sum() ** 2 / np.square(others).sum() if len(others) else 0.0
-        return bool(effective < FEW_BINS and pixels.sum() > 8 * max(effective, 1))
+        """Whether most values share fewer bins than `FEW_BINS`, each of them many pixels."""
+        pixels = int((self.normal + self.lesion).sum())
+        return self.spread < FEW_BINS and pixels > 8 * max(self.spread, 1)
 
     @classmethod
     def merge(cls, parts: Sequence[MapHistogram], bits: int = FINE_BITS) -> MapHistogram:
