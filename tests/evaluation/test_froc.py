@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from monai.metrics import compute_froc_curve_data, compute_froc_score
 
+from qfae_monai.evaluation.comparison import compare
 from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.froc import MOST_PEAKS, RATES, Froc, candidate_level, kept_peaks
+from qfae_monai.evaluation.merging import merge_runs
+from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.run_folder import RunFolder
 from tests.evaluation.run_folder_factory import THRESHOLDS, make_run_folder
 
@@ -116,3 +119,26 @@ def make_older(folder: Path) -> None:
     with np.load(folder / "pixels.npz") as archive:
         kept = {key: archive[key] for key in archive.files if not key.startswith("peak_") and not key.endswith("bits")}
     np.savez_compressed(folder / "pixels.npz", **kept)
+
+
+def test_older_runs_are_compared_and_merged(tmp_path: Path) -> None:
+    older, newer = (make_run_folder(tmp_path / name, cases=4, model=model) for model, name in enumerate(("a", "b")))
+    make_older(older)
+    metrics = compare(older, newer, samples=10)["metrics"]
+    assert metrics["pixel"]["auroc"]["difference"]["value"] is not None
+    other = make_run_folder(tmp_path / "c", cases=4, first=4)
+    summary = summarise(merge_runs([older, other], tmp_path / "merged", name="both"), samples=10)
+    assert summary["froc"] is None  # of half the cases would pass for all
+    assert summary["chosen_on_test_set"]["dice_of_all_pixels"]["value"] > 0
+    assert write_report(tmp_path / "merged").is_file()
+    merged = merge_runs([newer, other], tmp_path / "both", name="both")
+    assert summarise(merged, samples=10)["froc"]["volumes"] == 8
+
+
+def test_arrays_that_belong_together_are_asked_for(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run", cases=4)
+    with np.load(folder / "pixels.npz") as archive:
+        kept = {key: archive[key] for key in archive.files if key != "peak_offsets"}
+    np.savez(folder / "pixels.npz", **kept)
+    with pytest.raises(ValueError, match=r"pixels\.npz.*missing peak_offsets"):
+        summarise(folder, samples=10)
