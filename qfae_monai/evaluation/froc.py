@@ -85,8 +85,9 @@ class Froc:
         if not names or np.isnan(levels).any() or not set(names) <= set(peaks):
             return None
         place = {name: number for number, name in enumerate(names)}
-        rows = np.array([place[name] for name in run.lesions["case"].tolist()], dtype=np.intp)
-        ratings = run.lesions["peak"].astype(np.float32)  # nine digits give a float32 back exactly
+        lesions = run.lesions.where(np.isin(run.lesions["case"], names))
+        rows = np.array([place[name] for name in lesions["case"].tolist()], dtype=np.intp)
+        ratings = lesions["peak"].astype(np.float32)  # nine digits give a float32 back exactly
         hit = ratings > levels[rows].astype(np.float32)
         thresholds = np.append(np.float32(-np.inf), np.unique(ratings[hit]))
         owners = np.repeat(np.arange(len(names)), [len(peaks[name]) for name in names])
