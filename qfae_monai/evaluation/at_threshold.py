@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
-from qfae_monai.evaluation.case_columns import Table
-from qfae_monai.evaluation.intervals import Interval, bootstrap, weighted_ratio
+from qfae_monai.evaluation.intervals import bootstrap, weighted_ratio
+from qfae_monai.evaluation.lesion_figures import detections, mean_over_cases, surface_figures
 from qfae_monai.evaluation.lesions import SIZE_BANDS, SIZE_UNITS, size_band
 from qfae_monai.evaluation.levels import Draws, Level
 from qfae_monai.evaluation.ranking import auroc
@@ -97,11 +97,13 @@ def _pixel(run: RunFolder, calibration: dict[str, Any], draws: Draws) -> dict[st
         "threshold": threshold,
         "wanted_fpr": calibration["wanted_pixel_fpr"],
         "achieved_fpr": float("nan") if whole is None else whole.false_positive_rate(threshold),
-        "dice": asdict(_mean(overlaps, "dice", draws)),
+        "dice": asdict(mean_over_cases(overlaps, "dice", draws)),
         "lesion_sensitivity": asdict(
             bootstrap(lesions["patient"], weighted_ratio(lesions["lesions_found"], lesions["lesions"]), **draws)
         ),
-        "false_positives_per_volume": asdict(_mean(masked, "false_positives", draws)),
+        "false_positives_per_volume": asdict(mean_over_cases(masked, "false_positives", draws)),
+        "detection": detections(lesions, draws),
+        "surface": surface_figures(masked, draws),
     }
 
 
@@ -124,7 +126,7 @@ def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[di
             "unit": SIZE_UNITS[kind],
             "lesions": len(inside),
             "found": int(judged["found"].sum()) if len(judged) else None,
-            "sensitivity": asdict(_mean(judged, "found", draws)),
+            "sensitivity": asdict(mean_over_cases(judged, "found", draws)),
         }
         if kind == "image":
             row["slice_auroc"] = _auroc_of_band(levels[0], number)
@@ -137,7 +139,3 @@ def _auroc_of_band(level: Level, number: int) -> float:
     # abnormal images of the band, all normal ones
     kept = (level.labels == 0) | (~np.isnan(sizes) & (size_band(np.nan_to_num(sizes), "image") == number))
     return auroc(level.scores[kept], level.labels[kept])
-
-
-def _mean(table: Table, column: str, draws: Draws) -> Interval:
-    return bootstrap(table["patient"], weighted_ratio(table[column], np.ones(len(table))), **draws)

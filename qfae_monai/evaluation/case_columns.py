@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qfae_monai.evaluation.detection import RULES, of_rule
+from qfae_monai.evaluation.surfaces import Surfaces
 from qfae_monai.files import write_csv
 from qfae_monai.files.reading import read_cells
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
@@ -30,6 +32,8 @@ SLICE_COLUMNS = (
 )
 """One row a scored slice. position: slice / (slices - 1), in [0, 1]; 0.5 for an image. label: 0, 1 or empty."""
 
+RULE_COLUMNS = tuple(of_rule(column, rule) for rule in RULES for column in ("lesions_found", "false_positives"))
+
 VOLUME_COLUMNS = (
     "case",
     "patient",
@@ -44,21 +48,38 @@ VOLUME_COLUMNS = (
     "lesion_voxels",
     "voxel_mm3",
     "lesions",
-    "lesions_found",
-    "false_positives",
+    *RULE_COLUMNS,
     "dice",
+    *Surfaces._fields,
+    "candidate_level",
     "file_size",
     "channels",
     "matrix_size",
     "rival_neighbours",
     "slice_axis",
 )
-"""One row per case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice."""
+"""One row per case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice.
+candidate_level: map value above which the detections of `froc.py` are."""
 
-LESION_COLUMNS = ("case", "patient", "lesion", "voxels", "mm3", "peak", "mean", "found")
+LESION_COLUMNS = (
+    "case",
+    "patient",
+    "lesion",
+    "voxels",
+    "mm3",
+    "peak",
+    "mean",
+    *(of_rule("found", rule) for rule in RULES),
+)
 """One row a lesion."""
 
 TEXT_COLUMNS = frozenset({"case", "patient"})
+
+ADDED_COLUMNS = frozenset({name for name in VOLUME_COLUMNS + LESION_COLUMNS if name.endswith(tuple(RULES)[1:])}) | {
+    *Surfaces._fields,
+    "candidate_level",
+}
+"""Columns that tables of older runs lack: what they say is unknown there."""
 
 
 def write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -111,14 +132,15 @@ class Table:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Table:
-    """Read a CSV as `write_table` writes it; further columns are left out.
+    """Read a CSV as `write_table` writes it; further columns are left out, `ADDED_COLUMNS` that it lacks are unknown.
 
     Raises:
         ValueError: naming file and row, if a column is missing or a cell is not a finite number.
         FileNotFoundError: if there is no such file.
     """
-    header, rows = read_cells(path, columns)
-    cells = {name: [row[header.index(name)] for row in rows] for name in columns}
+    header, rows = read_cells(path, tuple(name for name in columns if name not in ADDED_COLUMNS))
+    known = {name: place for place, name in enumerate(header)}
+    cells = {name: [row[known[name]] if name in known else "" for row in rows] for name in columns}
     return Table(
         {
             name: np.array(column, dtype=np.str_) if name in TEXT_COLUMNS else _numbers(path, name, column)

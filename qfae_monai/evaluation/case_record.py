@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from qfae_monai.anomaly import Calibration
 from qfae_monai.data.acquisition import FileFeatures, file_features
+from qfae_monai.evaluation.detection import detect, of_rule
 from qfae_monai.evaluation.engine_output import plain, scored_slices
+from qfae_monai.evaluation.froc import candidate_level, kept_peaks
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
-from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
+from qfae_monai.evaluation.lesions import label_lesions, lesion_rows
+from qfae_monai.evaluation.surfaces import surfaces
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 Row = dict[str, Any]
@@ -30,7 +33,7 @@ MAPS = {
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Rows of `slices.csv`, `volumes.csv` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
+    """Rows of `slices.csv`, `volumes.csv` and `lesions.csv`; what `pixels.npz` holds of it, nothing without a mask."""
 
     slices: list[Row]
     volume: Row
@@ -38,6 +41,7 @@ class CaseRecord:
     maps: dict[str, MapHistogram] = field(default_factory=dict)
     map_of_case: MapHistogram | None = None
     neighbours_of_case: MapHistogram | None = None
+    false_peaks: NDArray[np.float32] | None = None
 
 
 def case_record(
@@ -62,27 +66,52 @@ def case_record(
         return CaseRecord(rows, volume)
     mask = plain(found["label"])[0].numpy() > 0  # (X, Y, Z) or (H, W)
     anomaly_map = plain(found["anomaly_map"])[0].numpy()  # same shape
-    regions, count = label_lesions(mask)  # numbered in the whole volume, skipped slices too
-    voxel_mm3 = _voxel_mm3(found)
-    lesions = [
-        {"case": volume["case"], "patient": volume["patient"], **lesion._asdict()}
-        for lesion in lesion_rows(regions, anomaly_map, pixel_threshold, voxel_mm3)
-    ]
-    volume |= {"mask": True, "lesion_voxels": int(mask.sum()), "lesions": count}
-    if pixel_threshold is not None:
-        detection = detect(anomaly_map, regions, pixel_threshold)
-        volume |= {
-            "lesions_found": detection.found,
-            "false_positives": detection.false_positives,
-            "dice": detection.dice,
-        }
+    regions, _ = label_lesions(mask)  # numbered in the whole volume, skipped slices too
+    columns, lesions, peaks = lesion_record(
+        anomaly_map, regions, pixel_threshold, voxel_mm3=_voxel_mm3(found), spacing=_spacing(found)
+    )
+    volume |= columns
+    lesions = [{"case": volume["case"], "patient": volume["patient"], **lesion} for lesion in lesions]
     scored = scored_slices({**found, "regions": regions[None]}, "regions", axis).numpy()  # (scored slices, H, W)
     for row, region in zip(rows, scored, strict=True):
         row["lesion_pixels"] = int((region > 0).sum())  # pixels as scored
     maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
     # kept for each case, so 16 bits instead of 20
-    coarse = {name: maps[name].coarser(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
-    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
+    coarse = {name: maps[name].fitting(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
+    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"), peaks)
+
+
+def lesion_record(
+    anomaly_map: NDArray,
+    regions: NDArray[np.int32],
+    pixel_threshold: float | None,
+    *,
+    voxel_mm3: float | None,
+    spacing: list[float] | None,
+) -> tuple[Row, list[Row], NDArray[np.float32]]:
+    """A map held against the lesions of its case.
+
+    Args:
+        anomaly_map: (X, Y, Z) or (H, W).
+        regions: component numbers from `label_lesions`, same shape.
+        pixel_threshold: map value above which a voxel is called abnormal.
+        voxel_mm3: volume of a voxel.
+        spacing: of a volume's voxels, mm.
+
+    Returns:
+        Its columns of `volumes.csv`, rows of `lesions.csv` without case and patient, and its false peaks.
+    """
+    level = candidate_level(anomaly_map) if pixel_threshold is None else pixel_threshold
+    detection = detect(anomaly_map, regions, level)
+    peaks, level = kept_peaks(detection.false_peaks, level)
+    lesions = [row._asdict() for row in lesion_rows(regions, anomaly_map, pixel_threshold, voxel_mm3)]
+    mask = regions > 0
+    volume: Row = {"mask": True, "lesion_voxels": int(mask.sum()), "lesions": len(lesions), "candidate_level": level}
+    if pixel_threshold is not None:
+        volume |= detection.columns() | (surfaces(detection.called, mask, spacing)._asdict() if spacing else {})
+        for number, lesion in enumerate(lesions):
+            lesion.update({of_rule("found", rule): bool(hit[number]) for rule, hit in detection.found.items()})
+    return volume, lesions, peaks
 
 
 def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> list[Row]:
@@ -128,7 +157,7 @@ def _volume_row(found: Mapping[str, Any], rows: list[Row], axis: int, calibratio
 
 
 def _histogram(found: Mapping[str, Any], key: str, regions: NDArray[np.int32], axis: int) -> MapHistogram:
-    return MapHistogram.of(scored_slices(found, key, axis).numpy(), regions)
+    return MapHistogram.fitted(scored_slices(found, key, axis).numpy(), regions)
 
 
 def _names(found: Mapping[str, Any]) -> Row:
@@ -143,12 +172,24 @@ def _is_volume(found: Mapping[str, Any]) -> bool:
     return plain(found["image"]).dim() == 4
 
 
-def _voxel_mm3(found: Mapping[str, Any]) -> float | None:
-    """Volume of a voxel; None for images, whose pixels have no known size."""
+def _axes(found: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    """Steps of a volume's voxels along its axes, columns of a (3, 3) matrix, mm; None for images, of no known size."""
     image = found["image"]
     if not (_is_volume(found) and isinstance(image, MetaTensor)):
         return None
-    return float(abs(np.linalg.det(np.asarray(image.affine)[:3, :3])))  # mm3; oblique grids and flips included
+    return np.asarray(image.affine, dtype=np.float64)[:3, :3]
+
+
+def _voxel_mm3(found: Mapping[str, Any]) -> float | None:
+    axes = _axes(found)
+    return None if axes is None else float(abs(np.linalg.det(axes)))  # mm3; oblique grids and flips included
+
+
+def _spacing(found: Mapping[str, Any]) -> list[float] | None:
+    """mm between voxels along each axis; None where they lie in one place."""
+    axes = _axes(found)
+    lengths = [] if axes is None else np.linalg.norm(axes, axis=0).tolist()
+    return lengths if lengths and min(lengths) > 0 else None
 
 
 def _file_features(found: Mapping[str, Any]) -> FileFeatures:

@@ -97,7 +97,8 @@ class CaseTables:
         write_table(self.output_dir / "volumes.csv", VOLUME_COLUMNS, [r.volume for r in records])
         write_table(self.output_dir / "lesions.csv", LESION_COLUMNS, [row for r in records for row in r.lesions])
         neighbours = {r.volume["case"]: r.neighbours_of_case for r in records if r.neighbours_of_case is not None}
-        PixelHistograms(maps, cases, neighbours).save(self.output_dir / "pixels.npz")
+        peaks = {r.volume["case"]: r.false_peaks for r in records if r.false_peaks is not None}
+        PixelHistograms(maps, cases, neighbours, peaks).save(self.output_dir / "pixels.npz")
 
 
 def _once(records: Iterable[CaseRecord]) -> list[CaseRecord]:

@@ -71,6 +71,13 @@ def map_measures(run: RunFolder) -> tuple[dict[str, dict[str, float]], list[str]
     return maps, [name for name, measures in maps.items() if measures["average_precision"] >= wanted - MARGIN]
 
 
+def pixel_ties(run: RunFolder) -> dict[str, float]:
+    """Average precision of pixels with all that share a bin ranked against (`low`) and for (`high`) the lesions."""
+    model = run.pixels.maps.get("anomaly_map")
+    low, high = (float("nan"),) * 2 if model is None else model.average_precision_bounds()
+    return {"low": low, "high": high}
+
+
 def _held_against(level: Level, name: str, values: NDArray[np.float64], draws: Draws) -> dict[str, Any]:
     """A low feature tells as much as a high one: it is turned around once, by its AUROC on the whole test set."""
     model = level.measures["auroc"]
@@ -105,6 +112,9 @@ def _mean_over_slices(run: RunFolder, name: str, cases: list[str]) -> NDArray[np
 
 FEW = 10
 """Patients below which an interval is no more than a hint."""
+
+TIED = 0.01
+"""Distance of the bounds of average precision from which on ties are spoken of."""
 
 OFTEN = 0.01
 """Share of undefined resamples from which on it is said."""
@@ -145,6 +155,12 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
             else ("among the scored slices with a mask there are not both lesion and other pixels")
         )
         found.append(f"The pixel-level figures are undefined: {why}.")
+    ties = summary["pixel_ties"]
+    if ties["high"] - ties["low"] > TIED:
+        found.append(
+            "Map values fill few bins, as values far from 0 do that differ by little: with the pixels of a bin ranked "
+            f"against or for the lesions, pixel average precision is {ties['low']:.3f} or {ties['high']:.3f}."
+        )
     patients = summary["counts"]["patients"]
     if patients < 2:
         found.append(f"There are no intervals: resampling patients takes at least two, got {patients}.")

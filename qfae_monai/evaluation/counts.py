@@ -7,6 +7,8 @@ undefined (no normal or no abnormal item) is NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +36,7 @@ def average_precision(normal: ArrayLike, abnormal: ArrayLike) -> Array:
     Args and Returns: as `auroc`. With abnormal items alone it is 1 by definition, which says nothing: NaN instead.
     """
     normal, abnormal = _floats(normal), _floats(abnormal)
-    found, alarms = _from_above(abnormal), _from_above(normal)
+    found, alarms = from_above(abnormal), from_above(normal)
     called = found + alarms  # items at or above each score
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
     total = abnormal.sum(-1)
@@ -47,9 +49,9 @@ def sensitivity_at_specificity(normal: ArrayLike, abnormal: ArrayLike, specifici
     Args and Returns: as `auroc`; `specificity` in [0, 1]. No interpolation between thresholds.
     """
     normal, abnormal = _floats(normal), _floats(abnormal)
-    alarms = _from_above(normal)
+    alarms = from_above(normal)
     allowed = alarms <= (1 - specificity) * normal.sum(-1, keepdims=True) + 1e-9  # 1e-9: round-off of sums of weights
-    found = np.where(allowed, _from_above(abnormal), 0).max(-1, initial=0)
+    found = np.where(allowed, from_above(abnormal), 0).max(-1, initial=0)
     return _ratio(found, np.where(normal.sum(-1) > 0, abnormal.sum(-1), 0))
 
 
@@ -73,8 +75,8 @@ def aupro(normal: ArrayLike, region: ArrayLike, regions: ArrayLike, max_fpr: flo
         raise ValueError(f"max_fpr must be in (0, 1], got {max_fpr}")
     normal, region = _floats(normal), _floats(region)
     regions = _floats(regions)
-    rate = _with_origin(_ratio(_from_above(normal)[..., ::-1], normal.sum(-1, keepdims=True)))
-    overlap = _with_origin(np.minimum(_ratio(_from_above(region)[..., ::-1], regions[..., None]), 1))  # rounding
+    rate = _with_origin(_ratio(from_above(normal)[..., ::-1], normal.sum(-1, keepdims=True)))
+    overlap = _with_origin(np.minimum(_ratio(from_above(region)[..., ::-1], regions[..., None]), 1))  # rounding
     width = np.diff(rate, axis=-1)  # (..., K), step in the false-positive rate
     kept = np.clip(max_fpr - rate[..., :-1], 0, width)  # part of each step below the limit
     share = np.divide(kept, width, out=np.zeros_like(kept), where=width > 0)  # [0, 1]; steps of no width add no area
@@ -82,11 +84,30 @@ def aupro(normal: ArrayLike, region: ArrayLike, regions: ArrayLike, max_fpr: flo
     return np.where((normal.sum(-1) > 0) & (regions > 0), area, np.nan)
 
 
+def froc(false: ArrayLike, found: ArrayLike, lesions: ArrayLike, volumes: ArrayLike, rates: Sequence[float]) -> Array:
+    """Largest sensitivity among the thresholds with at most so many false positives per volume, without interpolation.
+
+    Args:
+        false: (..., K), false detections by rating.
+        found: (..., K), lesions that are found, by rating.
+        lesions, volumes: (...,), how many there are.
+        rates: false positives per volume.
+
+    Returns:
+        (..., rates) in [0, 1]; NaN without lesions.
+    """
+    volumes, lesions = _floats(volumes), _floats(lesions)
+    alarms, reached = from_above(_floats(false)), from_above(_floats(found))
+    limits = [rate * volumes[..., None] + 1e-9 for rate in rates]  # 1e-9: round-off of sums of weights
+    most = [np.where(alarms <= limit, reached, 0).max(-1, initial=0) for limit in limits]
+    return _ratio(np.stack(most, axis=-1), lesions[..., None])
+
+
 def _floats(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=np.float64)
 
 
-def _from_above(weights: Array) -> Array:
+def from_above(weights: NDArray) -> NDArray:
     """Weight at or above each score."""
     return np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1]
 

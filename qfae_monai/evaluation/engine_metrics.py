@@ -6,16 +6,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from ignite.metrics import Metric
-from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
+from ignite.metrics.metric import reinit__is_reduced
 from monai.metrics import ROCAUCMetric
 from monai.metrics.rocauc import compute_roc_auc
 from torch import Tensor
 
-from qfae_monai.evaluation import counts
-from qfae_monai.evaluation.histogram import FINE_BITS, counts_by_bin, ordered_bins
+from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.training.processes import gather
 
 # Area under the ROC curve of what has a score and a label, on MONAI's metric.
 
@@ -51,14 +50,13 @@ class LabelledROCAUC(ROCAUCMetric):
         return float(area)
 
 
-# Pixel-level average precision and AUROC in memory that does not grow with the test set, summed over ranks.
+# Pixel-level average precision and AUROC in memory that does not grow with the test set, merged over ranks.
 
 
 class PixelRanking(Metric):
-    """Ranking of lesion pixels above others by a map, from two histograms of its values.
+    """Ranking of lesion pixels above others by a map, from the merged `MapHistogram` of all that was added.
 
-    Bins are those of `MapHistogram`, kept densely so that ranks can be summed. Without both kinds of pixels the
-    result is NaN, with a warning.
+    Without both kinds of pixels the result is NaN, with a warning.
 
     Args:
         measure: `average_precision` or `roc_auc`.
@@ -81,23 +79,21 @@ class PixelRanking(Metric):
 
     @reinit__is_reduced
     def reset(self) -> None:
-        self._counts = torch.zeros(2, 2**FINE_BITS, dtype=torch.int64, device=self._device)
+        self._pixels = MapHistogram.merge([])
 
     @reinit__is_reduced
     def update(self, output: tuple[Tensor, Tensor]) -> None:
         scores, labels = (part.detach().reshape(-1).cpu() for part in output)
-        bins = ordered_bins(scores.float().numpy())
-        found = np.stack(counts_by_bin(bins, bins[labels.numpy() > 0]))  # (2, bins)
-        self._counts[:, : found.shape[1]] += torch.from_numpy(found).to(self._device)
+        found = MapHistogram.fitted(scores.float().numpy(), labels.numpy() > 0)
+        self._pixels = MapHistogram.merge([self._pixels, found])
 
-    @sync_all_reduce("_counts")
     def compute(self) -> float:
-        normal, lesion = self._counts.cpu().numpy()
-        if not normal.any() or not lesion.any():
+        pixels = MapHistogram.merge(gather(self._pixels))
+        normal, lesion = int(pixels.normal.sum()), int(pixels.lesion.sum())
+        if not (normal and lesion):
             warnings.warn(
-                f"pixel {self.measure} is undefined: expected pixels with and without lesion, got {normal.sum()} "
-                f"normal and {lesion.sum()} lesion",
+                f"pixel {self.measure} is undefined: expected pixels with and without lesion, got {normal} "
+                f"normal and {lesion} lesion",
                 stacklevel=2,
             )
-        score = counts.average_precision if self.measure == "average_precision" else counts.auroc
-        return float(score(normal, lesion))
+        return pixels.average_precision() if self.measure == "average_precision" else pixels.auroc()

@@ -45,19 +45,18 @@ def from_volumes(
     return transform
 
 
-def from_pixels(map_key: str, label_key: str = "label", axis: int = 2) -> Callable[[Output], tuple[Tensor, Tensor]]:
-    """Map values and labels (N,) of all pixels of the slices that were scored, in cases that have a mask."""
+def from_pixels(
+    map_key: str, label_key: str = "label", axis: int = 2
+) -> Callable[[Output], tuple[list[Tensor], list[Tensor]]]:
+    """Map values and labels (N,) of all pixels of the slices that were scored, of each case that has a mask.
 
-    def transform(output: Output) -> tuple[Tensor, Tensor]:
-        parts: list[tuple[Tensor, Tensor]] = []
-        for item in output:
-            if item.get(label_key) is None:
-                continue
-            values, labels = (scored_part(item, key, axis).reshape(-1) for key in (map_key, label_key))
-            parts.append((values, labels))
-        if not parts:
-            return torch.empty(0), torch.empty(0)
-        return torch.cat([values for values, _ in parts]), torch.cat([labels for _, labels in parts])
+    A metric of ignite takes such lists case by case.
+    """
+
+    def transform(output: Output) -> tuple[list[Tensor], list[Tensor]]:
+        masked = [item for item in output if item.get(label_key) is not None]
+        values, labels = ([scored_part(item, key, axis).reshape(-1) for item in masked] for key in (map_key, label_key))
+        return values, labels
 
     return transform
 

@@ -15,9 +15,10 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 
 from qfae_monai.evaluation.at_threshold import size_bands, thresholds
-from qfae_monai.evaluation.cautions import cautions, map_measures, shortcuts, training_cautions
+from qfae_monai.evaluation.cautions import cautions, map_measures, pixel_ties, shortcuts, training_cautions
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.evaluation.intervals import Interval
+from qfae_monai.evaluation.lesion_figures import chosen_on_test_set, froc_figures
 from qfae_monai.evaluation.lesions import match_by_position
 from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
@@ -64,16 +65,20 @@ def summarise(
     metrics = {level.name: _plain(level.intervals(draws)) for level in levels}
     metrics["pixel"] = _plain(Pixels.of(run).intervals(draws))  # last, since pages list levels in this order
     maps, rivals = map_measures(run)
+    threshold = thresholds(run, levels, draws)
     summary: dict[str, Any] = {
         "kind": run.kind,
         "counts": _counts(run),
         "metrics": metrics,
         "matched": _matched(levels, match_tolerance, draws),
-        "threshold": thresholds(run, levels, draws),
+        "threshold": threshold,
+        "froc": froc_figures(run, draws),
+        "chosen_on_test_set": chosen_on_test_set(run, (threshold or {}).get("pixel")),
         "size_bands": size_bands(run, levels, draws),
         "shortcuts": shortcuts(run, levels, draws),
         "maps": maps,
         "maps_rivals": rivals,
+        "pixel_ties": pixel_ties(run),
         "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
     }
     summary["warnings"] = [*training_cautions(run.run.get("training")), *cautions(summary, levels)]

@@ -18,7 +18,15 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from qfae_monai.evaluation.at_threshold import at_threshold
 
-__all__ = ["Ranking", "curve_figure", "precision_recall_figure", "roc_figure", "score_figure", "size_figure"]
+__all__ = [
+    "Ranking",
+    "curve_figure",
+    "froc_figure",
+    "precision_recall_figure",
+    "roc_figure",
+    "score_figure",
+    "size_figure",
+]
 
 INK, FAINT, NORMAL, ABNORMAL, PIXEL = "#010101", "#010102", "#010103", "#010104", "#010105"
 """Stand-ins that matplotlib draws with; in the page they are variables of the style sheet, light or dark."""
@@ -129,6 +137,31 @@ def precision_recall_figure(rankings: Sequence[Ranking], areas: Mapping[str, flo
         axes.axhline(ranking.prevalence, color=colour, linestyle=dashes, linewidth=0.6, alpha=0.6)
     axes.legend(loc="lower left", **LEGEND)
     return _svg(figure, "pr", "Precision-recall curves: precision against sensitivity")
+
+
+def froc_figure(
+    alarms: Sequence[float], found: Sequence[float], at_rates: Sequence[Mapping[str, Any]], unit: str
+) -> Markup:
+    """FROC curve as a staircase over a logarithmic axis, with the sensitivity and its interval at each stated rate.
+
+    Args:
+        alarms, found: false positives per volume and sensitivity at each threshold, the lowest threshold first.
+        at_rates: {"rate", "value", "low", "high"} of each rate; None where there is nothing to say.
+        unit: what false positives are counted per.
+    """
+    rates = [row["rate"] for row in at_rates]
+    figure, axes = _axes(f"false positives per {unit}", "sensitivity", width=6.4, unit=False)
+    axes.set(xscale="log", xlim=(rates[0] / 1.2, rates[-1] * 1.2), ylim=(-0.01, 1.01))
+    axes.set_xticks(rates, [f"{rate:g}" for rate in rates], minor=False)
+    axes.minorticks_off()
+    steps = np.maximum(np.asarray(alarms)[::-1], rates[0] / 2)  # a logarithm has no 0; the highest threshold first
+    reach = np.append(steps, rates[-1] * 2)  # the last detection was the last
+    axes.step(reach, np.append(found[::-1], found[0]), where="post", color=NORMAL)
+    for row in at_rates:
+        if row["low"] is not None:
+            axes.plot([row["rate"]] * 2, [row["low"], row["high"]], color=NORMAL, linewidth=2, solid_capstyle="butt")
+        axes.plot(row["rate"], row["value"], "o", color=NORMAL, markersize=5)
+    return _svg(figure, "froc", f"FROC curve: sensitivity against false positives per {unit}")
 
 
 def score_figure(ranking: Ranking) -> Markup:

@@ -1,8 +1,7 @@
-"""Lesions one by one: found or not, false alarms and sizes; and normal slices matched to them by position.
+"""Lesions one by one and their sizes; and normal slices matched to them by position.
 
 The lesion-wise convention of segmentation challenges: a lesion is a connected component of the mask under full
-connectivity (26 neighbours in volumes, 8 in images); it is found if the thresholded map touches it anywhere; a false
-positive is a component of the thresholded map that touches no lesion.
+connectivity (26 neighbours in volumes, 8 in images). `detection.py` says when it is found.
 """
 
 from __future__ import annotations
@@ -39,14 +38,6 @@ class LesionRow(NamedTuple):
     found: bool | None
 
 
-class Detection(NamedTuple):
-    """A map at a threshold. dice: NaN where the mask is empty. found: lesions touched. false_positives: components."""
-
-    dice: float
-    found: int
-    false_positives: int
-
-
 def label_lesions(mask: ArrayLike) -> tuple[NDArray[np.int32], int]:
     """Connected components of a mask under full connectivity.
 
@@ -81,7 +72,7 @@ def lesion_rows(
     Raises:
         ValueError: if the shapes differ.
     """
-    _check_shapes(anomaly_map, labels)
+    check_shapes(anomaly_map, labels)
     numbers = np.arange(1, int(labels.max(initial=0)) + 1)  # initial: of an empty array there is no maximum
     if not len(numbers):
         return []
@@ -102,42 +93,14 @@ def lesion_rows(
     ]
 
 
-def detect(anomaly_map: NDArray, labels: NDArray[np.int32], threshold: float) -> Detection:
-    """Threshold a map (strictly above) and hold it against the lesions.
-
-    Args:
-        anomaly_map: (H, W) or (X, Y, Z).
-        labels: component numbers from `label_lesions`, same shape.
-        threshold: in units of the map.
-
-    Raises:
-        ValueError: if the shapes differ.
-    """
-    _check_shapes(anomaly_map, labels)
-    called = anomaly_map > threshold
-    lesion = labels > 0
-    components, count = label_lesions(called)  # of the thresholded map
-    hit = lesion & called
-    touching = np.unique(components[hit])  # components that meet a lesion, however slightly
-    return Detection(
-        dice=_dice(*(int(np.count_nonzero(mask)) for mask in (hit, called, lesion))),
-        found=len(np.unique(labels[hit])),
-        false_positives=count - len(touching),
-    )
-
-
-def _dice(hit: int, called: int, lesion: int) -> float:
-    """As MONAI's `compute_dice`, in float32, of how many voxels are in both masks, the map's and the lesions'."""
-    return float(np.float32(2) * np.float32(hit) / np.float32(called + lesion)) if lesion else float("nan")
-
-
 def size_band(sizes: ArrayLike, kind: Literal["volume", "image"]) -> NDArray[np.intp]:
     """Number of the band in `SIZE_BANDS` that holds each size: edge `i` included, edge `i + 1` not."""
     # edges between bands: the first and last take the rest
     return np.digitize(np.asarray(sizes, dtype=np.float64), SIZE_BANDS[kind][1:-1])
 
 
-def _check_shapes(anomaly_map: NDArray, labels: NDArray) -> None:
+def check_shapes(anomaly_map: NDArray, labels: NDArray) -> None:
+    """Refuse a map and a mask of different grids."""
     if anomaly_map.shape != labels.shape:
         raise ValueError(f"expected map and mask of one shape, got {anomaly_map.shape} and {labels.shape}")
 

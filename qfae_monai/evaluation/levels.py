@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from qfae_monai.evaluation import ranking
 from qfae_monai.evaluation.case_columns import Table
-from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.estimates import Estimate, Sensitivity, area
+from qfae_monai.evaluation.histogram import MapHistogram, alike
 from qfae_monai.evaluation.intervals import Interval, Sample
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.weighted import Array, WeightedMaps, WeightedRanking
@@ -160,7 +160,7 @@ class Pixels:
     @classmethod
     def _from(cls, run: RunFolder, whole: MapHistogram | None, cases: Mapping[str, MapHistogram]) -> Pixels:
         names = sorted(cases)  # equal order in two runs, so that rows pair
-        maps = WeightedMaps([cases[name] for name in names])
+        maps = WeightedMaps(alike([cases[name] for name in names]))
         patients = [run.patient_of[name] for name in names]
         pixels = [(int(cases[name].normal.sum()), int(cases[name].lesion.sum())) for name in names]
         classes = np.array(pixels, dtype=np.float64).reshape(-1, 2)

@@ -88,6 +88,7 @@ def _merge_pixels(runs: Sequence[RunFolder]) -> PixelHistograms:
         {name: MapHistogram.merge([one.maps[name] for one in found]) for name in names},
         {case: histogram for one in found for case, histogram in one.cases.items()},
         {case: histogram for one in found for case, histogram in one.neighbour_cases.items()},
+        {case: peaks for one in found for case, peaks in one.peaks.items()},
     )
 
 

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from qfae_monai.evaluation.cases import Thresholds, choose_cases, view_case, worst_slices
-from qfae_monai.evaluation.figures import Ranking, precision_recall_figure, roc_figure, score_figure, size_figure
+from qfae_monai.evaluation.detection import RULES
+from qfae_monai.evaluation.figures import (
+    Ranking,
+    froc_figure,
+    precision_recall_figure,
+    roc_figure,
+    score_figure,
+    size_figure,
+)
+from qfae_monai.evaluation.froc import Froc
 from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
 from qfae_monai.evaluation.rendering import number, write_page
 from qfae_monai.evaluation.run_folder import RunFolder
@@ -27,6 +37,7 @@ SECTIONS = (
     ("threshold", "Threshold"),
     ("curves", "Curves"),
     ("scores", "Scores"),
+    ("detections", "Lesions found"),
     ("sizes", "Lesion sizes"),
     ("shortcuts", "Shortcuts"),
     ("worst", "Misses, alarms"),
@@ -79,6 +90,10 @@ def write_report(folder: Path) -> Path:
         roc=roc_figure(rankings, areas["auroc"]),
         precision_recall=precision_recall_figure(rankings, areas["average_precision"]),
         histograms=[score_figure(ranking) for ranking in rankings if ranking.level != "pixel" and len(ranking.scores)],
+        rules=RULES,
+        froc=evaluation["froc"],
+        froc_figure=_froc(run, evaluation["froc"]),
+        chosen=evaluation["chosen_on_test_set"],
         bands=bands,
         sizes=size_figure([name for name, _ in bands], [band["sensitivity"] for _, band in bands]),
         shortcuts=_shortcuts(evaluation),
@@ -117,6 +132,14 @@ def _rankings(run: RunFolder, kind: str, thresholds: Thresholds) -> list[Ranking
         labels = np.repeat([0, 1], [len(part) for part in counts])  # a bin with both kinds of pixels stands twice
         rankings.append(Ranking("pixel", used, labels, np.concatenate(counts)))
     return rankings
+
+
+def _froc(run: RunFolder, figures: Mapping[str, Any] | None) -> Markup:
+    froc = None if figures is None or not figures["lesions"] else Froc.of(run)
+    if froc is None or figures is None:
+        return Markup("")
+    alarms, found = (part.tolist() for part in froc.curve)
+    return froc_figure(alarms, found, figures["sensitivity"], run.kind)
 
 
 def _measures(level: str, values: Mapping[str, Any], published: Mapping[str, Any] | None) -> list[tuple[str, Any, str]]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, write_table
+from qfae_monai.evaluation.case_record import lesion_record
 from qfae_monai.evaluation.histogram import COARSE_BITS, FINE_BITS, MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
-from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
+from qfae_monai.evaluation.lesions import label_lesions
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 SIDE, DEPTH, TILE = 24, 12, 48
@@ -76,16 +77,21 @@ def make_run_folder(
     maps: dict[str, list[MapHistogram]] = {}
     per_case: dict[str, MapHistogram] = {}
     neighbours: dict[str, MapHistogram] = {}
+    peaks: dict[str, NDArray[np.float32]] = {}
     for case in made:
         rows = _slice_rows(case, kind=kind, masks=masks, calibrated=calibrated, baselines=baselines)
         slices += rows
         volumes.append(_volume_row(case, rows, kind=kind, masks=masks, threshold=threshold, baselines=baselines))
         if masks and case.label is not None:
-            voxel_mm3 = VOXEL_MM3 if kind == "volume" else None
-            lesions += [
-                {"case": case.name, "patient": case.patient, **row._asdict()}
-                for row in lesion_rows(case.labels, case.anomaly_map, threshold, voxel_mm3)
-            ]
+            columns, found_lesions, peaks[case.name] = lesion_record(
+                case.anomaly_map,
+                case.labels,
+                threshold,
+                voxel_mm3=VOXEL_MM3 if kind == "volume" else None,
+                spacing=[3.0, 3.0, VOXEL_MM3 / 9] if kind == "volume" else None,
+            )
+            volumes[-1] |= columns
+            lesions += [{"case": case.name, "patient": case.patient, **row} for row in found_lesions]
             regions = case.labels[..., case.scored]
             found = {"anomaly_map": case.anomaly_map, "image": case.image}
             if baselines:
@@ -102,7 +108,7 @@ def make_run_folder(
     write_table(path / "volumes.csv", VOLUME_COLUMNS, volumes)
     write_table(path / "lesions.csv", LESION_COLUMNS, lesions)
     merged = {name: MapHistogram.merge(parts) for name, parts in maps.items()}
-    PixelHistograms(merged, per_case, neighbours).save(path / "pixels.npz")
+    PixelHistograms(merged, per_case, neighbours, peaks).save(path / "pixels.npz")
     settings = _run_json(made, volumes, kind=kind, seed=seed, model=model, calibrated=calibrated)
     (path / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
     return path
@@ -171,7 +177,7 @@ def _volume_row(
     case: Case, rows: list[dict[str, Any]], *, kind: str, masks: bool, threshold: float | None, baselines: bool
 ) -> dict[str, Any]:
     score = max(row["score"] for row in rows)
-    row = {
+    return {
         "case": case.name,
         "patient": case.patient,
         "score": score,
@@ -189,12 +195,6 @@ def _volume_row(
         "rival_neighbours": max(row["rival_neighbours"] for row in rows) if baselines else None,
         "slice_axis": 2 if kind == "volume" else None,
     }
-    if row["mask"]:
-        row |= {"lesion_voxels": int((case.labels > 0).sum()), "lesions": int(case.labels.max())}
-        if threshold is not None:
-            found = detect(case.anomaly_map, case.labels, threshold)
-            row |= {"lesions_found": found.found, "false_positives": found.false_positives, "dice": found.dice}
-    return row
 
 
 def _save_maps(path: Path, case: Case, kind: str) -> None:

@@ -41,7 +41,7 @@ def test_volumes() -> None:
 
 
 def test_pixels() -> None:
-    values, labels = from_pixels("anomaly_map")(OUTPUT)
+    (values,), (labels,) = from_pixels("anomaly_map")(OUTPUT)
     assert sorted(values.tolist()) == [0.0, 2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 11.0]  # slices 0 and 2 of the first case
     assert len(labels) == 8
     assert len(from_pixels("anomaly_map")(OUTPUT[1:])[0]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from qfae_monai.evaluation.detection import RULES, of_rule
 from qfae_monai.evaluation.evaluation_report import summarise
+from qfae_monai.evaluation.histogram import MapHistogram
+from qfae_monai.evaluation.histogram_file import PixelHistograms
+from qfae_monai.evaluation.page import write_report
 from tests.evaluation.run_folder_factory import THRESHOLDS, make_run_folder, training_record
 
 QUICK = 50
@@ -178,3 +183,67 @@ def test_one_patient_has_figures_but_no_intervals(tmp_path: Path) -> None:
     assert summary["metrics"]["slice"]["auroc"]["value"] is not None
     assert summary["metrics"]["slice"]["auroc"]["low"] is None
     assert "There are no intervals: resampling patients takes at least two, got 1." in summary["warnings"]
+
+
+def test_detections_are_those_of_the_tables(folder: Path, summary: dict[str, Any]) -> None:
+    rows = [row for row in _rows(folder / "volumes.csv") if row["mask"] == "1"]
+    found = summary["threshold"]["pixel"]["detection"]
+    assert list(found) == list(RULES)
+    lesions = sum(int(row["lesions"]) for row in rows)
+    for rule, figures in found.items():
+        hits, false = (
+            sum(int(row[of_rule(name, rule)]) for row in rows) for name in ("lesions_found", "false_positives")
+        )
+        assert hits == sum(int(row[of_rule("found", rule)]) for row in _rows(folder / "lesions.csv"))
+        assert figures["sensitivity"]["value"] == pytest.approx(hits / lesions)
+        assert figures["false_positives_per_volume"]["value"] == pytest.approx(false / len(rows))
+        patients = len({row["patient"] for row in rows})
+        assert figures["false_positives_per_patient"]["value"] == pytest.approx(false / patients)
+        assert figures["f1"]["value"] == pytest.approx(2 * hits / (hits + lesions + false))
+    pixel = summary["threshold"]["pixel"]
+    assert found["any"]["sensitivity"] == pixel["lesion_sensitivity"]
+    assert found["any"]["false_positives_per_volume"] == pixel["false_positives_per_volume"]
+    known = [row for row in rows if row["surface_distance"]]
+    for name in ("surface_distance", "hausdorff95"):
+        mean = sum(float(row[name]) for row in known) / len(known)
+        assert pixel["surface"][name]["value"] == pytest.approx(mean)
+    missed = [row for row in rows if row["surface_dice"] and not row["surface_distance"]]
+    assert (pixel["surface"]["cases"], pixel["surface"]["undefined"]) == (len(known) + len(missed), len(missed))
+
+
+def test_what_the_labels_chose_stands_beside_the_calibrated(folder: Path, summary: dict[str, Any]) -> None:
+    chosen = summary["chosen_on_test_set"]
+    for figure in chosen.values():
+        assert figure["value"] >= figure["calibrated"]
+    pixels = PixelHistograms.load(folder / "pixels.npz").maps["anomaly_map"]
+    assert chosen["dice_of_all_pixels"]["value"] == pixels.best_dice()[0]
+    assert chosen["dice_of_each_case"]["calibrated"] == summary["threshold"]["pixel"]["dice"]["value"]
+
+
+@pytest.mark.parametrize("settings", [{"calibrated": False}, {"masks": False}, {"abnormal": 0}, {"kind": "image"}])
+def test_lesion_figures_are_null_where_they_are_unknown(tmp_path: Path, settings: dict[str, Any]) -> None:
+    folder = make_run_folder(tmp_path / "run", **settings)
+    summary = summarise(folder, samples=QUICK)
+    write_report(folder)
+    chosen = summary["chosen_on_test_set"]
+    assert (chosen is None) == ("masks" in settings)
+    if "calibrated" in settings:
+        assert {figure["calibrated"] for figure in chosen.values()} == {None}
+        assert summary["froc"]["score"]["value"] > 0  # candidates are each case's highest values
+    if "abnormal" in settings:
+        assert {figure["value"] for figure in chosen.values()} == {None}
+        assert summary["threshold"]["pixel"]["detection"]["any"]["sensitivity"]["value"] is None
+    if "kind" in settings:
+        assert summary["threshold"]["pixel"]["surface"] is None
+
+
+def test_maps_that_fill_few_bins_are_warned_of(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run")
+    assert not any("few bins" in sentence for sentence in summarise(folder, samples=QUICK)["warnings"])
+    found = PixelHistograms.load(folder / "pixels.npz")
+    coarse = MapHistogram.merge([found.maps["anomaly_map"].coarser(11)])
+    finer = replace(coarse, bins=coarse.bins << 9, bits=20)  # the same pixels in a few of 20 bits
+    PixelHistograms({**found.maps, "anomaly_map": finer}, found.cases).save(folder / "pixels.npz")
+    (sentence,) = [one for one in summarise(folder, samples=QUICK)["warnings"] if "few bins" in one]
+    low, high = finer.average_precision_bounds()
+    assert f"{low:.3f} or {high:.3f}" in sentence

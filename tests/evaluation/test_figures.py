@@ -10,6 +10,7 @@ from markupsafe import Markup
 from qfae_monai.evaluation.figures import (
     POINTS,
     Ranking,
+    froc_figure,
     precision_recall_figure,
     roc_figure,
     score_figure,
@@ -66,3 +67,11 @@ def test_a_band_without_lesions_has_no_mark(value: float | None) -> None:
     figure = size_figure(["below 100 mm³"], [{"value": value, "low": value, "high": value}])
     assert "below 100 mm³" in text(figure)
     assert ("var(--normal)" in figure) == (value is not None)
+
+
+def test_froc_names_its_rates_and_bears_undefined_intervals() -> None:
+    at_rates = [{"rate": rate, "value": 0.5, "low": None, "high": None} for rate in (0.125, 1.0, 8.0)]
+    found = text(froc_figure([3.0, 1.0, 0.0], [0.9, 0.5, 0.2], at_rates, "volume"))
+    assert "false positives per volume" in found
+    assert all(rate in found for rate in ("0.125", "1", "8"))
+    assert "sensitivity" in text(froc_figure([0.0], [0.0], at_rates, "image"))

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, ordered_bins
+from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, alike, ordered_bins
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.intervals import ResampledMaps
 
@@ -158,3 +158,114 @@ def test_a_mask_of_any_type_is_counted(labels: np.ndarray) -> None:
     found = MapHistogram.of(np.arange(6.0).reshape(2, 3), labels)
     assert (int(found.lesion.sum()), found.region.sum(), found.regions) == (labels.sum(), labels.any(), labels.any())
     assert not len(MapHistogram.of(np.empty((0, 3)), np.empty((0, 3))).bins)
+
+
+def _narrow(seed: int, offset: float = 0.0, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A map whose bulk is small beside its tail, as anomaly maps are, and lesions of 300 pixels."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((60, 60), np.int32)
+    labels[10:25, 10:30] = 1
+    values = rng.gamma(1.0, 0.003, labels.shape) + 0.01 * rng.random(labels.shape) * (labels > 0)
+    return (scale * values.astype(np.float32) + np.float32(offset)), labels
+
+
+@pytest.mark.parametrize("offset", [0.1, 0.5, 1.0, 5.0, 50.0, -0.5, -5.0])
+def test_an_offset_leaves_the_figures_as_they_are(offset: float) -> None:
+    """With 20 bits an offset of 5 would make an average precision of 0.44 one of 0.16."""
+    maps = [_narrow(seed, offset) for seed in range(4)]
+    merged = MapHistogram.merge([MapHistogram.fitted(*pair) for pair in maps])
+    cases = MapHistogram.merge(alike([MapHistogram.fitted(*pair).fitting(COARSE_BITS) for pair in maps]))
+    scores, truth = (np.stack(parts).ravel() for parts in zip(*maps, strict=True))
+    exact = average_precision_score(truth > 0, scores)
+    assert merged.average_precision() == pytest.approx(exact, abs=2e-3)
+    assert cases.average_precision() == pytest.approx(exact, abs=2e-2)
+    assert len(merged.bins) <= 4 * 2**16
+    low, high = merged.average_precision_bounds()
+    assert low - 1e-9 <= merged.average_precision() <= high + 1e-9
+
+
+def test_ordinary_maps_keep_their_bins() -> None:
+    for values, labels in (_narrow(0), _narrow(0, scale=100.0), _narrow(0, offset=0.0005)):
+        found, expected = MapHistogram.fitted(values, labels), MapHistogram.of(values, labels)
+        assert (found.bits, found.fitting(COARSE_BITS).bits) == (20, COARSE_BITS)
+        np.testing.assert_array_equal(found.bins, expected.bins)
+        np.testing.assert_array_equal(found.region, expected.region)
+
+
+def test_merging_takes_the_fewest_bits_in_any_order() -> None:
+    parts = [MapHistogram.fitted(*pair) for pair in (_narrow(0, 0.5), _narrow(1), _narrow(2, 5.0))]
+    assert len({part.bits for part in parts}) > 1
+    whole = MapHistogram.merge(parts)
+    for order in ([2, 0, 1], [1, 2, 0]):
+        again = MapHistogram.merge([MapHistogram.merge([parts[i] for i in order[:2]]), parts[order[2]]])
+        for name in ("bins", "normal", "lesion", "regions", "bits"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert whole.bits == 20
+    nothing = MapHistogram.merge([])
+    assert MapHistogram.merge([nothing, parts[0]]).bits == parts[0].bits
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e4])
+def test_a_map_of_few_values_takes_no_bits_from_others(value: float) -> None:
+    labels = np.zeros((60, 60), np.int32)
+    few = np.full(labels.shape, value, np.float32)
+    constant = MapHistogram.fitted(few, labels)
+    few[:2, :2] = value + 1
+    offset = MapHistogram.fitted(*_narrow(0, 0.5))
+    for other in (constant, MapHistogram.fitted(few, labels)):
+        assert MapHistogram.merge([other, offset]).bits == offset.bits > 20
+    assert len(constant.bins) == 1
+    assert constant.normal.sum() == few.size
+
+
+def test_values_of_double_precision_are_those_of_single() -> None:
+    values, labels = _narrow(0)
+    far = values.astype(np.float64) + 1e4
+    np.testing.assert_array_equal(
+        MapHistogram.fitted(far, labels).bins, MapHistogram.fitted(far.astype(np.float32), labels).bins
+    )
+    low, high = MapHistogram.fitted(far, labels).average_precision_bounds()
+    assert high - low > 0.1  # what single precision made equal is said
+
+
+def test_bounds_of_average_precision_rank_ties_both_ways() -> None:
+    values, truth = np.array([1, 2, 2, 2, 2, 3, 3, 0, 0]), np.array([0, 1, 0, 1, 0, 0, 1, 1, 0])
+    histogram = MapHistogram.of(values, truth)
+    parted = (values != 0) * (0.1 * truth)  # zeros stay tied
+    order = (values != 0) * np.arange(9) * 1e-6  # of pixels of one kind: any
+    expected = [average_precision_score(truth, values + sign * parted + order) for sign in (-1, 1)]
+    assert histogram.average_precision_bounds() == pytest.approx(expected, abs=1e-12)
+    assert all(np.isnan(MapHistogram.of(values, 0 * truth).average_precision_bounds()))
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, -1.0])
+def test_best_dice_is_the_largest_of_all_thresholds(offset: float) -> None:
+    values, labels = _narrow(3, offset)
+    histogram = MapHistogram.fitted(values, labels)
+    bins = ordered_bins(values, histogram.bits)
+    every = [2 * ((bins > b) & (labels > 0)).sum() / ((bins > b).sum() + (labels > 0).sum()) for b in np.unique(bins)]
+    best, threshold = histogram.best_dice()
+    assert best == pytest.approx(max(every), abs=1e-12)
+    assert histogram.dice(threshold) == best
+    called = values > threshold
+    assert 2 * (called & (labels > 0)).sum() / (called.sum() + (labels > 0).sum()) == pytest.approx(best, abs=1e-12)
+    assert np.isnan(MapHistogram.of(values, 0 * labels).best_dice()[0])
+
+
+def test_file_keeps_bits_and_peaks_and_older_files_are_read(tmp_path: Path) -> None:
+    fine = MapHistogram.fitted(*_narrow(0, 0.5))
+    peaks = {"a": np.array([0.9, 0.8], np.float32), "b": np.empty(0, np.float32)}
+    cases = {"a": fine.fitting(COARSE_BITS), "b": MapHistogram.of(*_map(1), bits=COARSE_BITS)}
+    PixelHistograms({"anomaly_map": fine}, cases, peaks=peaks).save(tmp_path / "pixels.npz")
+    loaded = PixelHistograms.load(tmp_path / "pixels.npz")
+    assert loaded.maps["anomaly_map"].bits == fine.bits > 20
+    for name, case in cases.items():
+        assert loaded.cases[name].bits == case.bits
+        np.testing.assert_array_equal(loaded.peaks[name], peaks[name])
+    with np.load(tmp_path / "pixels.npz") as archive:
+        older = {key: archive[key] for key in archive.files if "bits" not in key and not key.startswith("peak")}
+    np.savez(tmp_path / "older.npz", **older)
+    assert PixelHistograms.load(tmp_path / "older.npz").peaks == {}
+    assert {case.bits for case in PixelHistograms.load(tmp_path / "older.npz").cases.values()} == {COARSE_BITS}
+    with pytest.raises(ValueError, match="expected 20 bits or more, got 16"):
+        PixelHistograms({"anomaly_map": cases["b"]}).save(tmp_path / "pixels.npz")

@@ -10,7 +10,8 @@ import torch
 from monai.metrics import compute_dice
 from scipy import ndimage
 
-from qfae_monai.evaluation.lesions import SIZE_BANDS, detect, label_lesions, lesion_rows, size_band
+from qfae_monai.evaluation.detection import detect
+from qfae_monai.evaluation.lesions import SIZE_BANDS, label_lesions, lesion_rows, size_band
 
 
 def _components(mask: np.ndarray) -> list[set[tuple[int, ...]]]:
@@ -40,13 +41,13 @@ def test_counts_agree_with_brute_force(shape: tuple[int, ...], seed: int) -> Non
     lesions, called = _components(mask), _components(values > 0.93)
     found = detect(values, labels, 0.93)
     assert count == len(lesions)
-    assert found.found == sum(any(lesion & other for other in called) for lesion in lesions)
-    assert found.false_positives == sum(not any(other & lesion for lesion in lesions) for other in called)
+    assert found.found["any"].sum() == sum(any(lesion & other for other in called) for lesion in lesions)
+    assert found.false_positives["any"] == sum(not any(other & lesion for lesion in lesions) for other in called)
     expected = compute_dice(torch.tensor(values > 0.93)[None, None], torch.tensor(mask)[None, None])
     assert found.dice == float(expected)
     rows = lesion_rows(labels, values, 0.93, 2.5)
     assert sorted(row.voxels for row in rows) == sorted(map(len, lesions))
-    assert sum(bool(row.found) for row in rows) == found.found
+    assert [bool(row.found) for row in rows] == found.found["any"].tolist()
     assert [row.mm3 for row in rows] == [2.5 * row.voxels for row in rows]
     assert sorted(row.peak for row in rows) == sorted(max(values[place] for place in lesion) for lesion in lesions)
 
@@ -57,9 +58,9 @@ def test_a_normal_case_has_false_positives_but_no_dice() -> None:
     labels, _ = label_lesions(np.zeros((9, 9)))
     found = detect(values, labels, 0.5)
     assert np.isnan(found.dice)
-    assert found[1:] == (0, 2)
+    assert (len(found.found["any"]), found.false_positives["any"]) == (0, 2)
     assert lesion_rows(labels, values, 0.5) == []
-    assert detect(values, labels, 1.0).false_positives == 0  # strictly above
+    assert detect(values, labels, 1.0).false_positives["any"] == 0  # strictly above
 
 
 def test_without_threshold_or_voxel_size_these_are_unknown() -> None:

@@ -58,6 +58,7 @@ def test_the_page_has_every_part_in_order(tmp_path: Path, kind: Any) -> None:
         "threshold",
         "curves",
         "scores",
+        "detections",
         "sizes",
         "shortcuts",
         "worst",
