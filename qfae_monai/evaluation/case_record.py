@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from qfae_monai.data.acquisition import FileFeatures, file_features
 from qfae_monai.evaluation.engine_output import plain, scored_slices
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
 from qfae_monai.evaluation.lesions import detect, label_lesions, lesion_rows
+from qfae_monai.evaluation.truth_table import truth_row
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 Row = dict[str, Any]
@@ -30,10 +31,11 @@ MAPS = {
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Rows of `slices.csv`, `volumes.csv` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
+    """Rows of `slices.csv`, `volumes.csv`, `truth.csv` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
 
     slices: list[Row]
     volume: Row
+    truth: Row = field(default_factory=dict)
     lesions: list[Row] = field(default_factory=list)
     maps: dict[str, MapHistogram] = field(default_factory=dict)
     map_of_case: MapHistogram | None = None
@@ -46,6 +48,7 @@ def case_record(
     axis: int,
     calibration: Calibration | None = None,
     pixel_threshold: float | None = None,
+    strata: Sequence[str] = (),
 ) -> CaseRecord:
     """Reduce one case of an evaluator's output.
 
@@ -55,11 +58,13 @@ def case_record(
         axis: spatial axis along which a volume is sliced.
         calibration: for p-values.
         pixel_threshold: map value above which a voxel is called abnormal.
+        strata: columns of the data list to keep.
     """
     rows = _slice_rows(found, calibration)
     volume = _volume_row(found, rows, axis, calibration)
+    truth = {**_names(found), **truth_row(found, strata)}
     if found.get("label") is None:
-        return CaseRecord(rows, volume)
+        return CaseRecord(rows, volume, truth)
     mask = plain(found["label"])[0].numpy() > 0  # (X, Y, Z) or (H, W)
     anomaly_map = plain(found["anomaly_map"])[0].numpy()  # same shape
     regions, count = label_lesions(mask)  # numbered in the whole volume, skipped slices too
@@ -82,7 +87,7 @@ def case_record(
     maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
     # kept for each case, so 16 bits instead of 20
     coarse = {name: maps[name].coarser(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
-    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
+    return CaseRecord(rows, volume, truth, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"))
 
 
 def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> list[Row]:
