@@ -160,7 +160,8 @@ class AnomalyInferer(Inferer):
         if not (visible & inside).any():
             wanted = self.choice.index_range or self.choice.share
             raise ValueError(
-                f"{source_name(slices.volume)}: no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
+                f"{source_name(slices.volume)}: no slice to score: expected at least one of {len(visible)} slices "
+                f"along axis {self.axis} in range "
                 f"{wanted} with {self.choice.min_foreground:.1%} foreground, got none"
             )
         chosen = (visible & inside).nonzero()[:, 0].cpu()  # (n,) slice numbers

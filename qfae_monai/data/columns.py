@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from monai.utils import ensure_tuple
+
 from qfae_monai.files import shown
 
 __all__ = ["CLASS", "check_columns", "column_text", "columns_of"]
@@ -32,6 +34,7 @@ def check_columns(entries: Iterable[Mapping[str, Any]], wanted: Sequence[str]) -
     Raises:
         ValueError: naming those that there are.
     """
+    wanted = ensure_tuple(wanted)
     there = list(dict.fromkeys(key for entry in entries for key in columns_of(entry))) if wanted else []
     unknown = [name for name in wanted if name not in there]
     if unknown:

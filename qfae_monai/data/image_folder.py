@@ -34,7 +34,8 @@ def image_folder_datalist(
         valid/{good,Ungood}/...   or val/
         test/{good,Ungood}/...    images in test/good, test/good/img or test/img/good,
                                   masks in test/Ungood/label or test/label/Ungood, or anomaly_mask instead of label
-        test/Ungood/<class>/...   or test/Ungood/img/<class>, masks in test/Ungood/<class>/label or test/Ungood/label/<class>
+        test/Ungood/<class>/...   or test/Ungood/img/<class>, masks in test/Ungood/<class>/label or
+                                  test/Ungood/label/<class>
 
     Args:
         root: folder with the splits.
@@ -117,7 +118,8 @@ def _files(folder: Path, side: str, kind: str) -> tuple[dict[str, Path], dict[st
         own = _nested(image_folders, kind.lower())
         image_folders = [*own, *_nested(own, IMAGE_FOLDER)]
         mask_folders = [
-            *_nested(mask_folders, kind.lower()), *(found for mask in MASK_FOLDERS for found in _nested(own, mask))
+            *_nested(mask_folders, kind.lower()),
+            *(found for mask in MASK_FOLDERS for found in _nested(own, mask)),
         ]
     images, masks = ([found for found in folders if _image_files(found)] for folders in (image_folders, mask_folders))
     where = f"folder of {kind or side}"

@@ -31,7 +31,7 @@ MAPS = {
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Rows of `slices.csv`, `volumes.csv`, `truth.csv` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
+    """Rows of `slices`, `volumes`, `truth` and `lesions.csv`; histograms of `pixels.npz`, none without a mask."""
 
     slices: list[Row]
     volume: Row

@@ -20,7 +20,7 @@ def score_cases(engine: SupervisedEvaluator, cases: Sequence[Case]) -> Any:
     """`iteration_update` of an evaluator whose batches are lists of cases.
 
     MONAI's own stacks the keys of a batch's first case: it drops a mask that the first lacks, and fails on one that
-    another lacks or on two grids. Here each case keeps its own keys; images of one size go through the network together.
+    another lacks or on two grids. Here each case keeps its own keys; images of one size are scored together.
 
     Args:
         engine: its inferer takes (B, C, H, W) or (1, 1, X, Y, Z).

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from ignite.engine import Engine, Events
+from monai.utils import ensure_tuple
 
 from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, write_table
@@ -24,7 +25,7 @@ MERGED_AT = 64  # records; what is pending between two merges is bounded
 
 
 class CaseTables:
-    """Write `slices.csv`, `volumes.csv`, `truth.csv`, `lesions.csv` and `pixels.npz` when a run is complete; each whole or absent.
+    """Write `slices`, `volumes`, `truth`, `lesions.csv` and `pixels.npz` when a run is complete; each whole or absent.
 
     Args:
         output_dir: folder, made if it is missing.
@@ -47,7 +48,7 @@ class CaseTables:
         self.axis = axis
         self.calibration = calibration
         self.pixel_threshold = None if calibration is None else calibration.pixel_threshold(pixel_false_positive_rate)
-        self.strata = strata
+        self.strata = None if strata is None else tuple(dict.fromkeys(ensure_tuple(strata)))
         self._records: list[CaseRecord] = []
         self._maps: dict[str, list[MapHistogram]] = {}
 

@@ -25,7 +25,10 @@ RUN = record(
         "configuration": entries(anything),
         "seed": optional(whole()),
         "checkpoint": record({"file": text(), "sha256": text()}),
-        "data": record({"datalist": text(longest=4000), "sha256": text(), "cases": whole(), "patients": whole()}),
+        "data": record(
+            {"datalist": text(longest=4000), "sha256": text(), "cases": whole(), "patients": whole()},
+            {"left_aside": entries(whole())},  # by reason
+        ),
         "versions": entries(text()),
         "device": text(),
         "processes": whole(1),

@@ -52,7 +52,7 @@ class Data:
     include: tuple[str, ...] = ()
 
     def look(self, kind: str | None = None) -> Found:
-        """Find the scans, of one kind where volumes and images lie together; raises as `qfae_monai.model.scans.look`."""
+        """Find the scans, of one kind where both lie together; raises as `qfae_monai.model.scans.look`."""
         with kept_headers(), quiet_libraries():  # found, then read: each header is parsed once
             return look(
                 self.path,
@@ -132,9 +132,12 @@ def evaluation(
     reference = _reference(model)
     if not reference:
         notes.append("the training scans are not on this machine: no simple rivals beside the model's figures")
+    by = tuple(dict.fromkeys(by))
     check_columns([scan.columns for scan in chosen], by)
     parted = Split((), (), tuple(_to_test(scan, data) for scan in chosen))
-    given = _listed(model, parted, output, key=key_beside(output), training=reference, columns=by)
+    given = _listed(
+        model, parted, output, key=key_beside(output), training=reference, columns=by, left_aside=found.left_aside
+    )
     given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output), "strata": list(by)}
     given |= {} if reference else {"rivals": None}  # rivals look at the training scans
     return ModelRun(model, {**given, **(settings or {})}, "evaluating", [*found.sentences(), *notes])
@@ -229,7 +232,7 @@ def _fitting(data: Data, model: ModelFolder) -> Found:
 
 
 def _to_test(scan: Scan, data: Data) -> Scan:
-    """A scan of the test; where masks alone say what is abnormal, as without a folder of abnormal scans, they say it."""
+    """A scan of the test; without a folder of abnormal scans, masks alone say what is abnormal."""
     told = data.masks is not None and data.abnormal is None and scan.section is None and scan.mask is not None
     return replace(scan, section="test", label="unknown" if told else scan.label)
 
@@ -240,12 +243,11 @@ def _listed(
     place: Path,
     *,
     key: bytes,
-    training: Sequence[Any] = (),
-    columns: Sequence[str] = (),
+    **more: Any,
 ) -> dict[str, Any]:
-    """Write the data list of a run, and say where it and the model are."""
+    """Write the data list of a run, and say where it and the model are; `more` as `write_datalist` takes it."""
     with one_writer(place):
-        listed = write_datalist(split, place, key=key, training=training, columns=columns)
+        listed = write_datalist(split, place, key=key, **more)
     places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
     return {
         **{key: path_text(path.resolve()) for key, path in places.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -12,7 +12,7 @@ from typing import Any
 
 from qfae_monai.data.columns import CLASS
 from qfae_monai.files import write_json
-from qfae_monai.model.scan import SECTIONS, Found, Scan, counted
+from qfae_monai.model.scan import SECTIONS, Found, LeftAside, Scan, counted
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 
 __all__ = ["Split", "least_held_out", "split", "write_datalist"]
@@ -23,7 +23,13 @@ LABELS = {"normal": 0, "abnormal": 1}
 
 
 def write_datalist(
-    split: Split, folder: Path, *, key: bytes, training: Sequence[Any] = (), columns: Sequence[str] = ()
+    split: Split,
+    folder: Path,
+    *,
+    key: bytes,
+    training: Sequence[Any] = (),
+    columns: Sequence[str] = (),
+    left_aside: Sequence[LeftAside] = (),
 ) -> Path:
     """Write `dataset.json`, as `qfae_monai.data.volume_datalist` reads it.
 
@@ -36,20 +42,24 @@ def write_datalist(
         key: of the pseudonyms, as `read_or_create_key` gives it.
         training: entries of a training's own list, where the split has none.
         columns: of the scans' own list that go with them, beside the class.
+        left_aside: what is not in it, counted by reason.
 
     Returns:
         The file.
     """
     names = Pseudonyms(key)
     sections = {
-        section: [_entry(scan, names, (CLASS, *columns)) for scan in scans] for section, scans in split.sections().items() if scans
+        section: [_entry(scan, names, (CLASS, *columns)) for scan in scans]
+        for section, scans in split.sections().items()
+        if scans
     }
     if training:
         sections["training"] = list(training)
     # key: a fingerprint, which tells equal keys and no more
     head = {"name": "training", "labels": {"0": "normal", "1": "abnormal"}, "key": names.fingerprint}
+    aside = Counter(one.kind for one in left_aside)
     path = folder / "dataset.json"
-    write_json(path, {**head, **sections})
+    write_json(path, {**head, **({"left_aside": dict(sorted(aside.items()))} if aside else {}), **sections})
     return path
 
 

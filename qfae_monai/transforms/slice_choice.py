@@ -155,7 +155,7 @@ class SliceSummaryd(MapTransform):
         return d
 
     def _truth(self, data: Mapping[Hashable, Any], slices: int) -> dict[Hashable, Any]:
-        """`slice_labels` (slices,), `volume_label`, a scalar, `contradiction`, "" without one; the mask if it changed."""
+        """`slice_labels` (slices,), `volume_label`, a scalar, `contradiction` ("" for none); the mask if it changed."""
         listed = data.get("image_label")
         whole = torch.tensor(torch.nan if listed is None else float(listed))
         if data.get(self.label_key) is not None:
