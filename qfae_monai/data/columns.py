@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai.utils import ensure_tuple
@@ -21,18 +21,18 @@ OWN = ("image", "label", "image_label", "case", "patient", "volume", "include", 
 
 def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of an entry that cases can be grouped by, with their values."""
-    return {key: value for key, value in entry.items() if key not in OWN and not isinstance(value, list | dict)}
+    return {key: value for key, value in entry.items() if key not in OWN}
 
 
-def check_columns(entries: Iterable[Mapping[str, Any]], wanted: Sequence[str]) -> None:
-    """Refuse columns that no entry has, or that have a meaning of their own.
+def check_columns(entries: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> None:
+    """Refuse columns that no entry has, that have a meaning of their own, or whose values are lists.
 
     Args:
         entries: of a data list.
         wanted: columns whose groups are to be evaluated.
 
     Raises:
-        ValueError: naming those that there are.
+        ValueError: naming the columns that there are, or the entry.
     """
     wanted = ensure_tuple(wanted)
     there = list(dict.fromkeys(key for entry in entries for key in columns_of(entry))) if wanted else []
@@ -42,6 +42,9 @@ def check_columns(entries: Iterable[Mapping[str, Any]], wanted: Sequence[str]) -
             f"strata: expected columns of the data list ({', '.join(there) or 'it has none beside scans and labels'}), "
             f"got {', '.join(map(repr, unknown))}"
         )
+    for number, entry in enumerate(entries, 1):
+        for name in wanted:
+            column_text(entry.get(name), f"case {entry.get('case', number)}, {name}")
 
 
 def column_text(value: Any, where: str) -> str:

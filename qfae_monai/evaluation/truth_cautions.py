@@ -82,7 +82,11 @@ def _groups(column: str, groups: Sequence[Mapping[str, Any]]) -> list[str]:
     alone = [one["name"] for one in groups if not one["metrics"]]
     if alone:
         found.append(f"{column}: one patient is no group ({_some(alone)}): it is counted and has no figures.")
-    few = [f"{one['name']} ({one['smaller_class']})" for one in groups if one["metrics"] and one["smaller_class"] < FEW]
+    whole = [one for one in groups if one["metrics"]]
+    single = [one["name"] for one in whole if not one["smaller_class"]]
+    if single:
+        found.append(f"{column}: normal or abnormal cases are missing in {_some(single)}: figures may be undefined.")
+    few = [f"{one['name']} ({one['smaller_class']})" for one in whole if 0 < one["smaller_class"] < FEW]
     if few:
         found.append(
             f"{column}: fewer than {FEW} patients in the smaller class of {_some(few)}: their figures are a hint and "
