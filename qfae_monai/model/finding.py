@@ -215,7 +215,7 @@ def _entry(entry: dict[str, Any], section: str, path: Path) -> Scan:
         section=section,
         volume=entry["volume"],
         include=tuple(entry["include"]),
-        columns={key: entry[key] for key in (CLASS, *columns_of(entry)) if key in entry},
+        columns={key: entry[key] for key in ("image_label", CLASS, *columns_of(entry)) if key in entry},
     )
 
 

@@ -18,7 +18,7 @@ from qfae_monai.model.folder import CALIBRATION, LOCAL, TRAINING, ModelFolder
 from qfae_monai.model.packing import unpacked
 from qfae_monai.model.scan import Found, Scan
 from qfae_monai.model.scans import look
-from qfae_monai.model.split import Split, split, write_datalist
+from qfae_monai.model.split import LABELS, Split, split, write_datalist
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.privacy.pseudonyms import read_or_create_key
 from qfae_monai.reading.dicom_header import kept_headers
@@ -134,7 +134,7 @@ def evaluation(
         notes.append("the training scans are not on this machine: no simple rivals beside the model's figures")
     by = tuple(dict.fromkeys(by))
     check_columns([scan.columns for scan in chosen], by)
-    parted = Split((), (), tuple(_to_test(scan, data) for scan in chosen))
+    parted = Split((), (), tuple(_to_test(scan) for scan in chosen))
     given = _listed(
         model, parted, output, key=key_beside(output), training=reference, columns=by, left_aside=found.left_aside
     )
@@ -231,10 +231,10 @@ def _fitting(data: Data, model: ModelFolder) -> Found:
     return found
 
 
-def _to_test(scan: Scan, data: Data) -> Scan:
-    """A scan of the test; without a folder of abnormal scans, masks alone say what is abnormal."""
-    told = data.masks is not None and data.abnormal is None and scan.section is None and scan.mask is not None
-    return replace(scan, section="test", label="unknown" if told else scan.label)
+def _to_test(scan: Scan) -> Scan:
+    """A scan of the test with the label that its list gives it, though its mask may say another."""
+    names = {number: name for name, number in LABELS.items()}
+    return replace(scan, section="test", label=names.get(scan.columns.get("image_label", -1), scan.label))
 
 
 def _listed(

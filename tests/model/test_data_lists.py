@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.folder import TRAINING
 from qfae_monai.model.runs import Data, ModelRun, evaluation
 from tests.conftest import made_once
 from tests.forked import in_two_processes
@@ -43,7 +46,10 @@ REPORTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "abnormal alone": ([m(DRAWN, **A), m(DRAWN, **A)], "volumes, got 0 normal and 2 abnormal"),
     "abnormal alone, no masks": ([A, A], "slices, got 0 normal and 0 abnormal"),
     "all slices abnormal": ([m(FULL, **A), m(FULL, **A)], "slices, got 0 normal and 6 abnormal"),
-    "an empty mask on an abnormal case": ([m(EMPTY, **A), N, m(DRAWN, **A)], "abnormal by its label, with an empty mask"),
+    "an empty mask on an abnormal case": (
+        [m(EMPTY, **A), N, m(DRAWN, **A)],
+        "abnormal by its label, with an empty mask",
+    ),
     "a lesion in a normal case": ([m(DRAWN, **N), N, A], "normal by its label, with a lesion in its mask"),
     "masks alone": ([m(DRAWN), m(EMPTY), m(EMPTY)], "Intervals resample 3 patients"),
     "masks of fractions": ([m("float"), m(EMPTY), N], "of the 2 cases with a mask, of 3"),
@@ -53,7 +59,10 @@ REPORTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "several grids": ([N, m(DRAWN, **A), N, N, N, N, A, m(DRAWN, **A)], "of the 2 cases with a mask, of 8"),
     "a class in two spellings": (CLASSES, "spelt in 2 ways, which are counted as one: 'Low grade', 'low_grade'"),
     "a class of one patient": ([A, {**A, "class": "x"}], "class: one patient is no group"),
-    "a class of normal cases": ([{**N, "class": "X"}, N, {**A, "class": "x"}], "Normal cases bear the class of abnormal"),
+    "a class of normal cases": (
+        [{**N, "class": "X"}, N, {**A, "class": "x"}],
+        "Normal cases bear the class of abnormal",
+    ),
     "no class of some": ([N, N, {**A, "class": "x"}, A], "in the smaller class of x (1), (none) (1)"),
     "a class that is a number": ([N, N, {**A, "class": 3}], "in the smaller class of 3 (1)"),
     "a patient in two classes": (
@@ -63,10 +72,19 @@ REPORTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "strata": (SCANNERS, "in the smaller class of GE (1), Philips (1)"),
     "a stratum of one patient": ([*SCANNERS[:3], {**A, "scanner": "Sie"}], "one patient is no group (Philips, Sie)"),
     "a stratum without values": ([*SCANNERS[:2], A, {**N, "scanner": ""}], "one patient is no group (GE, Philips)"),
-    "strata of any type": ([{**N, "scanner": True}, {**A, "scanner": 0}, {**A, "scanner": 1.5}], "one patient is no group"),
-    "a stratum that a folder is called": ([{**one, "scanner": "masks"} for one in FOUR], "in the smaller class of masks (2)"),
+    "strata of any type": (
+        [{**N, "scanner": True}, {**A, "scanner": 0}, {**A, "scanner": 1.5}],
+        "one patient is no group",
+    ),
+    "a stratum that a folder is called": (
+        [{**one, "scanner": "masks"} for one in FOUR],
+        "in the smaller class of masks (2)",
+    ),
     "a patient in two strata": ([{**one, "patient": "P"} for one in SCANNERS[:2]] + [A], "groups that share patients"),
-    "images beside volumes": ([N, A, {"image": "g0.png", **N}], "Left aside before scoring: 1 scan (an image among volumes"),
+    "images beside volumes": (
+        [N, A, {"image": "g0.png", **N}],
+        "Left aside before scoring: 1 scan (an image among volumes",
+    ),
 }
 """Entries of the test -> a part of a warning."""
 
@@ -78,7 +96,10 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a label that is 2": ([{"image_label": 2}], r"entry 1.*image_label.*got 2"),
     "a label that is true": ([{"image_label": True}], r"entry 1.*image_label.*got True"),
     "a class that is a list": ([{**A, "class": ["x"]}], r"entry 1.*class.*got a list of 1"),
-    "a stratum that is a list": ([{**A, "scanner": "x"}, {**N, "scanner": ["y"]}], r"case 2, scanner: expected a text or a number"),
+    "a stratum that is a list": (
+        [{**A, "scanner": "x"}, {**N, "scanner": ["y"]}],
+        r"case 2, scanner: expected a text or a number",
+    ),
     "two cases of one name": ([{**N, "case": "a"}, {**A, "case": "A"}], r"expected a case of its own .*v0.*v1"),
     "no file": ([N, {"image": "none.nii.gz"}], r"expected every file to exist.*none.nii.gz"),
     "no cases": ([], "expected scans in the sections"),
@@ -107,7 +128,11 @@ def write_scans(folder: Path) -> None:
         size = (32, 32) if number < 6 else (24, 40)
         pixels = np.clip(120 + 30 * rng.standard_normal(size), 1, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"g{number}.png")
-        for name, values in {DRAWN: np.eye(*size) * 255, EMPTY: np.zeros(size), "other_shape": np.zeros((9, 9))}.items():
+        for name, values in {
+            DRAWN: np.eye(*size) * 255,
+            EMPTY: np.zeros(size),
+            "other_shape": np.zeros((9, 9)),
+        }.items():
             Image.fromarray(values.astype(np.uint8)).save(folder / f"g{number}_{name}.png")
 
 
@@ -162,3 +187,68 @@ def test_batches_find_what_single_cases_find(
     for name in ("volumes.csv", "slices.csv", "lesions.csv", "truth.csv", "evaluation.json"):
         one, four = ((tmp_path / str(batch) / name).read_text() for batch in (1, 4))
         assert one == four, name
+
+
+IMAGES: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "a mask, then none": ([m(DRAWN, **A), A, N, m(EMPTY, **N)], "of the 3 cases with a mask, of 4"),
+    "an empty mask on an abnormal image": (
+        [m(EMPTY, **A), N, m(DRAWN, **A)],
+        "abnormal by its label, with an empty mask",
+    ),
+    "several sizes": ([A, m(DRAWN, **A), N, N, N, N, N, m(DRAWN)], "of the 7 cases with a mask, of 8"),
+    "volumes beside images": ([N, A, {"image": "v0.nii.gz", **N}], "1 scan (a volume among images: 1)"),
+}
+"""Entries of a test of single images -> a part of a warning."""
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_images_end_in_a_report(kind: str, image_model: Path, scans_of_any_truth: Path, tmp_path: Path) -> None:
+    entries, expected = IMAGES[kind]
+    prepared(image_model, scans_of_any_truth, tmp_path / "out", entries, batch=4, image="g{}.png").run()
+    assert expected in warnings_of(tmp_path / "out")
+
+
+def test_folders_below_ungood_are_classes_of_the_report(
+    image_model: Path, scans_of_any_truth: Path, tmp_path: Path
+) -> None:
+    for number, place in enumerate(("train/good", "test/good", "test/good", "test/Ungood/a", "test/Ungood/b")):
+        (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)
+        shutil.copy(scans_of_any_truth / f"g{number}.png", tmp_path / "data" / place)
+    evaluation(image_model, Data(tmp_path / "data"), tmp_path / "out", settings=QUICK).run()
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["classes"]
+    assert [(one["name"], one["normal_patients"], one["abnormal_patients"]) for one in found] == [
+        ("a", 2, 1),
+        ("b", 2, 1),
+    ]
+    assert found[0]["metrics"]["image"]["auroc"]["value"] in (0, 0.5, 1)
+
+
+def evaluate_beside_others(model: Path, settings: dict[str, Any]) -> None:
+    """One of several processes."""
+    Bundle([model / TRAINING, "evaluate", "distributed"], settings).run("evaluating")
+
+
+@pytest.mark.cpu
+def test_two_processes_end_in_one_sentence(model_folder: Path, scans_of_any_truth: Path, tmp_path: Path) -> None:
+    """The process that meets the mask of another grid says so, and the other does not wait for it."""
+    run = prepared(model_folder, scans_of_any_truth, tmp_path / "out", FOUR, batch=1)
+    listed = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    listed["test"][0]["label"] = str(scans_of_any_truth / "v0_other_shape.nii.gz")
+    (tmp_path / "out" / "dataset.json").write_text(json.dumps(listed))
+    with pytest.raises(AssertionError, match="v0_other_shape.nii.gz and image .*: expected one shape"):
+        in_two_processes(partial(evaluate_beside_others, model_folder, dict(run.settings)), tmp_path / "logs")
+    assert not (tmp_path / "out" / "evaluation.json").exists()
+
+
+@pytest.mark.cpu
+def test_two_processes_find_what_one_finds(model_folder: Path, scans_of_any_truth: Path, tmp_path: Path) -> None:
+    entries = [dict(one) for one in SCANNERS]
+    del entries[2]["label"]
+    for name in ("one", "two"):
+        run = prepared(model_folder, scans_of_any_truth, tmp_path / name, entries, batch=4)
+        if name == "one":
+            run.run()
+        else:
+            in_two_processes(partial(evaluate_beside_others, model_folder, dict(run.settings)), tmp_path / "logs")
+    for name in ("volumes.csv", "slices.csv", "truth.csv", "evaluation.json"):
+        assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text(), name
