@@ -235,7 +235,7 @@ def test_two_processes_end_in_one_sentence(model_folder: Path, scans_of_any_trut
     listed = json.loads((tmp_path / "out" / "dataset.json").read_text())
     listed["test"][0]["label"] = str(scans_of_any_truth / "v0_other_shape.nii.gz")
     (tmp_path / "out" / "dataset.json").write_text(json.dumps(listed))
-    with pytest.raises(AssertionError, match="v0_other_shape.nii.gz and image .*: expected one shape"):
+    with pytest.raises(AssertionError, match=r"v0_other_shape.nii.gz and image .*: expected one shape"):
         in_two_processes(partial(evaluate_beside_others, model_folder, dict(run.settings)), tmp_path / "logs")
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
