@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from monai.data import list_data_collate
-from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
@@ -16,14 +15,14 @@ Case = Mapping[str, Any]
 VOLUME_DIMS = 4  # (1, X, Y, Z); an image has 3, (C, H, W)
 
 
-def score_cases(engine: SupervisedEvaluator, cases: Sequence[Case]) -> Any:
+def score_cases(engine: Any, cases: Sequence[Case]) -> Any:
     """`iteration_update` of an evaluator whose batches are lists of cases.
 
     MONAI's own stacks the keys of a batch's first case: it drops a mask that the first lacks, and fails on one that
     another lacks or on two grids. Here each case keeps its own keys; images of one size are scored together.
 
     Args:
-        engine: its inferer takes (B, C, H, W) or (1, 1, X, Y, Z).
+        engine: a `SupervisedEvaluator`; its inferer takes (B, C, H, W) or (1, 1, X, Y, Z).
         cases: dictionaries of `image`, (C, H, W) or (1, X, Y, Z), and what is known of it.
 
     Returns:

@@ -114,7 +114,13 @@ class RunFolder:
     @cached_property
     def truth(self) -> Truth:
         """`truth.csv`, what the data list says of each case; nothing in runs of earlier versions."""
-        return read_truth(self.path / "truth.csv")
+        truth = read_truth(self.path / "truth.csv")
+        unknown = sorted(set(truth.classes) - set(self.patient_of))
+        if unknown:
+            raise ValueError(
+                f"{self.path / 'truth.csv'}: expected cases of volumes.csv, got also {', '.join(unknown[:5])}"
+            )
+        return truth
 
     @cached_property
     def pixels(self) -> PixelHistograms:

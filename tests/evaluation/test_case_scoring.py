@@ -5,17 +5,29 @@ from typing import Any
 
 import pytest
 import torch
-from monai.data import DataLoader, MetaTensor
+from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
+from monai.transforms import Transform
 from torch import Tensor
 
 from qfae_monai.anomaly import AnomalyInferer
 from qfae_monai.evaluation import score_cases
 
 
+class Keep(Transform):
+    """Postprocessing that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        self.found.append(data)
+        return data
+
+
 def scored(cases: list[dict[str, Any]], network: Callable[[Tensor], Any], batch: int = 4) -> list[dict[str, Any]]:
     """What MONAI's evaluator has for each case."""
-    found: list[dict[str, Any]] = []
+    keep = Keep()
 
     class Network(torch.nn.Module):
         def forward(self, images: Tensor) -> Any:
@@ -23,15 +35,15 @@ def scored(cases: list[dict[str, Any]], network: Callable[[Tensor], Any], batch:
 
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(cases, batch_size=batch, collate_fn=list),
+        val_data_loader=DataLoader(Dataset(cases), batch_size=batch, collate_fn=list),
         network=Network(),
         inferer=AnomalyInferer(None, image_size=8, min_foreground=0),
         iteration_update=score_cases,
-        postprocessing=lambda item: found.append(item) or item,
+        postprocessing=keep,
         decollate=False,
     )
     evaluator.run()
-    return found
+    return keep.found
 
 
 def brightest(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,7 +56,7 @@ def image(value: float, name: str = "a.png", *size: int) -> MetaTensor:
 
 
 def test_each_case_keeps_what_it_has() -> None:
-    cases = [
+    cases: list[dict[str, Any]] = [
         {"image": image(1), "case": "a", "label": image(0), "sex": "F"},
         {"image": image(2), "case": "b"},
         {"image": MetaTensor(torch.full((3, 8, 8), 3.0)), "case": "c", "image_label": None},

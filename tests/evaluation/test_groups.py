@@ -142,6 +142,14 @@ def test_runs_of_earlier_versions_are_read_and_merge(tmp_path: Path) -> None:
     assert {one["name"]: one["cases"] for one in found["strata"]["sex"]["groups"]} == {"F": 4, "M": 4, NONE: 8}
 
 
+def test_a_truth_of_other_cases_is_refused(tmp_path: Path) -> None:
+    folder = make_run_folder(tmp_path / "run", cases=8, classes=["x"])
+    with (folder / "truth.csv").open("a") as file:
+        file.write("other,p,x,\n")
+    with pytest.raises(ValueError, match=r"truth.csv: expected cases of volumes.csv, got also other"):
+        summarise(folder, samples=5)
+
+
 @pytest.mark.parametrize("kind", ["volume", "image"])
 def test_names_of_groups_are_text_on_the_page(tmp_path: Path, kind: Any) -> None:
     folder = make_run_folder(
