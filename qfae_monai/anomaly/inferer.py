@@ -86,7 +86,8 @@ class AnomalyInferer(Inferer):
             parts = images.split(self.batch_size)
             results = [self._with_counts(self._images(part, network)) for part in parts]
         output = {key: torch.cat([result[key] for result in results]) for key in results[0]}
-        _check_finite(output["score"], inputs)
+        for score, image in zip(output["score"], inputs, strict=True):  # an image of a batch knows its own file
+            _check_finite(score, image)
         return output
 
     @torch.no_grad()
@@ -159,7 +160,8 @@ class AnomalyInferer(Inferer):
         if not (visible & inside).any():
             wanted = self.choice.index_range or self.choice.share
             raise ValueError(
-                f"no slice to score: expected at least one of {len(visible)} slices along axis {self.axis} in range "
+                f"{source_name(slices.volume)}: no slice to score: expected at least one of {len(visible)} slices "
+                f"along axis {self.axis} in range "
                 f"{wanted} with {self.choice.min_foreground:.1%} foreground, got none"
             )
         chosen = (visible & inside).nonzero()[:, 0].cpu()  # (n,) slice numbers

@@ -40,6 +40,7 @@ def evaluate(
     output: Path = typer.Option(..., "-o", "--output", help="Run folder: tables and report are written here."),
     abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans. All scans of DATA are then normal."),
     masks: Path | None = typer.Option(None, help="Folder of lesion masks; a mask has the same name as its scan."),
+    by: list[str] | None = typer.Option(None, help="Column of the data list whose groups are evaluated one by one."),
     patient: str | None = PATIENT,
     image: str | None = IMAGE,
     volume: str | None = VOLUME,
@@ -55,7 +56,7 @@ def evaluate(
 
     settings = parse_settings(set_ or [])
     labelled = Data(data, abnormal, masks, patient, image, volume, tuple(include or ()))
-    run = evaluation(model, labelled, output, settings=settings, trusted=trust)
+    run = evaluation(model, labelled, output, by=by or (), settings=settings, trusted=trust)
     for note in run.notes:
         echo(note)
     if show_command:

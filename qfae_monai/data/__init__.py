@@ -11,6 +11,7 @@ from qfae_monai.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qfae_monai.data.acquisition import acquisition_axis, trained_axis
+    from qfae_monai.data.columns import check_columns
     from qfae_monai.data.image_folder import check_folder_patients, image_folder_datalist
     from qfae_monai.data.input_folder import input_datalist
     from qfae_monai.data.pictures import LoadPicture, LoadPictured
@@ -26,6 +27,7 @@ __all__ = [
     "SliceDataset",
     "SliceStore",
     "acquisition_axis",
+    "check_columns",
     "check_folder_patients",
     "check_patient_disjoint",
     "image_folder_datalist",
@@ -39,6 +41,7 @@ __getattr__ = lazy_names(
     {
         ".reading": ("LoadSeries", "LoadSeriesd", "SeriesReader"),
         "acquisition": ("acquisition_axis", "trained_axis"),
+        "columns": ("check_columns",),
         "image_folder": ("check_folder_patients", "image_folder_datalist"),
         "input_folder": ("input_datalist",),
         "pictures": ("LoadPicture", "LoadPictured"),

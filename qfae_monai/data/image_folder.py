@@ -15,7 +15,7 @@ from qfae_monai.reading.archive import is_hidden
 __all__ = ["check_folder_patients", "image_folder_datalist", "is_dicom"]
 
 SPLITS = {"train": ("train",), "valid": ("valid", "val"), "val": ("valid", "val"), "test": ("test",)}
-CLASSES = {"good": 0, "ungood": 1}  # image_label: 1 abnormal, 0 normal
+SIDES = {"good": 0, "ungood": 1}  # image_label: 1 abnormal, 0 normal
 IMAGE_FOLDER = "img"
 MASK_FOLDERS = ("label", "anomaly_mask")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -34,6 +34,8 @@ def image_folder_datalist(
         valid/{good,Ungood}/...   or val/
         test/{good,Ungood}/...    images in test/good, test/good/img or test/img/good,
                                   masks in test/Ungood/label or test/label/Ungood, or anomaly_mask instead of label
+        test/Ungood/<class>/...   or test/Ungood/img/<class>, masks in test/Ungood/<class>/label or
+                                  test/Ungood/label/<class>
 
     Args:
         root: folder with the splits.
@@ -44,8 +46,8 @@ def image_folder_datalist(
 
     Returns:
         Dictionaries sorted by path: `image` (path), `image_label` (1 abnormal, 0 normal), `case` (file name
-        without suffix, with its class in front where good and Ungood share the name), `patient` where there is a
-        pattern and, where there is one, `label` (path of the mask).
+        without suffix, with its folder in front where two folders share the name), `patient` where there is a pattern
+        and, where there is one, `label` (path of the mask) and `class` (name of the folder below Ungood).
 
     Raises:
         FileNotFoundError: when a folder is missing or has no images, or a required mask is missing.
@@ -53,20 +55,22 @@ def image_folder_datalist(
             a name, a name can name no results, a mask has no image, or a name does not match the pattern.
     """
     folder = _split_folder(Path(root), split)
-    classes = {name: _class_files(folder, name) for name in CLASSES}
-    if not any(images for images, _ in classes.values()):
+    groups = {(side, kind): _files(folder, side, kind) for side in SIDES for kind in ("", *_kinds(folder, side))}
+    if not any(images for images, _ in groups.values()):
         raise FileNotFoundError(f"{folder}: expected images in good or Ungood, got {_names(folder.iterdir())}")
-    if split == "train" and classes["ungood"][0]:
-        raise ValueError(f"{folder}: expected normal images alone, got {len(classes['ungood'][0])} Ungood ones")
-    shared = classes["good"][0].keys() & classes["ungood"][0].keys()
+    ill = sum(len(images) for (side, _), (images, _) in groups.items() if side == "ungood")
+    if split == "train" and ill:
+        raise ValueError(f"{folder}: expected normal images alone, got {ill} Ungood ones")
+    stems = Counter(stem for images, _ in groups.values() for stem in images)
     entries = []
-    for name, (images, masks) in classes.items():
-        _check_masks(images, masks, folder, name, required=require_masks and name == "ungood")
+    for (side, kind), (images, masks) in groups.items():
+        _check_masks(images, masks, folder, kind or side, required=require_masks and side == "ungood")
         for stem, image in images.items():
-            case = check_file_name(f"{name}_{stem}" if stem in shared else stem, f"{image}, case")
+            case = check_file_name(f"{kind or side}_{stem}" if stems[stem] > 1 else stem, f"{image}, case")
             label = {"label": str(masks[stem])} if stem in masks else {}
             patient = {} if patient_pattern is None else {"patient": _patient(image, patient_pattern)}
-            entries.append({"image": str(image), "image_label": CLASSES[name], "case": case, **patient, **label})
+            named = {"class": kind} if kind else {}
+            entries.append({"image": str(image), "image_label": SIDES[side], "case": case, **patient, **label, **named})
     return sorted(entries, key=lambda entry: entry["image"])
 
 
@@ -107,19 +111,42 @@ def _split_folder(root: Path, split: str) -> Path:
     return _one([found for name in SPLITS[split] for found in _subfolders(root, name)], root, f"folder {split!r}")
 
 
-def _class_files(folder: Path, name: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and masks of one class by file name without suffix; empty where there are none."""
-    own = _subfolders(folder, name)
-    image_folders = [*own, *_nested(own, IMAGE_FOLDER), *_nested(_subfolders(folder, IMAGE_FOLDER), name)]
-    mask_folders = [
-        found for mask in MASK_FOLDERS for found in (*_nested(own, mask), *_nested(_subfolders(folder, mask), name))
-    ]
+def _files(folder: Path, side: str, kind: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks of good or Ungood, or of one class below, by file name without suffix; empty without any."""
+    image_folders, mask_folders = _places(folder, side)
+    if kind:
+        own = _nested(image_folders, kind.lower())
+        image_folders = [*own, *_nested(own, IMAGE_FOLDER)]
+        mask_folders = [
+            *_nested(mask_folders, kind.lower()),
+            *(found for mask in MASK_FOLDERS for found in _nested(own, mask)),
+        ]
     images, masks = ([found for found in folders if _image_files(found)] for folders in (image_folders, mask_folders))
-    where = f"folder of {name}"
+    where = f"folder of {kind or side}"
     return (
         _by_stem(_one(images, folder, f"{where} images")) if images else {},
         _by_stem(_one(masks, folder, f"{where} masks")) if masks else {},
     )
+
+
+def _places(folder: Path, side: str) -> tuple[list[Path], list[Path]]:
+    """Folders that images and masks of good or Ungood may lie in."""
+    own = _subfolders(folder, side)
+    image_folders = [*own, *_nested(own, IMAGE_FOLDER), *_nested(_subfolders(folder, IMAGE_FOLDER), side)]
+    mask_folders = [
+        found for mask in MASK_FOLDERS for found in (*_nested(own, mask), *_nested(_subfolders(folder, mask), side))
+    ]
+    return image_folders, mask_folders
+
+
+def _kinds(folder: Path, side: str) -> list[str]:
+    """Names of the classes below Ungood; good has none."""
+    if side == "good":
+        return []
+    below = (entry for place in _places(folder, side)[0] for entry in sorted(place.iterdir()) if entry.is_dir())
+    names = (entry.name for entry in below if entry.name.lower() not in (IMAGE_FOLDER, *MASK_FOLDERS))
+    # one spelling of each, as folders are found whatever their case
+    return list({name.lower(): name for name in names if not name.startswith(".")}.values())
 
 
 def _subfolders(folder: Path, name: str) -> list[Path]:

@@ -23,7 +23,7 @@ from qfae_monai.reading.volume_choice import ALL, check_volume
 __all__ = ["check_patient_disjoint", "filled_sections", "some", "stem_of", "told_entries", "volume_datalist"]
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".dcm")
-IDENTIFIERS = ("case", "patient", "image_label", "volume", "include")
+IDENTIFIERS = ("case", "patient", "image_label", "class", "volume", "include")
 PATHS = ("image", "label")
 SHOWN = 5  # entries that an error lists
 
@@ -55,7 +55,13 @@ def _include(value: Any, key: str) -> None:
 
 ENTRY = schema.record(
     {},
-    {"image_label": schema.optional(schema.whole(0, 1)), "patient": _patient, "volume": _volume, "include": _include},
+    {
+        "image_label": schema.optional(schema.whole(0, 1)),
+        "patient": _patient,
+        "class": schema.optional(_patient),
+        "volume": _volume,
+        "include": _include,
+    },
     others=schema.anything,
 )
 """Of an entry, what decides sides and splits; `image`, `label` and `case` are checked as paths and names."""
@@ -66,9 +72,10 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
 
     Args:
         path: JSON file with one list per section. Each entry is a path of an image, or a dictionary of `image` and,
-            where known, `label` (mask: above 0 is lesion), `image_label` (1 abnormal, 0 normal), `case`,
-            `patient`, `volume` (which one where a series has several) and `include` (list of kinds), both as in
-            `read_series`. Relative paths stay below the file's folder; a scan that lies elsewhere has an absolute one.
+            where known, `label` (mask: above 0 is lesion; null for none), `image_label` (1 abnormal, 0 normal), `case`,
+            `patient`, `class` (of what is abnormal), `volume` (which one where a series has several) and `include`
+            (list of kinds), both as in `read_series`; other keys are columns of one's own. Relative paths stay below
+            the file's folder; a scan that lies elsewhere has an absolute one.
             A `case` names files of results, so it is a file's name.
         section: name of the list, such as "training", "validation" or "test".
         limit: at most so many, spread evenly over the list; None for all.
@@ -80,7 +87,7 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
     Raises:
         FileNotFoundError: when the data list or a file that it names is missing.
         ValueError: when the section is missing or empty, an entry has no image, a path leads out of the folder, a case
-            is no file's name, or an image is listed twice.
+            is no file's name, an image is listed twice, or two cases that are scored have one name.
     """
     path = Path(path)
     content = _read(path)
@@ -91,6 +98,8 @@ def volume_datalist(path: str | PathLike, section: str, *, limit: int | None = N
         {**entry, "case": check_file_name(_case(entry, cases), f"{_where(path, section, n)}, case")}
         for n, entry in enumerate(entries, 1)
     ]
+    if section != "training":  # a case names files of results
+        _check_cases(named, path, section)
     return named if limit is None else named[:: max(1, -(-len(entries) // limit))]
 
 
@@ -98,6 +107,17 @@ def _case(entry: dict[str, Any], cases: dict[str, str]) -> Any:
     """Its own, else that of its image, with the volume where that tells it from others of the same image."""
     own = cases[_image(entry)]
     return entry.get("case", own if entry.get("volume") is None else f"{own}-volume-{entry['volume']}")
+
+
+def _check_cases(entries: Sequence[dict[str, Any]], path: Path, section: str) -> None:
+    first: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        other = first.setdefault(entry["case"].casefold(), entry)  # some file systems have one file for both
+        if other is not entry:
+            raise ValueError(
+                f"{path}: section {section!r}: expected a case of its own for each entry, got {entry['case']!r} of "
+                f"{_image(other)} and of {_image(entry)}"
+            )
 
 
 def check_patient_disjoint(path: str | PathLike, sections: Sequence[str] | None = None) -> None:
@@ -175,17 +195,31 @@ def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str
         checked(entry, ENTRY, _where(path, section, number))
         for key, value in entry.items():
             where = f"{_where(path, section, number)}, {key}"
+            if key == "label" and value is None:
+                continue
             if key in PATHS:
                 _check_paths(value, where)
             elif isinstance(value, str) and key not in IDENTIFIERS:  # MONAI makes a path of it where it names a file
                 _check_below(value, where)
     if any(isinstance(entry, str) for entry in content[section]):
-        return [{**e, **{k: _absolute(path, e[k]) for k in PATHS if k in e}} for e in raw]
+        loaded = [{**e, **{k: _absolute(path, e[k]) for k in PATHS if e.get(k) is not None}} for e in raw]
+        return [_as_listed(new, old) for new, old in zip(loaded, raw, strict=True)]
     loaded = load_decathlon_datalist(path, is_segmentation=True, data_list_key=section, base_dir=path.parent.absolute())
-    # MONAI turns any text that happens to name a file or a folder into a path: "case": "patient_1" beside patient_1/
-    return [
-        {**new, **{key: old[key] for key in IDENTIFIERS if key in old}} for new, old in zip(loaded, raw, strict=True)
-    ]
+    return [_as_listed(new, old) for new, old in zip(loaded, raw, strict=True)]
+
+
+def _as_listed(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """An entry with its own texts, and without a label that is null.
+
+    MONAI turns any text that happens to name a file or a folder into a path: "case": "patient_1" beside patient_1/.
+    """
+    texts = {key: value for key, value in old.items() if key in IDENTIFIERS or _names_folder(new[key])}
+    kept = {**new, **{key: value for key, value in texts.items() if key not in PATHS}}
+    return {key: value for key, value in kept.items() if key != "label" or value is not None}
+
+
+def _names_folder(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_dir()
 
 
 def _sections(content: dict[str, Any]) -> list[str]:

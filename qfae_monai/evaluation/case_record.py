@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from qfae_monai.evaluation.froc import candidate_level, kept_peaks
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
 from qfae_monai.evaluation.lesions import label_lesions, lesion_rows
 from qfae_monai.evaluation.surfaces import surfaces
+from qfae_monai.evaluation.truth_table import truth_row
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 Row = dict[str, Any]
@@ -33,10 +34,11 @@ MAPS = {
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Rows of `slices.csv`, `volumes.csv` and `lesions.csv`; what `pixels.npz` holds of it, nothing without a mask."""
+    """Rows of `slices`, `volumes`, `truth` and `lesions.csv`; what `pixels.npz` holds of it, nothing without a mask."""
 
     slices: list[Row]
     volume: Row
+    truth: Row = field(default_factory=dict)
     lesions: list[Row] = field(default_factory=list)
     maps: dict[str, MapHistogram] = field(default_factory=dict)
     map_of_case: MapHistogram | None = None
@@ -50,6 +52,7 @@ def case_record(
     axis: int,
     calibration: Calibration | None = None,
     pixel_threshold: float | None = None,
+    strata: Sequence[str] = (),
 ) -> CaseRecord:
     """Reduce one case of an evaluator's output.
 
@@ -59,11 +62,13 @@ def case_record(
         axis: spatial axis along which a volume is sliced.
         calibration: for p-values.
         pixel_threshold: map value above which a voxel is called abnormal.
+        strata: columns of the data list to keep.
     """
     rows = _slice_rows(found, calibration)
     volume = _volume_row(found, rows, axis, calibration)
+    truth = {**_names(found), **truth_row(found, strata)}
     if found.get("label") is None:
-        return CaseRecord(rows, volume)
+        return CaseRecord(rows, volume, truth)
     mask = plain(found["label"])[0].numpy() > 0  # (X, Y, Z) or (H, W)
     anomaly_map = plain(found["anomaly_map"])[0].numpy()  # same shape
     regions, _ = label_lesions(mask)  # numbered in the whole volume, skipped slices too
@@ -78,7 +83,7 @@ def case_record(
     maps = {name: _histogram(found, key, scored, axis) for name, key in MAPS.items() if key in found}
     # kept for each case, so 16 bits instead of 20
     coarse = {name: maps[name].fitting(COARSE_BITS) for name in ("anomaly_map", "neighbours") if name in maps}
-    return CaseRecord(rows, volume, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"), peaks)
+    return CaseRecord(rows, volume, truth, lesions, maps, coarse["anomaly_map"], coarse.get("neighbours"), peaks)
 
 
 def lesion_record(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
 from ignite.engine import Engine, Events
+from monai.utils import ensure_tuple
 
 from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, write_table
 from qfae_monai.evaluation.case_record import CaseRecord, case_record
 from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
+from qfae_monai.evaluation.truth_table import TRUTH_COLUMNS
 from qfae_monai.training.processes import gather, is_writer
 
 logger = logging.getLogger(__name__)
@@ -23,13 +25,14 @@ MERGED_AT = 64  # records; what is pending between two merges is bounded
 
 
 class CaseTables:
-    """Write `slices.csv`, `volumes.csv`, `lesions.csv` and `pixels.npz` when a run is complete; each whole or absent.
+    """Write `slices`, `volumes`, `truth`, `lesions.csv` and `pixels.npz` when a run is complete; each whole or absent.
 
     Args:
         output_dir: folder, made if it is missing.
         axis: spatial axis along which volumes are sliced.
         calibration: for p-values; None leaves them empty.
         pixel_false_positive_rate: share of normal pixels that the pixel threshold lets pass; needs a calibration.
+        strata: columns of the data list that figures are grouped by; None where nothing is known, and no `truth.csv`.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class CaseTables:
         axis: int = 2,
         calibration: Calibration | None = None,
         pixel_false_positive_rate: float = 0.01,
+        strata: Sequence[str] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.axis = axis
         self.calibration = calibration
         self.pixel_threshold = None if calibration is None else calibration.pixel_threshold(pixel_false_positive_rate)
+        self.strata = None if strata is None else tuple(dict.fromkeys(ensure_tuple(strata)))
         self._records: list[CaseRecord] = []
         self._maps: dict[str, list[MapHistogram]] = {}
 
@@ -59,7 +64,11 @@ class CaseTables:
     def _collect(self, engine: Engine) -> None:
         for batch, output in zip(cast(list, engine.state.batch), cast(list, engine.state.output), strict=True):
             record = case_record(
-                {**batch, **output}, axis=self.axis, calibration=self.calibration, pixel_threshold=self.pixel_threshold
+                {**batch, **output},
+                axis=self.axis,
+                calibration=self.calibration,
+                pixel_threshold=self.pixel_threshold,
+                strata=self.strata or (),
             )
             for name, histogram in record.maps.items():
                 pending = self._maps.setdefault(name, [])
@@ -95,6 +104,9 @@ class CaseTables:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         write_table(self.output_dir / "slices.csv", SLICE_COLUMNS, [row for r in records for row in r.slices])
         write_table(self.output_dir / "volumes.csv", VOLUME_COLUMNS, [r.volume for r in records])
+        if self.strata is not None:
+            columns = (*TRUTH_COLUMNS, *self.strata)
+            write_table(self.output_dir / "truth.csv", columns, [r.truth for r in records])
         write_table(self.output_dir / "lesions.csv", LESION_COLUMNS, [row for r in records for row in r.lesions])
         neighbours = {r.volume["case"]: r.neighbours_of_case for r in records if r.neighbours_of_case is not None}
         peaks = {r.volume["case"]: r.false_peaks for r in records if r.false_peaks is not None}

@@ -17,6 +17,7 @@ from monai.data import MetaTensor
 from qfae_monai.evaluation.at_threshold import size_bands, thresholds
 from qfae_monai.evaluation.cautions import cautions, map_measures, pixel_ties, shortcuts, training_cautions
 from qfae_monai.evaluation.engine_output import plain
+from qfae_monai.evaluation.groups import by_class, by_stratum
 from qfae_monai.evaluation.intervals import Interval
 from qfae_monai.evaluation.lesion_figures import chosen_on_test_set, froc_figures
 from qfae_monai.evaluation.lesions import match_by_position
@@ -24,6 +25,7 @@ from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.pictures import save_pictures
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.evaluation.truth_cautions import truth_cautions
 from qfae_monai.files import write_json
 from qfae_monai.training.processes import is_writer
 
@@ -76,12 +78,18 @@ def summarise(
         "chosen_on_test_set": chosen_on_test_set(run, (threshold or {}).get("pixel")),
         "size_bands": size_bands(run, levels, draws),
         "shortcuts": shortcuts(run, levels, draws),
+        "classes": by_class(run, levels, draws),
+        "strata": by_stratum(run, levels, draws),
         "maps": maps,
         "maps_rivals": rivals,
         "pixel_ties": pixel_ties(run),
         "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
     }
-    summary["warnings"] = [*training_cautions(run.run.get("training")), *cautions(summary, levels)]
+    summary["warnings"] = [
+        *training_cautions(run.run.get("training")),
+        *cautions(summary, levels),
+        *truth_cautions(run, summary),
+    ]
     summary = without_nan(summary)
     write_json(run.path / "evaluation.json", summary, indent=2, allow_nan=False)
     return summary

@@ -16,6 +16,7 @@ from qfae_monai.evaluation.evaluation_report import without_nan
 from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.evaluation.truth_table import Truth
 from qfae_monai.files import reading_as, write_json
 
 # Run folders of several folds become one: every patient is tested once, each by a model that never saw them.
@@ -47,6 +48,10 @@ def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, 
     output = Path(output)
     for table, columns in TABLES.items():
         write_table(output / f"{table}.csv", columns, [row for run in runs for row in _rows(getattr(run, table))])
+    truth = _merge_truth(runs)
+    write_table(
+        output / "truth.csv", truth.columns, truth.rows({k: v for run in runs for k, v in run.patient_of.items()})
+    )
     _merge_pixels(runs).save(output / "pixels.npz")
     write_json(output / "run.json", _describe(runs, name))
     return output
@@ -89,6 +94,17 @@ def _merge_pixels(runs: Sequence[RunFolder]) -> PixelHistograms:
         {case: histogram for one in found for case, histogram in one.cases.items()},
         {case: histogram for one in found for case, histogram in one.neighbour_cases.items()},
         {case: peaks for one in found for case, peaks in one.peaks.items()},
+    )
+
+
+def _merge_truth(runs: Sequence[RunFolder]) -> Truth:
+    """A stratum is kept where one run has it; cases of the others are without a value."""
+    found = [run.truth for run in runs]
+    columns = dict.fromkeys(name for one in found for name in one.strata)
+    return Truth(
+        {case: value for one in found for case, value in one.classes.items()},
+        {case: value for one in found for case, value in one.contradictions.items()},
+        {name: {case: value for one in found for case, value in one.strata.get(name, {}).items()} for name in columns},
     )
 
 

@@ -22,6 +22,7 @@ from qfae_monai.evaluation.figures import (
     size_figure,
 )
 from qfae_monai.evaluation.froc import Froc
+from qfae_monai.evaluation.groups import FEW
 from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
 from qfae_monai.evaluation.rendering import number, write_page
 from qfae_monai.evaluation.run_folder import RunFolder
@@ -34,6 +35,7 @@ SIDES = {0: "anterior", 1: "the patient's right", 2: "the patient's right"}
 SECTIONS = (
     ("warnings", "Warnings"),
     ("results", "Results"),
+    ("groups", "Class, stratum"),
     ("threshold", "Threshold"),
     ("curves", "Curves"),
     ("scores", "Scores"),
@@ -41,6 +43,8 @@ SECTIONS = (
     ("sizes", "Lesion sizes"),
     ("shortcuts", "Shortcuts"),
     ("worst", "Misses, alarms"),
+    ("cases-section", ""),
+    ("settings", "Settings, files"),
 )
 
 
@@ -53,6 +57,8 @@ def write_report(folder: Path) -> Path:
     """
     run = RunFolder(folder)
     evaluation, kind = run.evaluation, run.kind
+    # not in evaluations of earlier versions
+    classes, strata = evaluation.get("classes", []), evaluation.get("strata", {})
     threshold = evaluation["threshold"]
     thresholds = Thresholds(_threshold(threshold, "slice", "image"), _threshold(threshold, "volume", "image"))
     volumes, slices = run.volumes, run.slices
@@ -78,7 +84,11 @@ def write_report(folder: Path) -> Path:
         evaluation=evaluation,
         kind=kind,
         counts=evaluation["counts"],
-        sections=[*SECTIONS, ("cases-section", f"{kind}s".capitalize()), ("settings", "Settings, files")],
+        sections=_sections(kind, grouped=bool(classes or strata)),
+        classes=classes,
+        strata=strata,
+        few=FEW,
+        measure_name=measure_name,
         results=[
             (level, _measures(level, values, run.run["published"])) for level, values in evaluation["metrics"].items()
         ],
@@ -108,6 +118,11 @@ def write_report(folder: Path) -> Path:
             for view in views
         ],
     )
+
+
+def _sections(kind: str, *, grouped: bool) -> list[tuple[str, str]]:
+    """Anchor and name of each; cases are called by their kind."""
+    return [(anchor, name or f"{kind}s".capitalize()) for anchor, name in SECTIONS if grouped or anchor != "groups"]
 
 
 def _threshold(threshold: Mapping[str, Any] | None, *levels: str) -> float | None:

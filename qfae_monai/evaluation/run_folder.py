@@ -11,6 +11,7 @@ import numpy as np
 
 from qfae_monai.evaluation.case_columns import LESION_COLUMNS, SLICE_COLUMNS, VOLUME_COLUMNS, Table, read_table
 from qfae_monai.evaluation.histogram_file import PixelHistograms
+from qfae_monai.evaluation.truth_table import Truth, read_truth
 from qfae_monai.files import read_object
 from qfae_monai.files.schema import Check, anything, choice, entries, items, number, optional, record, text, whole
 from qfae_monai.networks.precision import FORMATS
@@ -24,7 +25,10 @@ RUN = record(
         "configuration": entries(anything),
         "seed": optional(whole()),
         "checkpoint": record({"file": text(), "sha256": text()}),
-        "data": record({"datalist": text(longest=4000), "sha256": text(), "cases": whole(), "patients": whole()}),
+        "data": record(
+            {"datalist": text(longest=4000), "sha256": text(), "cases": whole(), "patients": whole()},
+            {"left_aside": entries(whole())},  # by reason
+        ),
         "versions": entries(text()),
         "device": text(),
         "processes": whole(1),
@@ -106,6 +110,17 @@ class RunFolder:
         table = self._table("lesions.csv", LESION_COLUMNS, "case", "lesion")
         self._check_patients(self.path / "lesions.csv", table)
         return table
+
+    @cached_property
+    def truth(self) -> Truth:
+        """`truth.csv`, what the data list says of each case; nothing in runs of earlier versions."""
+        truth = read_truth(self.path / "truth.csv")
+        unknown = sorted(set(truth.classes) - set(self.patient_of))
+        if unknown:
+            raise ValueError(
+                f"{self.path / 'truth.csv'}: expected cases of volumes.csv, got also {', '.join(unknown[:5])}"
+            )
+        return truth
 
     @cached_property
     def pixels(self) -> PixelHistograms:

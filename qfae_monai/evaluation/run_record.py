@@ -16,7 +16,8 @@ from ignite.engine import Engine, Events
 from qfae_monai import __version__
 from qfae_monai.anomaly import Calibration
 from qfae_monai.evaluation.engine_output import plain
-from qfae_monai.files import sha256_of, write_json
+from qfae_monai.files import checked, read_object, sha256_of, write_json
+from qfae_monai.files.schema import entries, whole
 from qfae_monai.networks.precision import Precision, format_name
 from qfae_monai.training.processes import gather, is_writer, world_size
 from qfae_monai.training.training_record import device_name, package_versions, read_training
@@ -108,6 +109,7 @@ class RunRecord:
                 "sha256": _hash(self.datalist),
                 "cases": len(patients),
                 "patients": len(set(patients)),
+                **_left_aside(self.datalist),
             },
             "versions": {"qfae-monai": __version__, **package_versions()},
             "device": device_name(self._device(engine)),
@@ -145,6 +147,13 @@ class RunRecord:
             "wanted_pixel_fpr": pixel_rate,
             "notes": [note for note in notes if note is not None],
         }
+
+
+def _left_aside(datalist: Path) -> dict[str, dict[str, int]]:
+    """How many files were left aside before the list was written, by reason, where it says so."""
+    content = read_object(datalist, what="a data list in JSON") if datalist.is_file() else {}
+    reasons = content.get("left_aside")
+    return {"left_aside": checked(reasons, entries(whole()), f"{datalist}: left_aside")} if reasons else {}
 
 
 def _hash(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from qfae_monai.data import image_folder_datalist, volume_datalist
+from qfae_monai.data.columns import CLASS, columns_of
 from qfae_monai.data.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from qfae_monai.data.patients import BY_HEADER, BY_LIST
 from qfae_monai.data.pictures import is_image_file
@@ -214,6 +215,7 @@ def _entry(entry: dict[str, Any], section: str, path: Path) -> Scan:
         section=section,
         volume=entry["volume"],
         include=tuple(entry["include"]),
+        columns={key: entry[key] for key in ("image_label", CLASS, *columns_of(entry)) if key in entry},
     )
 
 
@@ -259,7 +261,10 @@ def _prepared(folder: Path) -> Finding:
             path, mask = Path(entry["image"]), entry.get("label")
             label = "abnormal" if entry["image_label"] else "normal"
             mask = None if mask is None else Path(mask)
-            scan = Scan(path, (path,), "image", _stem(path, folder), label=label, mask=mask, section=section)
+            columns = {CLASS: entry[CLASS]} if CLASS in entry else {}
+            scan = Scan(
+                path, (path,), "image", _stem(path, folder), label=label, mask=mask, section=section, columns=columns
+            )
             scans.append(scan if is_image_file(path) else _as_found(replace(scan, kind="volume"), str(path))[0])
     listed = {file for scan in scans for file in (scan.path, scan.mask)}
     rest = [file for file in files_below(folder) if not is_hidden(file, folder) and file not in listed]

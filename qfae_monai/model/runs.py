@@ -10,6 +10,7 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from qfae_monai.data.acquisition import common_plane
+from qfae_monai.data.columns import check_columns
 from qfae_monai.files import one_writer, read_object
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -17,7 +18,7 @@ from qfae_monai.model.folder import CALIBRATION, LOCAL, TRAINING, ModelFolder
 from qfae_monai.model.packing import unpacked
 from qfae_monai.model.scan import Found, Scan
 from qfae_monai.model.scans import look
-from qfae_monai.model.split import Split, split, write_datalist
+from qfae_monai.model.split import LABELS, Split, split, write_datalist
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.privacy.pseudonyms import read_or_create_key
 from qfae_monai.reading.dicom_header import kept_headers
@@ -50,8 +51,8 @@ class Data:
     volume: Choice = None
     include: tuple[str, ...] = ()
 
-    def look(self) -> Found:
-        """Find the scans; raises as `qfae_monai.model.scans.look`."""
+    def look(self, kind: str | None = None) -> Found:
+        """Find the scans, of one kind where both lie together; raises as `qfae_monai.model.scans.look`."""
         with kept_headers(), quiet_libraries():  # found, then read: each header is parsed once
             return look(
                 self.path,
@@ -61,6 +62,7 @@ class Data:
                 image=self.image,
                 volume=self.volume,
                 include=self.include,
+                kind=kind,
             )
 
 
@@ -94,7 +96,13 @@ class ModelRun:
 
 
 def evaluation(
-    model: Path, data: Data, output: Path, *, settings: Mapping[str, Any] | None = None, trusted: bool = False
+    model: Path,
+    data: Data,
+    output: Path,
+    *,
+    by: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    trusted: bool = False,
 ) -> ModelRun:
     """Prepare an evaluation: every scan of the data, or the test section where it has one.
 
@@ -102,12 +110,14 @@ def evaluation(
         model: model folder, or a packed one.
         data: labelled scans.
         output: folder of the run, its tables and report.
+        by: columns of the data list whose groups are evaluated one by one.
         settings: further values of the configuration.
         trusted: what the user said of configurations that this package did not write.
 
     Raises:
         FileNotFoundError: if the model or the data are missing.
-        ValueError: if there is nothing to score, or the model's configuration would run code of others.
+        ValueError: if there is nothing to score, a column is unknown, or the model's configuration would run code of
+            others.
     """
     folder = ModelFolder.open(unpacked(model))  # a .zip becomes a folder of this process alone
     model = folder.path
@@ -122,9 +132,13 @@ def evaluation(
     reference = _reference(model)
     if not reference:
         notes.append("the training scans are not on this machine: no simple rivals beside the model's figures")
-    parted = Split((), (), tuple(replace(scan, section="test") for scan in chosen))
-    given = _listed(model, parted, output, key=key_beside(output), training=reference)
-    given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output)}
+    by = tuple(dict.fromkeys(by))
+    check_columns([scan.columns for scan in chosen], by)
+    parted = Split((), (), tuple(_to_test(scan) for scan in chosen))
+    given = _listed(
+        model, parted, output, key=key_beside(output), training=reference, columns=by, left_aside=found.left_aside
+    )
+    given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output), "strata": list(by)}
     given |= {} if reference else {"rivals": None}  # rivals look at the training scans
     return ModelRun(model, {**given, **(settings or {})}, "evaluating", [*found.sentences(), *notes])
 
@@ -208,7 +222,7 @@ def key_beside(output: Path) -> bytes:
 
 def _fitting(data: Data, model: ModelFolder) -> Found:
     """Scans of the data; refused if they are not of the kind that the model was trained on."""
-    found = data.look()
+    found = data.look("image" if model.images else "volume")
     if (found.kind == "image") != model.images:
         kinds = ("volumes", "images")
         raise ValueError(
@@ -217,10 +231,23 @@ def _fitting(data: Data, model: ModelFolder) -> Found:
     return found
 
 
-def _listed(model: Path, split: Split, place: Path, *, key: bytes, training: Sequence[Any] = ()) -> dict[str, Any]:
-    """Write the data list of a run, and say where it and the model are."""
+def _to_test(scan: Scan) -> Scan:
+    """A scan of the test with the label that its list gives it, though its mask may say another."""
+    names = {number: name for name, number in LABELS.items()}
+    return replace(scan, section="test", label=names.get(scan.columns.get("image_label", -1), scan.label))
+
+
+def _listed(
+    model: Path,
+    split: Split,
+    place: Path,
+    *,
+    key: bytes,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write the data list of a run, and say where it and the model are; `more` as `write_datalist` takes it."""
     with one_writer(place):
-        listed = write_datalist(split, place, key=key, training=training)
+        listed = write_datalist(split, place, key=key, **more)
     places = {"bundle_root": model, "model_dir": model, "dataset_dir": place, "datalist": listed}
     return {
         **{key: path_text(path.resolve()) for key, path in places.items()},

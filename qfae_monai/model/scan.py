@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qfae_monai.data.patients import warnings_on
 from qfae_monai.reading.left_aside import LeftAside, counted
@@ -73,6 +74,7 @@ class Scan:
         visit: folder, or study of DICOM.
         volume: which one of several in its series; all of them are one patient's, and of one visit.
         include: kinds of what is no scan that it is one of.
+        columns: what a data list says of it besides, by key; its `class` may be a folder's name.
         features: None before it was read.
     """
 
@@ -90,6 +92,7 @@ class Scan:
     modality: str = ""
     volume: str | int | None = None
     include: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
     features: Features | None = field(default=None, compare=False)
 
     @property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from qfae_monai.data.columns import CLASS
 from qfae_monai.data.patients import sequence_of, tell_patients, told_apart
 from qfae_monai.files.tables import printable
 from qfae_monai.model.features import look_at
@@ -37,6 +38,7 @@ def look(
     volume: Choice = None,
     include: Collection[str] = (),
     allow: Collection[str] = (),
+    kind: str | None = None,
     progress: Progress | None = None,
 ) -> Found:
     """Find the scans to train on. Every scan is read, as training will read it; nothing is written.
@@ -52,6 +54,7 @@ def look(
             of them are of one patient and visit.
         include: kinds that are no scans, and are wanted all the same.
         allow: risks that the reader may let pass.
+        kind: `volume` or `image`, to keep where both lie together; None keeps volumes.
         progress: called with how many scans were read, of how many.
 
     Raises:
@@ -73,7 +76,7 @@ def look(
         told = [*told, *(ill if masks is None else pair_masks(ill, masks, aside))]
     elif masks is not None:
         told = pair_masks(told, masks, aside)
-    told, others = _one_kind(told)
+    told, others = _one_kind(told, kind)
     aside += others
     if image is None and layout in (FOLDER, BIDS):
         _check_sequences(scans, told)
@@ -102,17 +105,31 @@ def _abnormal(
     told, others = tell_patients(found, pattern=patient, side="abnormal/")
     if not told:
         raise ValueError(_nothing(folder, [*aside, *others]))
-    return [replace(scan, label="abnormal") for scan in told], [*aside, *others]
+    return _classed([replace(scan, label="abnormal") for scan in told]), [*aside, *others]
 
 
-def _one_kind(scans: Sequence[Scan]) -> tuple[list[Scan], list[LeftAside]]:
-    """Volumes where there are any: images beside them are pictures of them."""
-    volumes = [scan for scan in scans if scan.kind == "volume"]
-    if not volumes:
-        return list(scans), []
-    others = [scan for scan in scans if scan.kind != "volume"]
-    reason = "expected a volume as the others are, got an image"
-    return volumes, [LeftAside(scan.path, "an image among volumes", f"{scan.path}: {reason}") for scan in others]
+def _classed(scans: Sequence[Scan]) -> list[Scan]:
+    """Abnormal scans with their class: the first folder, where there are several and each has several patients.
+
+    A folder of one patient may bear a name that must not be passed on.
+    """
+    patients: dict[str, set[str]] = defaultdict(set)  # folder -> patients
+    for scan in scans:
+        patients[PurePath(scan.name).parts[0] if "/" in scan.name else ""].add(scan.patient)
+    if len(patients) < 2 or "" in patients or any(len(names) < 2 for names in patients.values()):
+        return list(scans)
+    return [replace(scan, columns={CLASS: PurePath(scan.name).parts[0]}) for scan in scans]
+
+
+def _one_kind(scans: Sequence[Scan], wanted: str | None) -> tuple[list[Scan], list[LeftAside]]:
+    """Scans of the wanted kind, else volumes where there are any: images beside them are pictures of them."""
+    there = {scan.kind for scan in scans}
+    kept = wanted if wanted in there else "volume" if "volume" in there else "image"
+    one, other = ("an image", "a volume") if kept == "image" else ("a volume", "an image")
+    reason = f"expected {one} as the others are, got {other}"
+    return [scan for scan in scans if scan.kind == kept], [
+        LeftAside(scan.path, f"{other} among {kept}s", f"{scan.path}: {reason}") for scan in scans if scan.kind != kept
+    ]
 
 
 def _check_sequences(folder: Path, scans: Sequence[Scan]) -> None:

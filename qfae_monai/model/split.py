@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -10,8 +10,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from qfae_monai.data.columns import CLASS
 from qfae_monai.files import write_json
-from qfae_monai.model.scan import SECTIONS, Found, Scan, counted
+from qfae_monai.model.scan import SECTIONS, Found, LeftAside, Scan, counted
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 
 __all__ = ["Split", "least_held_out", "split", "write_datalist"]
@@ -21,7 +22,15 @@ __all__ = ["Split", "least_held_out", "split", "write_datalist"]
 LABELS = {"normal": 0, "abnormal": 1}
 
 
-def write_datalist(split: Split, folder: Path, *, key: bytes, training: Sequence[Any] = ()) -> Path:
+def write_datalist(
+    split: Split,
+    folder: Path,
+    *,
+    key: bytes,
+    training: Sequence[Any] = (),
+    columns: Sequence[str] = (),
+    left_aside: Sequence[LeftAside] = (),
+) -> Path:
     """Write `dataset.json`, as `qfae_monai.data.volume_datalist` reads it.
 
     Paths are absolute, so the file belongs to this machine and to no model that is passed on; `patient` and `case`
@@ -32,24 +41,29 @@ def write_datalist(split: Split, folder: Path, *, key: bytes, training: Sequence
         folder: that it is written to.
         key: of the pseudonyms, as `read_or_create_key` gives it.
         training: entries of a training's own list, where the split has none.
+        columns: of the scans' own list that go with them, beside the class.
+        left_aside: what is not in it, counted by reason.
 
     Returns:
         The file.
     """
     names = Pseudonyms(key)
     sections = {
-        section: [_entry(scan, names) for scan in scans] for section, scans in split.sections().items() if scans
+        section: [_entry(scan, names, (CLASS, *columns)) for scan in scans]
+        for section, scans in split.sections().items()
+        if scans
     }
     if training:
         sections["training"] = list(training)
     # key: a fingerprint, which tells equal keys and no more
     head = {"name": "training", "labels": {"0": "normal", "1": "abnormal"}, "key": names.fingerprint}
+    aside = Counter(one.kind for one in left_aside)
     path = folder / "dataset.json"
-    write_json(path, {**head, **sections})
+    write_json(path, {**head, **({"left_aside": dict(sorted(aside.items()))} if aside else {}), **sections})
     return path
 
 
-def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
+def _entry(scan: Scan, names: Pseudonyms, columns: Sequence[str]) -> dict[str, Any]:
     """One entry; `image_label` speaks of the whole scan, so a mask alone says which slices are normal."""
     image: str | list[str] = str(scan.path.absolute())
     if len(scan.files) > 1 and scan.path.is_file():  # one series of several in a folder
@@ -63,6 +77,7 @@ def _entry(scan: Scan, names: Pseudonyms) -> dict[str, Any]:
         **known,
         **({} if scan.volume is None else {"volume": scan.volume}),
         **({"include": list(scan.include)} if scan.include else {}),
+        **{name: scan.columns[name] for name in columns if name in scan.columns},
         "case": names.series(scan.patient, f"{scan.path.absolute()}{volume}"),
         "patient": names.patient(scan.patient),
     }

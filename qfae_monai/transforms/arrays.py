@@ -12,6 +12,7 @@ from monai.data import NumpyReader
 from monai.transforms import LoadImage, MapTransform, Transform
 
 from qfae_monai.transforms.images import as_lesion
+from qfae_monai.transforms.volume_check import source_name
 
 __all__ = ["LoadArray", "LoadArrayd", "NormalLabeld"]
 
@@ -68,14 +69,18 @@ class LoadArrayd(MapTransform):
 
 
 class NormalLabeld(MapTransform):
-    """Give a sample that is marked normal (`image_label` 0) and has no mask one of zeros, so that cohorts batch.
+    """Give a sample that is marked normal (`image_label` 0) and has no mask one of zeros.
 
-    A sample with a mask, an abnormal one and one of unknown label are passed on as they are.
+    A mask must have its image's size: resizing both to one would hide that it belongs to another. It gives a sample
+    that lacks `image_label` one, before resizing, in which a small lesion may be lost. All others pass as they are.
 
     Args:
         keys: key of the mask.
         image_key: key of the loaded image, whose shape and affine the mask takes.
         image_label_key: key of the sample's label: 1 abnormal, 0 normal.
+
+    Raises:
+        ValueError: for a mask of another size, naming both files.
 
     Example:
         >>> NormalLabeld()({"image": torch.ones(1, 2, 2), "image_label": 0})["label"].sum()
@@ -89,8 +94,20 @@ class NormalLabeld(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
-        if d.get(self.image_label_key) == 0:
-            for key in self.keys:
-                if key not in d:
-                    d[key] = torch.zeros_like(d[self.image_key], dtype=torch.float32)
+        image = d[self.image_key]
+        for key in self.keys:
+            if key in d:
+                self._check_size(d[key], image)
+                if d.get(self.image_label_key) is None:
+                    d[self.image_label_key] = int((d[key] > 0).any())
+            elif d.get(self.image_label_key) == 0:
+                d[key] = torch.zeros_like(image, dtype=torch.float32)
         return d
+
+    @staticmethod
+    def _check_size(mask: torch.Tensor, image: torch.Tensor) -> None:
+        if mask.shape[1:] != image.shape[1:]:
+            raise ValueError(
+                f"label {source_name(mask)} and image {source_name(image)}: expected one size, got "
+                f"{tuple(mask.shape[1:])} and {tuple(image.shape[1:])}"
+            )

@@ -117,12 +117,19 @@ TRIVIAL_FEATURES = ("mean", "std", "max", "p99", "foreground_area")
 SHARE = float(torch.tensor(0.99, dtype=torch.float32))  # of pixels below the percentile, as `torch.quantile` rounds it
 
 
+LESION_OF_NORMAL = "normal by its label, with a lesion in its mask"
+EMPTY_OF_ABNORMAL = "abnormal by its label, with an empty mask"
+
+
 class SliceSummaryd(MapTransform):
-    """Add `slice_labels` and `trivial_<feature>`, one number per slice, and `volume_label`.
+    """Add `slice_labels` and `trivial_<feature>`, one number per slice, `volume_label` and `contradiction`.
 
     Labels: 1 abnormal, 0 normal, NaN unknown. A mask says it of each slice. Without one, `image_label` says it of the
     whole: all slices of a normal volume are normal, which slices of an abnormal one are abnormal is unknown. With
     neither, nothing is known; nothing is taken for normal.
+
+    Where both speak and contradict each other, `contradiction` says how, and what says abnormal counts: a lesion that
+    was drawn makes a case abnormal, and an empty mask of an abnormal case counts as missing (None), not as healthy.
 
     Args:
         keys: the image, (1, X, Y, Z) or (1, H, W).
@@ -144,22 +151,32 @@ class SliceSummaryd(MapTransform):
             d["trivial_max"] = pixels.amax(1)
             d["trivial_p99"] = _percentile_99(pixels)
             d["trivial_foreground_area"] = self._slices(foreground_mask(d[key])).float().mean(1)
-            d["slice_labels"], d["volume_label"] = self._labels(d, len(pixels))
+            d |= self._truth(d, len(pixels))
         return d
 
-    def _labels(self, data: Mapping[Hashable, Any], slices: int) -> tuple[Tensor, Tensor]:
-        """(slices,) and a scalar."""
+    def _truth(self, data: Mapping[Hashable, Any], slices: int) -> dict[Hashable, Any]:
+        """`slice_labels` (slices,), `volume_label`, a scalar, `contradiction` ("" for none); the mask if it changed."""
+        listed = data.get("image_label")
+        whole = torch.tensor(torch.nan if listed is None else float(listed))
         if data.get(self.label_key) is not None:
             labels = self._slices(data[self.label_key] > 0).any(dim=1).float()  # (slices,)
-            return labels, labels.amax()
-        whole = torch.tensor(float(data.get("image_label", torch.nan)))
+            drawn = labels.amax()
+            if drawn or whole != 1:
+                return _labels(labels, drawn, LESION_OF_NORMAL if drawn and whole == 0 else "")
         known = slices == 1 or bool(whole == 0)
-        return torch.full((slices,), float(whole) if known else torch.nan), whole
+        labels = torch.full((slices,), float(whole) if known else torch.nan)
+        if data.get(self.label_key) is None:
+            return _labels(labels, whole, "")
+        return {**_labels(labels, whole, EMPTY_OF_ABNORMAL), self.label_key: None}
 
     def _slices(self, image: Tensor) -> Tensor:
         """(1, X, Y, Z) or (1, H, W) -> (slices, pixels)."""
         plain = torch.as_tensor(image)[0]
         return (plain.movedim(self.axis, 0) if plain.dim() == 3 else plain[None]).flatten(1)
+
+
+def _labels(slices: Tensor, whole: Tensor, contradiction: str) -> dict[Hashable, Any]:
+    return {"slice_labels": slices, "volume_label": whole, "contradiction": contradiction}
 
 
 def _percentile_99(pixels: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ def test_run_folder_is_complete(evaluated: Path, cohort: Path) -> None:
         "slices.csv",
         "volumes.csv",
         "lesions.csv",
+        "truth.csv",
         "pixels.npz",
         "run.json",
         "metrics.csv",

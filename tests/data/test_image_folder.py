@@ -42,6 +42,10 @@ LAYOUTS = [
         [("Ungood/1.png", 1, "ungood_1", None), ("Ungood/2.png", 1, "2", None), ("good/1.png", 0, "good_1", None)],
     ],
 ]
+CLASSES = [
+    ["Ungood/tumour/1.png", "Ungood/tumour/label/1.png", "Ungood/Bleeding/img/1.png", "Ungood/2.png", "good/1.png"],
+    ["Ungood/img/tumour/1.png", "Ungood/label/tumour/1.png", "img/Ungood/Bleeding/1.png", "Ungood/2.png", "good/1.png"],
+]
 REFUSED = [
     ["train", [], FileNotFoundError, "expected a folder 'train', got nothing"],
     ["train", ["train/good/notes.txt"], FileNotFoundError, "expected images in good or Ungood, got good"],
@@ -63,6 +67,19 @@ def touch(root: Path, files: list[str]) -> None:
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
+
+
+@pytest.mark.parametrize("files", CLASSES)
+def test_folders_below_ungood_are_classes(tmp_path: Path, files: list[str]) -> None:
+    touch(tmp_path / "test", files)
+    entries = image_folder_datalist(tmp_path, "test")
+    found = {(entry["case"], entry.get("class"), entry["image_label"], "label" in entry) for entry in entries}
+    assert found == {
+        ("tumour_1", "tumour", 1, True),
+        ("Bleeding_1", "Bleeding", 1, False),
+        ("2", None, 1, False),
+        ("good_1", None, 0, False),
+    }
 
 
 @pytest.mark.parametrize(("folder", "files", "expected"), LAYOUTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from qfae_monai.evaluation.case_record import lesion_record
 from qfae_monai.evaluation.histogram import COARSE_BITS, FINE_BITS, MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.lesions import label_lesions
+from qfae_monai.evaluation.truth_table import Truth
 from qfae_monai.transforms.slice_choice import TRIVIAL_FEATURES
 
 SIDE, DEPTH, TILE = 24, 12, 48
@@ -51,6 +53,8 @@ def make_run_folder(
     masks: bool = True,
     calibrated: bool = True,
     baselines: bool = True,
+    classes: Sequence[str] = (),
+    strata: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write all files of a run folder but `evaluation.json` and `report.html`, which are made from it.
 
@@ -63,6 +67,8 @@ def make_run_folder(
         signal: height of a lesion in the anomaly map, in standard deviations of its noise.
         masks: whether there are masks, else labels alone. calibrated: whether thresholds were fitted.
         baselines: whether `rival_neighbours` and the maps `mean_distance` and `neighbours` are on.
+        classes: of the abnormal cases, in turn; strata: column -> values of all cases, in turn. Without both there is
+            no `truth.csv`, as in runs of earlier versions.
     """
     path.mkdir(parents=True, exist_ok=True)
     made: list[Case] = []
@@ -107,6 +113,8 @@ def make_run_folder(
     write_table(path / "slices.csv", SLICE_COLUMNS, slices)
     write_table(path / "volumes.csv", VOLUME_COLUMNS, volumes)
     write_table(path / "lesions.csv", LESION_COLUMNS, lesions)
+    if classes or strata:
+        _write_truth(path, made, classes, strata or {})
     merged = {name: MapHistogram.merge(parts) for name, parts in maps.items()}
     PixelHistograms(merged, per_case, neighbours, peaks).save(path / "pixels.npz")
     settings = _run_json(made, volumes, kind=kind, seed=seed, model=model, calibrated=calibrated)
@@ -146,6 +154,17 @@ def _case(number: int, label: int | None, *, kind: str, seed: int, model: int, s
         labels,
         scored,
     )
+
+
+def _write_truth(path: Path, made: list[Case], classes: Sequence[str], strata: Mapping[str, Sequence[str]]) -> None:
+    ill = [case.name for case in made if case.label]
+    named = {name: classes[place % len(classes)] for place, name in enumerate(ill) if classes}
+    values = {
+        column: {case.name: texts[place % len(texts)] for place, case in enumerate(made)}
+        for column, texts in strata.items()
+    }
+    truth = Truth(named, {}, values)
+    write_table(path / "truth.csv", truth.columns, truth.rows({case.name: case.patient for case in made}))
 
 
 def _slice_rows(case: Case, *, kind: str, masks: bool, calibrated: bool, baselines: bool) -> list[dict[str, Any]]:

@@ -190,3 +190,29 @@ def test_the_background_is_said_and_voxels_below_it_are_a_warning(tmp_path: Path
     said = look(tmp_path).sentences()
     assert any(line.startswith("background: ") and "volume" in line for line in said)
     assert any("warning: 1 of 2 volumes with voxels below the background" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("files", "classes"),
+    [
+        (["glioma/p1.nii", "glioma/p2.nii", "stroke/p3.nii", "stroke/p4.nii"], {"glioma", "stroke"}),
+        (["Smith/p1.nii", "Jones/p2.nii"], set()),  # a folder of one patient may be called by a name
+        (["glioma/p1.nii", "glioma/p2.nii", "p3.nii"], set()),
+        (["scans/p1.nii", "scans/p2.nii"], set()),
+    ],
+)
+def test_first_folders_of_abnormal_scans_are_classes(tmp_path: Path, files: list[str], classes: set[str]) -> None:
+    volume(tmp_path / "normal" / "p9.nii", 9)
+    for number, name in enumerate(files):
+        volume(tmp_path / "ill" / name, number)
+    scans = look(tmp_path / "normal", abnormal=tmp_path / "ill", patient=r"(p\d)").scans
+    assert {scan.columns["class"] for scan in scans if "class" in scan.columns} == classes
+
+
+def test_volumes_or_images_are_kept_where_both_lie_together(tmp_path: Path) -> None:
+    volume(tmp_path / "a.nii", 1)
+    picture(tmp_path / "b.png", 2)
+    for kind, others in ((None, "an image among volumes"), ("image", "a volume among images")):
+        found = look(tmp_path, kind=kind)
+        assert found.kind == (kind or "volume")
+        assert [one.kind for one in found.left_aside] == [others]

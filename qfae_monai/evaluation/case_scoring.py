@@ -1,0 +1,55 @@
+"""Scoring of a batch whose cases may differ: with and without a mask, on grids of their own, with keys of their own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.data import list_data_collate
+from monai.engines.utils import IterationEvents
+from monai.utils import CommonKeys
+
+Case = Mapping[str, Any]
+VOLUME_DIMS = 4  # (1, X, Y, Z); an image has 3, (C, H, W)
+
+
+def score_cases(engine: Any, cases: Sequence[Case]) -> Any:
+    """`iteration_update` of an evaluator whose batches are lists of cases.
+
+    MONAI's own stacks the keys of a batch's first case: it drops a mask that the first lacks, and fails on one that
+    another lacks or on two grids. Here each case keeps its own keys; images of one size are scored together.
+
+    Args:
+        engine: a `SupervisedEvaluator`; its inferer takes (B, C, H, W) or (1, 1, X, Y, Z).
+        cases: dictionaries of `image`, (C, H, W) or (1, X, Y, Z), and what is known of it.
+
+    Returns:
+        A dictionary for each case: `image`, `label` (None without a mask), `pred`, and what postprocessing adds.
+
+    Raises:
+        ValueError: as the inferer does, naming the image's file.
+    """
+    images = [case[CommonKeys.IMAGE].to(engine.state.device, non_blocking=engine.non_blocking) for case in cases]
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    with engine.mode(engine.network):
+        for places in _together(images):
+            results = engine.inferer(list_data_collate([images[place] for place in places]), engine.network)
+            for row, place in enumerate(places):
+                found[place] = {key: values[row] for key, values in results.items()}
+    engine.state.output = [
+        {CommonKeys.IMAGE: image, CommonKeys.LABEL: case.get(CommonKeys.LABEL), CommonKeys.PRED: found[place]}
+        for place, (case, image) in enumerate(zip(cases, images, strict=True))
+    ]
+    engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+    engine.fire_event(IterationEvents.MODEL_COMPLETED)
+    return engine.state.output
+
+
+def _together(images: Sequence[torch.Tensor]) -> list[list[int]]:
+    """Places of the images that go through the network at once: those of one size; a volume goes alone."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for place, image in enumerate(images):
+        groups[place if image.dim() == VOLUME_DIMS else tuple(image.shape)].append(place)
+    return list(groups.values())

@@ -1,0 +1,95 @@
+"""Differences between groups of patients, with Holm's correction for their number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from qfae_monai.evaluation.intervals import Array, Difference, draw_patients
+from qfae_monai.evaluation.levels import Draws, Level
+
+MEASURE = "auroc"
+"""What groups are compared by: it depends on no threshold, nor on how many of a group are abnormal."""
+
+MOST_IN_PAIRS = 4
+"""Groups of which each pair is compared; of more, each is compared with all others together."""
+
+OTHERS = "all others"
+
+
+def differences(parts: Mapping[str, Mapping[str, Level]], draws: Draws) -> list[dict[str, Any]]:
+    """Every difference in AUROC between groups that share no patient.
+
+    Args:
+        parts: level -> group -> its rows.
+        draws: of the resamples.
+
+    Returns:
+        `level`, `first`, `second` (names), the interval of first minus second, `p`, and `p_holm` after Holm's
+        correction for the number of differences that are defined.
+    """
+    found = [
+        {"level": level, "first": one, "second": other, **asdict(difference_between(first, second, MEASURE, draws))}
+        for level, groups in parts.items()
+        for one, first, other, second in _pairs(groups)
+        if not set(first.patients.tolist()) & set(second.patients.tolist())
+    ]
+    corrected = iter(holm([row["p"] for row in found if np.isfinite(row["p"])]))
+    return [{**row, "p_holm": next(corrected) if np.isfinite(row["p"]) else float("nan")} for row in found]
+
+
+def _pairs(groups: Mapping[str, Level]) -> list[tuple[str, Level, str, Level]]:
+    """Groups with both classes, and what each is compared with."""
+    whole = {name: level for name, level in groups.items() if level.normals and level.abnormals}
+    if len(whole) <= MOST_IN_PAIRS:
+        return [(one, whole[one], other, whole[other]) for one, other in combinations(whole, 2)]
+    return [
+        (name, level, OTHERS, _joined([other for key, other in groups.items() if key != name]))
+        for name, level in whole.items()
+    ]
+
+
+def _joined(levels: Sequence[Level]) -> Level:
+    first = levels[0]
+    columns = {name: np.concatenate([level.rows[name] for level in levels]) for name in first.rows.columns}
+    return Level(first.name, type(first.rows)(columns), first.specificity)
+
+
+def difference_between(first: Level, second: Level, measure: str, draws: Draws) -> Difference:
+    """Interval of first minus second: patients of both groups drawn with replacement, each group by itself."""
+    value = first.measures[measure] - second.measures[measure]
+    drawn = _resampled(first, measure, draws, 0) - _resampled(second, measure, draws, 1)
+    defined = drawn[np.isfinite(drawn)]
+    if not len(defined) or min(len(set(level.patients.tolist())) for level in (first, second)) < 2:
+        return Difference(value, float("nan"), float("nan"), 1.0, float("nan"))
+    low, high = np.quantile(defined, [0.025, 0.975])
+    side = min((defined <= 0).sum(), (defined >= 0).sum())
+    p = min(1.0, 2 * (side + 1) / (len(defined) + 1))
+    return Difference(value, float(low), float(high), 1 - len(defined) / len(drawn), float(p))
+
+
+def _resampled(level: Level, measure: str, draws: Draws, place: int) -> Array:
+    """The measure in each resample, (samples,)."""
+    names, row = np.unique(level.patients, return_inverse=True)
+    rng = np.random.default_rng([draws["seed"], place])
+    weights = draw_patients(len(names), draws["samples"], rng)
+    parts = np.array_split(weights, max(1, weights.shape[0] * len(row) // 500_000))  # 4 MB of numbers at a time
+    return np.concatenate([level.resampled[measure](part[:, row].astype(np.float64)) for part in parts])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, so that one false alarm among all is as rare as of one test (Holm 1979).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    steps = np.array(p_values)[order] * np.arange(len(order), 0, -1)  # the smallest times their number, and so on
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.transforms import Transform
+from torch import Tensor
+
+from qfae_monai.anomaly import AnomalyInferer
+from qfae_monai.evaluation import score_cases
+
+
+class Keep(Transform):
+    """Postprocessing that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        self.found.append(data)
+        return data
+
+
+def scored(cases: list[dict[str, Any]], network: Callable[[Tensor], Any], batch: int = 4) -> list[dict[str, Any]]:
+    """What MONAI's evaluator has for each case."""
+    keep = Keep()
+
+    class Network(torch.nn.Module):
+        def forward(self, images: Tensor) -> Any:
+            return network(images)
+
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset(cases), batch_size=batch, collate_fn=list),
+        network=Network(),
+        inferer=AnomalyInferer(None, image_size=8, min_foreground=0),
+        iteration_update=score_cases,
+        postprocessing=keep,
+        decollate=False,
+    )
+    evaluator.run()
+    return keep.found
+
+
+def brightest(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As a whole graph scores: reconstruction, map (B, 1, H, W) and score (B,)."""
+    return images, images[:, :1], images.amax((1, 2, 3))
+
+
+def image(value: float, name: str = "a.png", *size: int) -> MetaTensor:
+    return MetaTensor(torch.full((1, *(size or (8, 8))), value), meta={"filename_or_obj": name})
+
+
+def test_each_case_keeps_what_it_has() -> None:
+    cases: list[dict[str, Any]] = [
+        {"image": image(1), "case": "a", "label": image(0), "sex": "F"},
+        {"image": image(2), "case": "b"},
+        {"image": MetaTensor(torch.full((3, 8, 8), 3.0)), "case": "c", "image_label": None},
+        {"image": image(4), "case": "d", "patient": "P"},
+        {"image": image(5), "case": "e", "label": image(1)},
+    ]
+    found = scored(cases, brightest)
+    assert [item["case"] for item in found] == list("abcde")
+    assert [float(item["pred"]["score"]) for item in found] == [1, 2, 3, 4, 5]
+    assert [item["label"] is None for item in found] == [False, True, True, True, False]
+    assert ["sex" in item for item in found] == [True, False, False, False, False]
+
+
+def test_volumes_of_several_grids_share_a_batch() -> None:
+    volumes = [
+        MetaTensor(torch.rand(1, *shape) + number) for number, shape in enumerate([(8, 8, 3), (6, 9, 5), (8, 8, 3)])
+    ]
+    found = scored([{"image": volume, "case": str(number)} for number, volume in enumerate(volumes)], brightest)
+    assert [item["pred"]["anomaly_map"].shape for item in found] == [volume.shape for volume in volumes]
+    assert [len(item["pred"]["slice_scores"]) for item in found] == [3, 5, 3]
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_score_that_is_no_number_names_its_image(batch: int) -> None:
+    def blind(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        reconstruction, maps, scores = brightest(images)
+        return reconstruction, maps, torch.where(scores == 2, torch.nan, scores)
+
+    cases = [{"image": image(value, f"{value}.png"), "case": str(value)} for value in (1, 2, 3)]
+    with pytest.raises(ValueError, match=r"^2.png: expected finite scores, got nan"):
+        scored(cases, blind, batch)
+
+
+def test_a_volume_whose_score_is_no_number_is_named() -> None:
+    def blind(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return images, images[:, :1], images.amax((1, 2, 3)) * torch.nan
+
+    volume = MetaTensor(torch.rand(1, 8, 8, 3), meta={"filename_or_obj": "v.nii"})
+    with pytest.raises(ValueError, match=r"^v.nii: expected finite scores"):
+        scored([{"image": volume, "case": "a"}], blind)
