@@ -45,7 +45,7 @@ class Design:
 
 
 def scores(rng: Generator, labels: np.ndarray, place: np.ndarray, auroc: float, shared: np.ndarray) -> np.ndarray:
-    """Scores (N,) of items whose patients share half of the variance; `shared` (N + patients,) correlates two models."""
+    """Scores (N,) of items, patients sharing half of their variance; `shared` (N + patients,) correlates two models."""
     patients = place[-1] + 1
     own = math.sqrt(0.5) * rng.normal(size=len(shared)) + math.sqrt(0.5) * shared
     alone = len(labels) == patients
@@ -164,7 +164,9 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(PATIENTS), flush=True)
     for design in chosen:
         coverage(design, arguments.draws, arguments.seed)
-    print("\n| two models without a difference | figure | " + " | ".join(f"{count} patients" for count in PATIENTS) + " |")
+    print(
+        "\n| two models without a difference | figure | " + " | ".join(f"{count} patients" for count in PATIENTS) + " |"
+    )
     print("|---|---|" + "---|" * len(PATIENTS), flush=True)
     for design in chosen:
         if design.pair is not None:

@@ -48,7 +48,6 @@ def compare(
         [], "--with", help="NAME:KEY=VALUE: set KEY for every combination that contains NAME. Repeatable."
     ),
     weights: Path | None = typer.Option(None, help="Folder with public weights; default: models/pretrained."),
-    samples: int = typer.Option(1000, min=1, help="Number of bootstrap resamples of the patients."),
     trust: bool = TRUST,
 ) -> None:
     """Train QFAE with every pair of encoder and perceptual network at equal budget; show one table with intervals."""
@@ -68,7 +67,7 @@ def compare(
     check_trusted([file for file in (*files, *overlays) if isinstance(file, Path)], trusted=trust)
     networks = {role: [*built_in(overlays, role, given), *named[role]] for role in ROLES}
     combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
-    table = compare_encoders(combinations, budget, output, samples=samples, progress=echo)
+    table = compare_encoders(combinations, budget, output, progress=echo)
     text = format_encoders(table)
     write_whole(output / "encoders.md", text)
     page = write_encoders(output / "encoders.html", table)

@@ -17,15 +17,14 @@ def compare(
     run_a: Path = typer.Argument(help="Run folder of `qfae evaluate`."),
     run_b: Path = typer.Argument(help="Run folder of another evaluation of the same cases."),
     output: Path | None = typer.Option(None, "--output", "-o", help="Folder for comparison.json and comparison.html."),
-    samples: int = typer.Option(1000, min=1, help="Number of bootstrap resamples of the patients."),
-    seed: int = typer.Option(0, min=0, help="Random seed of the resamples."),
+    seed: int = typer.Option(0, min=0, help="Random seed of the permutation test, for more than 12 patients."),
 ) -> None:
     """Show the paired differences between two evaluations, with confidence intervals over patients."""
 
     from qfae_monai.evaluation.comparison import compare as compare_runs
     from qfae_monai.evaluation.comparison import format_comparison, write_comparison
 
-    comparison = compare_runs(run_a, run_b, samples=samples, seed=seed)
+    comparison = compare_runs(run_a, run_b, seed=seed)
     echo(format_comparison(comparison), lines=True)
     if output is not None:
         write_json(output / "comparison.json", comparison, indent=2, allow_nan=False)

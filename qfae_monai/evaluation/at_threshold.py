@@ -9,58 +9,51 @@ from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
 
-from qfae_monai.evaluation.intervals import bootstrap, weighted_ratio
-from qfae_monai.evaluation.lesion_figures import detections, mean_over_cases, surface_figures
+from qfae_monai.evaluation.estimates import mean, rate
+from qfae_monai.evaluation.intervals import Interval
+from qfae_monai.evaluation.lesion_figures import detections, surface_figures
 from qfae_monai.evaluation.lesions import SIZE_BANDS, SIZE_UNITS, size_band
-from qfae_monai.evaluation.levels import Draws, Level
+from qfae_monai.evaluation.levels import Level
 from qfae_monai.evaluation.ranking import auroc
 from qfae_monai.evaluation.run_folder import RunFolder
 
-# Test-set performance of a threshold that was fixed beforehand: the achieved rate, with its exact interval.
+# Test-set performance of a threshold that was fixed beforehand.
 
 
 class AtThreshold(NamedTuple):
-    """Rates above a threshold.
+    """Shares of items above a threshold, with their intervals; of normal items and of abnormal ones.
 
-    false_positive_rate: share of normal items above it; low, high: its Clopper-Pearson interval; normals: how many.
-    sensitivity: share of abnormal items above it. NaN where there are none.
+    normals: number of normal items. The values are NaN where there are no such items.
     """
 
-    false_positive_rate: float
-    low: float
-    high: float
+    false_positive_rate: Interval
+    sensitivity: Interval
     normals: int
-    sensitivity: float
 
 
-def at_threshold(scores: ArrayLike, labels: ArrayLike, threshold: float, level: float = 0.95) -> AtThreshold:
+def at_threshold(
+    scores: ArrayLike, labels: ArrayLike, threshold: float, patients: ArrayLike | None = None
+) -> AtThreshold:
     """Count what lies strictly above a threshold, both as float32: nine digits in a table give that back exactly.
-
-    The interval (Clopper and Pearson 1934) takes items as independent: right for volumes of different patients, too
-    narrow for slices, of which a patient has many.
 
     Args:
         scores: (N,), finite.
         labels: (N,), 1 is abnormal, 0 is normal.
         threshold: in units of the score.
-        level: of the interval.
+        patients: (N,), whose each item is; by default each is of another.
     """
     called = np.asarray(scores, dtype=np.float32) > np.float32(threshold)  # (N,)
     truth = np.asarray(labels)
-    normal, abnormal = called[truth == 0], called[truth == 1]
-    sensitivity = float(abnormal.mean()) if len(abnormal) else float("nan")
-    if not len(normal):  # 0 of 0 is no rate
-        return AtThreshold(float("nan"), float("nan"), float("nan"), 0, sensitivity)
-    interval = binomtest(int(normal.sum()), len(normal)).proportion_ci(level, method="exact")
-    return AtThreshold(float(normal.mean()), float(interval.low), float(interval.high), len(normal), sensitivity)
+    owners = np.arange(len(truth)) if patients is None else np.asarray(patients)
+    normal, abnormal = (rate(owners[truth == label], called[truth == label]).interval() for label in (0, 1))
+    return AtThreshold(normal, abnormal, int((truth == 0).sum()))
 
 
 THRESHOLD_OF = {"slice": "slice_threshold", "image": "slice_threshold", "volume": "volume_threshold"}
 
 
-def thresholds(run: RunFolder, levels: Sequence[Level], draws: Draws) -> dict[str, Any] | None:
+def thresholds(run: RunFolder, levels: Sequence[Level]) -> dict[str, Any] | None:
     """Wanted and achieved rates of every level, and lesion-wise figures; None without a calibration."""
     calibration = run.run["calibration"]
     if calibration is None:
@@ -71,21 +64,24 @@ def thresholds(run: RunFolder, levels: Sequence[Level], draws: Draws) -> dict[st
         if threshold is None:
             found[level.name] = None
             continue
-        rates = at_threshold(level.scores, level.labels, threshold)
+        rates = at_threshold(level.scores, level.labels, threshold, level.patients)
         found[level.name] = {
             "threshold": threshold,
-            "achieved_fpr": rates.false_positive_rate,
-            "low": rates.low,
-            "high": rates.high,
+            "achieved_fpr": rates.false_positive_rate.value,
+            "low": rates.false_positive_rate.low,
+            "high": rates.false_positive_rate.high,
             "n": rates.normals,
-            "sensitivity": rates.sensitivity,
+            "normal_patients": rates.false_positive_rate.smaller_class,
+            "reason": rates.false_positive_rate.reason,
+            "sensitivity": rates.sensitivity.value,
+            "sensitivity_interval": asdict(rates.sensitivity),
         }
-    found["pixel"] = _pixel(run, calibration, draws)
+    found["pixel"] = _pixel(run, calibration)
     found["notes"] = list(calibration["notes"])
     return found
 
 
-def _pixel(run: RunFolder, calibration: dict[str, Any], draws: Draws) -> dict[str, Any] | None:
+def _pixel(run: RunFolder, calibration: dict[str, Any]) -> dict[str, Any] | None:
     threshold = calibration["pixel_threshold"]
     if threshold is None:
         return None
@@ -97,17 +93,17 @@ def _pixel(run: RunFolder, calibration: dict[str, Any], draws: Draws) -> dict[st
         "threshold": threshold,
         "wanted_fpr": calibration["wanted_pixel_fpr"],
         "achieved_fpr": float("nan") if whole is None else whole.false_positive_rate(threshold),
-        "dice": asdict(mean_over_cases(overlaps, "dice", draws)),
-        "lesion_sensitivity": asdict(
-            bootstrap(lesions["patient"], weighted_ratio(lesions["lesions_found"], lesions["lesions"]), **draws)
+        "dice": asdict(mean(overlaps["patient"], overlaps["dice"]).interval()),
+        "lesion_sensitivity": asdict(rate(lesions["patient"], lesions["lesions_found"], lesions["lesions"]).interval()),
+        "false_positives_per_volume": asdict(
+            mean(masked["patient"], masked["false_positives"], amount=True).interval()
         ),
-        "false_positives_per_volume": asdict(mean_over_cases(masked, "false_positives", draws)),
-        "detection": detections(lesions, draws),
-        "surface": surface_figures(masked, draws),
+        "detection": detections(lesions),
+        "surface": surface_figures(masked),
     }
 
 
-def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dict[str, Any]]:
+def size_bands(run: RunFolder, levels: Sequence[Level]) -> list[dict[str, Any]]:
     """Lesions of each size band and the share found at the pixel threshold; of images also the AUROC.
 
     An image belongs to the band of its lesion pixels together, and is held against all normal images.
@@ -126,7 +122,7 @@ def size_bands(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[di
             "unit": SIZE_UNITS[kind],
             "lesions": len(inside),
             "found": int(judged["found"].sum()) if len(judged) else None,
-            "sensitivity": asdict(mean_over_cases(judged, "found", draws)),
+            "sensitivity": asdict(rate(judged["patient"], judged["found"]).interval()),
         }
         if kind == "image":
             row["slice_auroc"] = _auroc_of_band(levels[0], number)

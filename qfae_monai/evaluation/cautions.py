@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qfae_monai.evaluation.case_columns import TRIVIAL_COLUMNS
-from qfae_monai.evaluation.intervals import Array, bootstrap, paired_difference
-from qfae_monai.evaluation.levels import FEATURES, MAPS, Draws, Level
+from qfae_monai.evaluation.differences import paired_difference
+from qfae_monai.evaluation.levels import FEATURES, MAPS, Level, measure_name
 from qfae_monai.evaluation.run_folder import RunFolder
 
 # The shortcut alarm: what a file's size, a slice's brightness or its position alone would achieve on the same items.
@@ -24,7 +24,7 @@ MARGIN = 0.02
 FILE_FEATURES = ("file_size", "channels", "matrix_size")
 
 
-def shortcuts(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dict[str, Any]]:
+def shortcuts(run: RunFolder, levels: Sequence[Level]) -> list[dict[str, Any]]:
     """Every feature against the model at its level, strongest first; none where a class is missing."""
     found = []
     for level in levels:
@@ -32,7 +32,7 @@ def shortcuts(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dic
             known = ~np.isnan(values)
             rows = level.where(known)
             if rows.normals and rows.abnormals:
-                found.append(_held_against(rows, name, values[known], draws))
+                found.append(_held_against(rows, name, values[known]))
     return sorted(found, key=lambda row: (row["level"], -row["separability"], row["feature"]))
 
 
@@ -78,25 +78,23 @@ def pixel_ties(run: RunFolder) -> dict[str, float]:
     return {"low": low, "high": high}
 
 
-def _held_against(level: Level, name: str, values: NDArray[np.float64], draws: Draws) -> dict[str, Any]:
+def _held_against(level: Level, name: str, values: NDArray[np.float64]) -> dict[str, Any]:
     """A low feature tells as much as a high one: it is turned around once, by its AUROC on the whole test set."""
     model = level.measures["auroc"]
-    feature = Level(level.name, type(level.rows)({**level.rows.columns, "score": values}), level.specificity)
+    feature = level.scored_by(values)
     area = feature.measures["auroc"]
     separability = max(area, 1 - area)
-
-    def turned(weights: Array) -> Array:
-        drawn = feature.resampled["auroc"](weights)
-        return drawn if area >= 0.5 else 1 - drawn
-
-    lead = paired_difference(level.patients, turned, level.resampled["auroc"], value=model - separability, **draws)
-    near = separability >= model - MARGIN or lead.low <= 0  # with one patient `low` is NaN, and only the first counts
+    turned = feature if area >= 0.5 else level.scored_by(-values)
+    lead = paired_difference(replace(turned.estimates["auroc"], value=separability), level.estimates["auroc"])
+    near = (
+        separability >= model - MARGIN or lead.low <= 0
+    )  # without an interval `low` is NaN, and only the first counts
     return {
         "feature": name,
         "level": level.name,
         "auroc": area,
         "separability": separability,
-        "interval": asdict(bootstrap(level.patients, feature.resampled["auroc"], value=area, **draws)),
+        "interval": asdict(feature.estimates["auroc"].interval()),
         "difference": asdict(lead),
         "rivals": bool(near and np.ptp(values) > 0),  # a constant tells nothing, however bad the model
     }
@@ -111,13 +109,10 @@ def _mean_over_slices(run: RunFolder, name: str, cases: list[str]) -> NDArray[np
 
 
 FEW = 10
-"""Patients below which an interval is no more than a hint."""
+"""Patients below which figures are no more than a hint."""
 
 TIED = 0.01
 """Distance of the bounds of average precision from which on ties are spoken of."""
-
-OFTEN = 0.01
-"""Share of undefined resamples from which on it is said."""
 
 
 def cautions(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
@@ -162,21 +157,28 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
             f"against or for the lesions, pixel average precision is {ties['low']:.3f} or {ties['high']:.3f}."
         )
     patients = summary["counts"]["patients"]
-    if patients < 2:
-        found.append(f"There are no intervals: resampling patients takes at least two, got {patients}.")
-        return found
     if patients < FEW:
-        found.append(
-            f"Intervals resample {patients} patients: so few stand for no population, and the limits are coarse."
-        )
-    for name, measures in summary["metrics"].items():
-        share = max(measure["undefined"] for measure in measures.values())
-        if OFTEN <= share < 1:
-            found.append(
-                f"In {share:.0%} of the resamples the {name}-level figures are undefined, as a class was not drawn; "
-                "their intervals rest on the others."
-            )
-    return found
+        found.append(f"The figures are of {patients} patients: so few stand for no population.")
+    return found + no_intervals(
+        {
+            f"{level} {measure_name(name)}": interval
+            for level, measures in summary["metrics"].items()
+            for name, interval in measures.items()
+        }
+    )
+
+
+def no_intervals(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sentences that say of which figures there is no interval and why, one for each reason.
+
+    Args:
+        figures: name -> interval as a mapping; those that are undefined themselves are said elsewhere.
+    """
+    reasons: dict[str, list[str]] = {}
+    for name, interval in figures.items():
+        if interval["reason"] and not math.isnan(interval["value"]):
+            reasons.setdefault(interval["reason"], []).append(name)
+    return [f"No interval for {', '.join(names)}: {reason}." for reason, names in reasons.items()]
 
 
 def _missing(summary: Mapping[str, Any]) -> list[str]:
@@ -228,9 +230,4 @@ def _rates(summary: Mapping[str, Any]) -> list[str]:
                 f"At the {name} threshold the false-positive rate is {rates['achieved_fpr']:.3f} "
                 f"({rates['low']:.3f} to {rates['high']:.3f}, {rates['n']} normal {name}s), wanted was {wanted:g}."
             )
-    if threshold.get("slice"):
-        found.append(
-            "The interval of the slice false-positive rate takes slices as independent; slices of a patient are not, "
-            "so it is too narrow."
-        )
     return found + list(threshold["notes"])

@@ -108,7 +108,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
             *lines,
             "",
             *comparison["notes"],
-            "Interval and p: paired, over patients; n: patients in the smaller class; -: undefined, or no method holds.",
+            "Interval and p: paired by patient; n: patients in the smaller class; -: undefined, or no method holds.",
         ]
     )
 

@@ -47,7 +47,9 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
     value = second.value - first.value
     left_out = Jackknife(second.jackknife.values - first.jackknife.values, sample.kinds, sample.even)
     defined = bool(np.isfinite(left_out.values).all() and math.isfinite(value))
-    reason = first.reason or second.reason or first.unpaired or ("" if defined else "undefined without one of the patients")
+    reason = (
+        first.reason or second.reason or first.unpaired or ("" if defined else "undefined without one of the patients")
+    )
     low = high = math.nan
     if not reason:
         reach = left_out.quantile(level) * math.sqrt(left_out.variance)

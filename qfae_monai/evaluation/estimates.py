@@ -127,7 +127,14 @@ class Area(Estimate):
     def limits(self, level: float) -> tuple[float, float]:
         if self.sample.single or self.separation is None:
             return newcombe_limits(self.value, *self.sizes, level=level)
-        return clustered_area_limits(self.value, self.jackknife, self.distance, self.separation, self.sizes, level)
+        return clustered_area_limits(
+            self.value,
+            self.jackknife,
+            self.distance,
+            variances=self.separation.variances,
+            sizes=self.sizes,
+            level=level,
+        )
 
 
 def area(value: float, patients: ArrayLike, classes: ArrayLike, statistic: Statistic, separation: Separation) -> Area:

@@ -18,10 +18,10 @@ from qfae_monai.evaluation.at_threshold import size_bands, thresholds
 from qfae_monai.evaluation.cautions import cautions, map_measures, pixel_ties, shortcuts, training_cautions
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.evaluation.groups import by_class, by_stratum
-from qfae_monai.evaluation.intervals import Interval
+from qfae_monai.evaluation.intervals import LEVEL, Interval
 from qfae_monai.evaluation.lesion_figures import chosen_on_test_set, froc_figures
 from qfae_monai.evaluation.lesions import match_by_position
-from qfae_monai.evaluation.levels import Draws, Level, Pixels, levels_of
+from qfae_monai.evaluation.levels import Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.pictures import save_pictures
 from qfae_monai.evaluation.run_folder import RunFolder
@@ -31,26 +31,22 @@ from qfae_monai.training.processes import is_writer
 
 # From the tables of a run to `evaluation.json`: figures with their intervals over patients, and what to beware of.
 
-LEVEL = 0.95  # of all intervals
+INTERVALS = {"level": LEVEL, "unit": "patient"}
 
 
 def summarise(
     folder: str | os.PathLike,
     *,
-    samples: int = 1000,
-    seed: int = 0,
     specificity: float = 0.95,
     match_tolerance: float | None = None,
 ) -> dict[str, Any]:
     """Compute every figure of a run folder and write `evaluation.json` into it, whole or not at all.
 
     What is undefined (one class only, no masks, one patient) is null, and a sentence in `warnings` says why. Cases
-    without a label are counted and left out. Intervals are percentile bootstrap intervals over patients.
+    without a label are counted and left out. Intervals are over patients, see `intervals.py`.
 
     Args:
         folder: the evaluation's output folder.
-        samples: resamples of the patients.
-        seed: of the resamples.
         specificity: at which sensitivity is stated.
         match_tolerance: largest difference of slice positions in [0, 1]; also state the slice figures with each
             abnormal slice held against one normal slice from its position. None for not.
@@ -62,28 +58,27 @@ def summarise(
         ValueError, FileNotFoundError: if the folder is not what it should be, naming file and line.
     """
     run = RunFolder(folder)
-    draws: Draws = {"samples": samples, "seed": seed}
     levels = levels_of(run, specificity)
-    metrics = {level.name: _plain(level.intervals(draws)) for level in levels}
-    metrics["pixel"] = _plain(Pixels.of(run).intervals(draws))  # last, since pages list levels in this order
+    metrics = {level.name: _plain(level.intervals()) for level in levels}
+    metrics["pixel"] = _plain(Pixels.of(run).intervals())  # last, since pages list levels in this order
     maps, rivals = map_measures(run)
-    threshold = thresholds(run, levels, draws)
+    threshold = thresholds(run, levels)
     summary: dict[str, Any] = {
         "kind": run.kind,
         "counts": _counts(run),
         "metrics": metrics,
-        "matched": _matched(levels, match_tolerance, draws),
+        "matched": _matched(levels, match_tolerance),
         "threshold": threshold,
-        "froc": froc_figures(run, draws),
+        "froc": froc_figures(run),
         "chosen_on_test_set": chosen_on_test_set(run, (threshold or {}).get("pixel")),
-        "size_bands": size_bands(run, levels, draws),
-        "shortcuts": shortcuts(run, levels, draws),
-        "classes": by_class(run, levels, draws),
-        "strata": by_stratum(run, levels, draws),
+        "size_bands": size_bands(run, levels),
+        "shortcuts": shortcuts(run, levels),
+        "classes": by_class(run, levels),
+        "strata": by_stratum(run, levels),
         "maps": maps,
         "maps_rivals": rivals,
         "pixel_ties": pixel_ties(run),
-        "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
+        "intervals": INTERVALS,
     }
     summary["warnings"] = [
         *training_cautions(run.run.get("training")),
@@ -128,7 +123,7 @@ def _counts(run: RunFolder) -> dict[str, int]:
     }
 
 
-def _matched(levels: Sequence[Level], tolerance: float | None, draws: Draws) -> dict[str, Any] | None:
+def _matched(levels: Sequence[Level], tolerance: float | None) -> dict[str, Any] | None:
     level = levels[0]
     if tolerance is None or level.name != "slice":  # images have no position to match
         return None
@@ -137,7 +132,7 @@ def _matched(levels: Sequence[Level], tolerance: float | None, draws: Draws) -> 
         "tolerance": tolerance,
         "pairs": found.pairs,
         "unmatched": found.unmatched,
-        "slice": _plain(level.where(found.rows).intervals(draws)),
+        "slice": _plain(level.where(found.rows).intervals()),
     }
 
 
@@ -153,7 +148,6 @@ class EvaluationReport:
         output_dir: the run folder.
         axis: spatial axis along which volumes are sliced.
         save_pictures: whether the page shows slices.
-        samples: bootstrap resamples of patients.
         specificity: at which sensitivity is stated.
         match_tolerance: relative position within which a normal slice may match an abnormal one; None: no matching.
         map_limit: map value shown brightest, one for all cases; None takes the largest of each.
@@ -165,7 +159,6 @@ class EvaluationReport:
         *,
         axis: int = 2,
         save_pictures: bool = True,
-        samples: int = 1000,
         specificity: float = 0.95,
         match_tolerance: float | None = None,
         map_limit: float | None = None,
@@ -173,7 +166,6 @@ class EvaluationReport:
         self.output_dir = Path(output_dir)
         self.axis = axis
         self.save_pictures = save_pictures
-        self.samples = samples
         self.specificity = specificity
         self.match_tolerance = match_tolerance
         self.map_limit = map_limit
@@ -206,9 +198,7 @@ class EvaluationReport:
     def _write(self, engine: Engine) -> None:
         if not is_writer():  # the tables of all processes are merged by now
             return
-        summarise(
-            self.output_dir, samples=self.samples, specificity=self.specificity, match_tolerance=self.match_tolerance
-        )
+        summarise(self.output_dir, specificity=self.specificity, match_tolerance=self.match_tolerance)
         logger.info("report: %s", write_report(self.output_dir))
 
 

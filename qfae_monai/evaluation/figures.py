@@ -96,7 +96,7 @@ def roc_figure(rankings: Sequence[Ranking], areas: Mapping[str, float | None]) -
         axes.plot(x[few], y[few], dashes, color=colour, label=_named(ranking.level, "AUROC", areas))
         if ranking.threshold is not None:
             rates = at_threshold(ranking.scores, ranking.labels, ranking.threshold)
-            axes.plot(rates.false_positive_rate, rates.sensitivity, "o", color=colour, markersize=5)
+            axes.plot(rates.false_positive_rate.value, rates.sensitivity.value, "o", color=colour, markersize=5)
     axes.legend(loc="lower right", **LEGEND)
     return _svg(figure, "roc", "ROC curves: sensitivity against the false-positive rate")
 

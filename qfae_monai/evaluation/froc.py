@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from qfae_monai.evaluation import counts
-from qfae_monai.evaluation.intervals import CHUNK, Array, bootstrap
-from qfae_monai.evaluation.levels import Draws
+from qfae_monai.evaluation.estimates import Estimate
+from qfae_monai.evaluation.intervals import Sample
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.evaluation.weighted import CHUNK, Array
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives per volume, or per image."""
@@ -124,19 +125,21 @@ class Froc:
         best = int(f1.argmax())
         return float(f1[best]), float(self.thresholds[best])
 
-    def figures(self, draws: Draws) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Sensitivity at each rate and the score, with intervals over patients."""
-        at_rates = {rate: partial(self.mean_sensitivity, rates=(rate,)) for rate in RATES}
         return {
-            "sensitivity": [
-                {"rate": rate, **asdict(bootstrap(self.patients, at_rate, **draws))}
-                for rate, at_rate in at_rates.items()
-            ],
-            "score": asdict(bootstrap(self.patients, self.mean_sensitivity, **draws)),
+            "sensitivity": [{"rate": rate, **asdict(self._estimate((rate,)).interval())} for rate in RATES],
+            "score": asdict(self._estimate(RATES).interval()),
             "volumes": len(self.patients),
             "lesions": int(self.lesions.sum()),
             "false_detections": int(self.false.sum()),
         }
+
+    def _estimate(self, rates: Sequence[float]) -> Estimate:
+        """Sensitivity averaged over rates, of the patients with lesions."""
+        statistic = partial(self.mean_sensitivity, rates=rates)
+        value = float(statistic(np.ones((1, len(self.patients))))[0]) if len(self.patients) else float("nan")
+        return Estimate(value, Sample(self.patients, self.lesions[:, None]), statistic)
 
     def _counts(self, weights: Array) -> tuple[Array, Array, Array, Array]:
         """False detections and found lesions at each threshold, (R, K) each; lesions and volumes, (R,) each."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qfae_monai.evaluation.intervals import Array, Difference, draw_patients
-from qfae_monai.evaluation.levels import Draws, Level
+from qfae_monai.evaluation.differences import independent_difference
+from qfae_monai.evaluation.levels import Level
 
 MEASURE = "auroc"
 """What groups are compared by: it depends on no threshold, nor on how many of a group are abnormal."""
@@ -21,19 +21,23 @@ MOST_IN_PAIRS = 4
 OTHERS = "all others"
 
 
-def differences(parts: Mapping[str, Mapping[str, Level]], draws: Draws) -> list[dict[str, Any]]:
+def differences(parts: Mapping[str, Mapping[str, Level]]) -> list[dict[str, Any]]:
     """Every difference in AUROC between groups that share no patient.
 
     Args:
         parts: level -> group -> its rows.
-        draws: of the resamples.
 
     Returns:
         `level`, `first`, `second` (names), the interval of first minus second, `p`, and `p_holm` after Holm's
         correction for the number of differences that are defined.
     """
     found = [
-        {"level": level, "first": one, "second": other, **asdict(difference_between(first, second, MEASURE, draws))}
+        {
+            "level": level,
+            "first": one,
+            "second": other,
+            **asdict(independent_difference(second.estimates[MEASURE], first.estimates[MEASURE])),
+        }
         for level, groups in parts.items()
         for one, first, other, second in _pairs(groups)
         if not set(first.patients.tolist()) & set(second.patients.tolist())
@@ -57,28 +61,6 @@ def _joined(levels: Sequence[Level]) -> Level:
     first = levels[0]
     columns = {name: np.concatenate([level.rows[name] for level in levels]) for name in first.rows.columns}
     return Level(first.name, type(first.rows)(columns), first.specificity)
-
-
-def difference_between(first: Level, second: Level, measure: str, draws: Draws) -> Difference:
-    """Interval of first minus second: patients of both groups drawn with replacement, each group by itself."""
-    value = first.measures[measure] - second.measures[measure]
-    drawn = _resampled(first, measure, draws, 0) - _resampled(second, measure, draws, 1)
-    defined = drawn[np.isfinite(drawn)]
-    if not len(defined) or min(len(set(level.patients.tolist())) for level in (first, second)) < 2:
-        return Difference(value, float("nan"), float("nan"), 1.0, float("nan"))
-    low, high = np.quantile(defined, [0.025, 0.975])
-    side = min((defined <= 0).sum(), (defined >= 0).sum())
-    p = min(1.0, 2 * (side + 1) / (len(defined) + 1))
-    return Difference(value, float(low), float(high), 1 - len(defined) / len(drawn), float(p))
-
-
-def _resampled(level: Level, measure: str, draws: Draws, place: int) -> Array:
-    """The measure in each resample, (samples,)."""
-    names, row = np.unique(level.patients, return_inverse=True)
-    rng = np.random.default_rng([draws["seed"], place])
-    weights = draw_patients(len(names), draws["samples"], rng)
-    parts = np.array_split(weights, max(1, weights.shape[0] * len(row) // 500_000))  # 4 MB of numbers at a time
-    return np.concatenate([level.resampled[measure](part[:, row].astype(np.float64)) for part in parts])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

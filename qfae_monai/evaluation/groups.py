@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.evaluation.at_threshold import THRESHOLD_OF, at_threshold
 from qfae_monai.evaluation.group_differences import differences
-from qfae_monai.evaluation.levels import Draws, Level
+from qfae_monai.evaluation.levels import Level
 from qfae_monai.evaluation.run_folder import RunFolder
 
 # Groups are of cases, so a patient may be in several; the data list names them.
@@ -47,7 +47,7 @@ class Group:
         return level.where(np.array([case in kept for case in level.rows["case"].tolist()], dtype=bool))
 
 
-def by_class(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dict[str, Any]]:
+def by_class(run: RunFolder, levels: Sequence[Level]) -> list[dict[str, Any]]:
     """Abnormal cases of each class against all normal cases; none where no abnormal case has a class."""
     label = _labels(run)
     ill = {case: run.truth.classes.get(case, "") for case, value in label.items() if value == 1}
@@ -55,18 +55,18 @@ def by_class(run: RunFolder, levels: Sequence[Level], draws: Draws) -> list[dict
         return []
     normal = frozenset(case for case, value in label.items() if value == 0)
     groups = [Group(one.name, one.spellings, one.cases, normal) for one in grouped(ill)]
-    return _evaluated(run, levels, groups, draws)
+    return _evaluated(run, levels, groups)
 
 
-def by_stratum(run: RunFolder, levels: Sequence[Level], draws: Draws) -> dict[str, dict[str, Any]]:
+def by_stratum(run: RunFolder, levels: Sequence[Level]) -> dict[str, dict[str, Any]]:
     """Column -> figures of each of its groups, and differences between them."""
     found: dict[str, dict[str, Any]] = {}
     for column, values in run.truth.strata.items():
         groups = grouped({case: values.get(case, "") for case in run.patient_of})
         parts = {level.name: {group.name: group.part(level) for group in groups} for level in levels}
         found[column] = {
-            "groups": _evaluated(run, levels, groups, draws),
-            "differences": differences(parts, draws) if len(groups) <= MOST else [],
+            "groups": _evaluated(run, levels, groups),
+            "differences": differences(parts) if len(groups) <= MOST else [],
         }
     return found
 
@@ -104,12 +104,12 @@ def _in_order(key: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts]
 
 
-def _evaluated(run: RunFolder, levels: Sequence[Level], groups: Sequence[Group], draws: Draws) -> list[dict[str, Any]]:
+def _evaluated(run: RunFolder, levels: Sequence[Level], groups: Sequence[Group]) -> list[dict[str, Any]]:
     few = len(groups) <= MOST
-    return [_described(run, group, [group.part(level) for level in levels] if few else [], draws) for group in groups]
+    return [_described(run, group, [group.part(level) for level in levels] if few else []) for group in groups]
 
 
-def _described(run: RunFolder, group: Group, levels: Sequence[Level], draws: Draws) -> dict[str, Any]:
+def _described(run: RunFolder, group: Group, levels: Sequence[Level]) -> dict[str, Any]:
     """Counts of a group and, where it has more than one patient, its figures."""
     label = _labels(run)
     inside = group.cases | group.rest
@@ -128,15 +128,15 @@ def _described(run: RunFolder, group: Group, levels: Sequence[Level], draws: Dra
         "normal_patients": len(patients[0]),
         "abnormal_patients": len(patients[1]),
         "smaller_class": min(len(patients[0]), len(patients[1])),
-        "metrics": {} if alone else {level.name: _figures(level, draws) for level in levels},
+        "metrics": {} if alone else {level.name: _figures(level) for level in levels},
         "threshold": {} if alone else _found(run, levels),
         "lesions": len(lesions),
         "lesions_found": int(judged.sum()) if len(judged) else None,
     }
 
 
-def _figures(level: Level, draws: Draws) -> dict[str, Any]:
-    return {name: asdict(interval) for name, interval in level.intervals(draws).items()}
+def _figures(level: Level) -> dict[str, Any]:
+    return {name: asdict(interval) for name, interval in level.intervals().items()}
 
 
 def _found(run: RunFolder, levels: Sequence[Level]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _found(run: RunFolder, levels: Sequence[Level]) -> dict[str, Any]:
     return {
         level.name: {
             "abnormal": level.abnormals,
-            "sensitivity": at_threshold(level.scores, level.labels, threshold).sensitivity,
+            "sensitivity": asdict(at_threshold(level.scores, level.labels, threshold, level.patients).sensitivity),
         }
         for level in levels
         if (threshold := calibration.get(THRESHOLD_OF[level.name])) is not None

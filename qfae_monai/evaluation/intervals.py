@@ -9,6 +9,7 @@ same trained model; it does not cover another training (see the spread over seed
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import binomtest, norm, t
 
-from qfae_monai.evaluation.weighted import CHUNK, Array, Separation, Statistic
+from qfae_monai.evaluation.weighted import CHUNK, Array, Statistic
 
 LEVEL = 0.95
 """Of all intervals."""
@@ -151,7 +152,7 @@ class Jackknife:
 def share_limits(value: float, jackknife: Jackknife, smaller: int, level: float = LEVEL) -> tuple[float, float]:
     """Interval of a figure in [0, 1]: Student's, of the logit.
 
-    At 0 and 1, where no patient differs from the others, Wilson's of as many agreeing patients as the smaller class has.
+    At 0 and 1, where no patient differs from the others, Wilson's of as many patients as the smaller class has.
     """
     if not 0 < value < 1:
         return wilson_limits(round(value) * smaller, smaller, level)
@@ -219,7 +220,13 @@ def newcombe_limits(
 
 
 def clustered_area_limits(
-    value: float, area: Jackknife, distance: Jackknife, separation: Separation, sizes: tuple[int, int], level: float
+    value: float,
+    area: Jackknife,
+    distance: Jackknife,
+    *,
+    variances: Array,
+    sizes: tuple[int, int],
+    level: float,
 ) -> tuple[float, float]:
     """Newcombe's interval for patients with several scores each.
 
@@ -229,13 +236,13 @@ def clustered_area_limits(
     Args:
         value: AUROC of all items.
         area, distance: the AUROC and the distance without each patient.
-        separation: what `distance` is of.
+        variances: (2,), of the normal scores in each class.
         sizes: patients with normal and with abnormal items.
         level: of the interval.
     """
     # as variances of one score for each patient would be
     near = min(max(value, 1e-4), 1 - 1e-4)
-    alone = float((separation.variances / np.array(sizes)).sum())
+    alone = float((variances / np.array(sizes)).sum())
     effects = (area.variance / _area_variance(near, *sizes), distance.variance / alone if alone > 0 else 0.0)
     effect = max(float(np.mean(effects)), 1e-9)
     return newcombe_limits(value, *sizes, reach=distance.quantile(level), effect=effect)
@@ -247,8 +254,8 @@ def _area_variance(area: float, normals: int, abnormals: int) -> float:
     return area * (1 - area) * (1 + mean * ((1 - area) / (2 - area) + area / (1 + area))) / (normals * abnormals)
 
 
-def _root(function: object, low: float, high: float) -> float:
-    ends = [function(low), function(high)]  # type: ignore[operator]
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    ends = [function(low), function(high)]
     if ends[0] * ends[1] > 0:  # the limit lies at the range's end
         return low if abs(ends[0]) < abs(ends[1]) else high
     return float(brentq(function, low, high))

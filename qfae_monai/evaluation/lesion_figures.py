@@ -10,14 +10,15 @@ import numpy as np
 
 from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.detection import RULES, of_rule
+from qfae_monai.evaluation.estimates import Amount, Estimate, mean, rate
 from qfae_monai.evaluation.froc import Froc
-from qfae_monai.evaluation.intervals import Interval, bootstrap, weighted_ratio
-from qfae_monai.evaluation.levels import Draws
+from qfae_monai.evaluation.intervals import Sample
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.surfaces import TOLERANCE
+from qfae_monai.evaluation.weighted import Array, weighted_ratio
 
 
-def detections(masked: Table, draws: Draws) -> dict[str, Any]:
+def detections(masked: Table) -> dict[str, Any]:
     """Each rule's lesions found, false positives and lesion-wise F1; rules that an older run did not count are absent.
 
     F1 is 2 found / (found + lesions + false positives), over all cases at once: the harmonic mean of the share of
@@ -26,7 +27,7 @@ def detections(masked: Table, draws: Draws) -> dict[str, Any]:
     Args:
         masked: rows of `volumes.csv`, cases with a mask that were held against the pixel threshold.
     """
-    patients = masked["patient"]
+    patients, sample = masked["patient"], Sample(masked["patient"])
     _, own, cases = np.unique(patients, return_inverse=True, return_counts=True)
     found: dict[str, Any] = {}
     for rule in RULES:
@@ -34,16 +35,21 @@ def detections(masked: Table, draws: Draws) -> dict[str, Any]:
         if np.isnan(hits).any():
             continue
         figures = {
-            "sensitivity": weighted_ratio(hits, masked["lesions"]),
-            "false_positives_per_volume": weighted_ratio(false, np.ones(len(masked))),
-            "false_positives_per_patient": weighted_ratio(false, 1 / cases[own]),
-            "f1": weighted_ratio(2 * hits, hits + masked["lesions"] + false),
+            "sensitivity": rate(patients, hits, masked["lesions"]),
+            "false_positives_per_volume": mean(patients, false, amount=True),
+            "false_positives_per_patient": _ratio(Amount, sample, false, 1 / cases[own]),
+            "f1": _ratio(Estimate, sample, 2 * hits, hits + masked["lesions"] + false),
         }
-        found[rule] = {name: asdict(bootstrap(patients, figure, **draws)) for name, figure in figures.items()}
+        found[rule] = {name: asdict(figure.interval()) for name, figure in figures.items()}
     return found
 
 
-def surface_figures(masked: Table, draws: Draws) -> dict[str, Any] | None:
+def _ratio(kind: type[Estimate], sample: Sample, part: Array, whole: Array) -> Estimate:
+    value = float(part.sum() / whole.sum()) if whole.sum() > 0 else float("nan")
+    return kind(value, sample, weighted_ratio(part, whole))
+
+
+def surface_figures(masked: Table) -> dict[str, Any] | None:
     """Surface distances over cases with a lesion and known spacing, mm; None where there is no such case.
 
     Args:
@@ -54,24 +60,19 @@ def surface_figures(masked: Table, draws: Draws) -> dict[str, Any] | None:
         return None
     defined = known.where(~np.isnan(known["surface_distance"]))
     return {
-        "surface_distance": asdict(mean_over_cases(defined, "surface_distance", draws)),
-        "hausdorff95": asdict(mean_over_cases(defined, "hausdorff95", draws)),
-        "surface_dice": asdict(mean_over_cases(known, "surface_dice", draws)),
+        "surface_distance": asdict(mean(defined["patient"], defined["surface_distance"], amount=True).interval()),
+        "hausdorff95": asdict(mean(defined["patient"], defined["hausdorff95"], amount=True).interval()),
+        "surface_dice": asdict(mean(known["patient"], known["surface_dice"]).interval()),
         "tolerance": TOLERANCE,
         "cases": len(known),
         "undefined": len(known) - len(defined),  # nothing above the threshold
     }
 
 
-def mean_over_cases(table: Table, column: str, draws: Draws) -> Interval:
-    """Mean of a column with its interval over patients."""
-    return bootstrap(table["patient"], weighted_ratio(table[column], np.ones(len(table))), **draws)
-
-
-def froc_figures(run: RunFolder, draws: Draws) -> dict[str, Any] | None:
+def froc_figures(run: RunFolder) -> dict[str, Any] | None:
     """FROC of a run; None where it has no masks or is of an older version."""
     froc = Froc.of(run)
-    return None if froc is None else froc.figures(draws)
+    return None if froc is None else froc.figures()
 
 
 def chosen_on_test_set(run: RunFolder, pixel: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -125,6 +126,10 @@ class Level:
         if self.normals >= (FEWEST_NORMALS if alone else 1 / max(1 - self.specificity, 1e-9)):
             return ""
         return f"{self.normals} normal {self.name}s: no method holds for a threshold so high among so few"
+
+    def scored_by(self, values: NDArray[np.float64]) -> Level:
+        """The same items with other scores, (N,)."""
+        return Level(self.name, type(self.rows)({**self.rows.columns, "score": values}), self.specificity)
 
     def where(self, kept: NDArray[np.bool_]) -> Level:
         """The same level with fewer rows."""

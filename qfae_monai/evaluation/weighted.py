@@ -154,7 +154,8 @@ class Separation:
     def __call__(self, weights: Array) -> Array:
         """Row weights (R, N) -> (R,)."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            normal, abnormal = (weights @ sums / (weights @ sizes) for sums, sizes in zip(self.sums, self.sizes))
+            means = (weights @ self.sums[kind] / (weights @ self.sizes[kind]) for kind in (0, 1))
+            normal, abnormal = means
         return np.asarray(abnormal - normal)
 
 

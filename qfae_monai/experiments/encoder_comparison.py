@@ -102,7 +102,6 @@ def compare_encoders(
     budget: Budget,
     output: Path,
     *,
-    samples: int = 1000,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train and evaluate what is not done yet, pool the folds, and write `encoders.json` and `encoders.csv`.
@@ -111,7 +110,6 @@ def compare_encoders(
         combinations: as `combine` gives them; run one after the other.
         budget: what they share.
         output: folder; a combination that is complete in it is kept.
-        samples: resamples of the patients.
         progress: told of each run that begins.
 
     Returns:
@@ -127,8 +125,8 @@ def compare_encoders(
         for seed in budget.seeds:
             progress(f"{number + 1}/{len(prepared)}: {one.name}, {fold.name}, seed {seed}")
             _run(_folder(output, one, fold.resolve().name, seed), budget, overlays, fold, seed)
-    found = [_pool(one, budget, output, samples) for one in combinations]
-    table = encoder_table(found, samples=samples)
+    found = [_pool(one, budget, output) for one in combinations]
+    table = encoder_table(found)
     write_json(output / "encoders.json", table)
     write_csv(output / "encoders.csv", CSV_COLUMNS, map(_csv_row, table["rows"]))
     return table
@@ -174,13 +172,13 @@ def _run(folder: Path, budget: Budget, overlays: Sequence[str | Path], fold: Pat
         write_json(folder / EVALUATED, {"seed": seed, "images": len(scores)})
 
 
-def _pool(one: Combination, budget: Budget, output: Path, samples: int) -> Evaluated:
+def _pool(one: Combination, budget: Budget, output: Path) -> Evaluated:
     names = [fold.resolve().name for fold in budget.data]
     pooled = []
     for seed in budget.seeds:
         runs = [_folder(output, one, name, seed) / EVALUATION for name in names]
         pooled.append(merge_runs(runs, _folder(output, one, POOLED, seed), name=one.name))
-        summarise(pooled[-1], samples=samples)
+        summarise(pooled[-1])
     # each fold's own AUROC, beside the pooled one
     folds = [_folder(output, one, name, seed) / EVALUATION for name in names for seed in budget.seeds]
     in_house = one.encoder.in_house or one.perceptual.in_house

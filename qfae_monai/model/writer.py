@@ -37,7 +37,7 @@ from qfae_monai.training.processes import is_writer
 from qfae_monai.training.training_record import TrainingRecord, Watch
 from qfae_monai.weights import save_checkpoint
 
-KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "bootstrap", "warnings")
+KEPT_FIGURES = ("kind", "counts", "metrics", "threshold", "intervals", "warnings")
 """Parts of `evaluation.json` that become part of a model."""
 ARRAY = ".npy"  # which says nothing of what it was made of
 

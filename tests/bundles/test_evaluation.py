@@ -20,7 +20,7 @@ from qfae_monai.files import LOCK
 from tests.bundles.conftest import TINY, run_bundle
 from tests.forked import in_two_processes
 
-QUICK: dict[str, Any] = {"slice_range": [9, 13], "bootstrap_samples": 20, "save_maps": False, "reference_images": 20}
+QUICK: dict[str, Any] = {"slice_range": [9, 13], "save_maps": False, "reference_images": 20}
 
 
 def rows(path: Path) -> list[dict[str, str]]:

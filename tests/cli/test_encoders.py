@@ -52,7 +52,6 @@ def arguments(folds: list[Path], output: Path, *more: str) -> list[str]:
         "--samples",
         "20",
         "--set",
-        "bootstrap_samples=10",
         "--set",
         "slice_range=[8, 16]",
         *more,

@@ -14,7 +14,7 @@ from tests.cli.test_exit_codes import code_of
 def test_evaluate(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model_folder: Path, scans: Path, tmp_path: Path
 ) -> None:
-    command = ["evaluate", scans, "-m", model_folder, "-o", tmp_path / "run", "--set", "bootstrap_samples=5"]
+    command = ["evaluate", scans, "-m", model_folder, "-o", tmp_path / "run"]
     assert code_of(monkeypatch, *command, "--show-command") == 0
     assert "python -m monai.bundle run evaluating --config_file " in capsys.readouterr().out
     assert not (tmp_path / "run" / "report.html").exists()

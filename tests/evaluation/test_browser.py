@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run_folder(tmp_path_factory.mktemp("run"), cases=6)
-    summarise(folder, samples=20)
+    summarise(folder)
     return write_report(folder)
 
 

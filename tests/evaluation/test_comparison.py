@@ -14,8 +14,8 @@ from tests.evaluation.run_folder_factory import make_run_folder
 def test_differences_are_those_of_the_figures(tmp_path: Path) -> None:
     weak = make_run_folder(tmp_path / "weak", signal=0.8)
     strong = make_run_folder(tmp_path / "strong", signal=2.0, model=1)
-    found = compare(weak, strong, samples=200)
-    alone = [summarise(folder, samples=1)["metrics"] for folder in (weak, strong)]
+    found = compare(weak, strong)
+    alone = [summarise(folder)["metrics"] for folder in (weak, strong)]
     assert set(found["metrics"]) == {"slice", "volume", "pixel"}
     for level, measures in found["metrics"].items():
         for name, row in measures.items():
@@ -25,13 +25,13 @@ def test_differences_are_those_of_the_figures(tmp_path: Path) -> None:
     assert best["low"] > 0
     assert best["p"] < 0.05
     assert found["notes"] == []
-    swapped = compare(strong, weak, samples=200)["metrics"]["pixel"]["average_precision"]["difference"]
+    swapped = compare(strong, weak)["metrics"]["pixel"]["average_precision"]["difference"]
     assert [swapped["low"], swapped["high"]] == pytest.approx([-best["high"], -best["low"]])
 
 
 def test_a_run_against_itself_does_not_differ(tmp_path: Path) -> None:
     run = make_run_folder(tmp_path / "run", kind="image")
-    found = compare(run, run, samples=50)
+    found = compare(run, run)
     differences = [row["difference"] for measures in found["metrics"].values() for row in measures.values()]
     assert {(row["value"], row["low"], row["high"], row["p"]) for row in differences} == {(0, 0, 0, 1)}
     text = format_comparison(found)
@@ -42,7 +42,7 @@ def test_a_run_against_itself_does_not_differ(tmp_path: Path) -> None:
 def test_undefined_is_a_dash(tmp_path: Path) -> None:
     run = make_run_folder(tmp_path / "run", abnormal=0, masks=False)
     assert "slice auroc                                -       -        -   - to -" in format_comparison(
-        compare(run, run, samples=10)
+        compare(run, run)
     )
 
 
@@ -50,7 +50,7 @@ def test_slices_of_one_run_only_are_counted_and_left_out(tmp_path: Path) -> None
     run, other = (make_run_folder(tmp_path / name) for name in ("run", "other"))
     lines = (other / "slices.csv").read_text().splitlines()
     (other / "slices.csv").write_text("\n".join(lines[:-3]) + "\n")
-    found = compare(run, other, samples=10)
+    found = compare(run, other)
     assert found["notes"] == ["Scored by one run only and left out: 3 slices of a, 0 of b."]
     assert found["metrics"]["slice"]["auroc"]["difference"]["value"] == 0
 

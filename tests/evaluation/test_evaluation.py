@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(folder: Path) -> dict[str, Any]:
-    return summarise(folder, samples=QUICK, match_tolerance=0.05)
+    return summarise(folder, match_tolerance=0.05)
 
 
 @pytest.mark.parametrize("level", ["slice", "volume"])
@@ -55,7 +55,7 @@ def test_what_went_wrong_in_training_is_said_first(tmp_path: Path) -> None:
     content = json.loads((folder / "run.json").read_text())
     record = training_record(["Anomaly maps are constant"])
     (folder / "run.json").write_text(json.dumps({**content, "training": record}))
-    assert summarise(folder, samples=QUICK)["warnings"][0] == "Training: Anomaly maps are constant."
+    assert summarise(folder)["warnings"][0] == "Training: Anomaly maps are constant."
 
 
 def test_counts(folder: Path, summary: dict[str, Any]) -> None:
@@ -113,14 +113,14 @@ def test_shortcuts_are_held_against_the_model(folder: Path, summary: dict[str, A
 
 def test_a_low_feature_separates_as_well_as_a_high_one(tmp_path: Path) -> None:
     """Turning the feature around turns its AUROC and leaves what it separates."""
-    before = summarise(make_run_folder(tmp_path / "run"), samples=QUICK)
+    before = summarise(make_run_folder(tmp_path / "run"))
     file = tmp_path / "run" / "slices.csv"
     lines = [line.split(",") for line in file.read_text().splitlines()]
     column = lines[0].index("trivial_max")
     for line in lines[1:]:
         line[column] = f"-{line[column]}"
     file.write_text("\n".join(map(",".join, lines)) + "\n")
-    after = summarise(tmp_path / "run", samples=QUICK)
+    after = summarise(tmp_path / "run")
     one, other = (
         next(row for row in found["shortcuts"] if (row["feature"], row["level"]) == ("trivial_max", "slice"))
         for found in (before, after)
@@ -138,12 +138,12 @@ def test_matched_controls(summary: dict[str, Any]) -> None:
 def test_file_is_what_was_returned_and_the_same_again(folder: Path, summary: dict[str, Any]) -> None:
     first = (folder / "evaluation.json").read_text()
     assert json.loads(first) == summary
-    summarise(folder, samples=QUICK, match_tolerance=0.05)
+    summarise(folder, match_tolerance=0.05)
     assert (folder / "evaluation.json").read_text() == first
 
 
 def test_images_have_one_level(tmp_path: Path) -> None:
-    summary = summarise(make_run_folder(tmp_path / "run", kind="image"), samples=QUICK, match_tolerance=0.05)
+    summary = summarise(make_run_folder(tmp_path / "run", kind="image"), match_tolerance=0.05)
     assert set(summary["metrics"]) == {"image", "pixel"}
     assert summary["matched"] is None
     assert summary["threshold"]["image"]["n"] == 6
@@ -169,7 +169,7 @@ LESS: list[list[Any]] = [
 def test_what_is_undefined_is_said_and_the_rest_stands(
     tmp_path: Path, arguments: dict[str, Any], undefined: set[str], warning: str
 ) -> None:
-    summary = summarise(make_run_folder(tmp_path / "run", **arguments), samples=QUICK)
+    summary = summarise(make_run_folder(tmp_path / "run", **arguments))
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text()) == summary
     assert any(warning in text for text in summary["warnings"])
     assert {name for name, found in summary["metrics"].items() if found["auroc"]["value"] is None} == undefined
@@ -179,7 +179,7 @@ def test_what_is_undefined_is_said_and_the_rest_stands(
 
 
 def test_one_patient_has_figures_but_no_intervals(tmp_path: Path) -> None:
-    summary = summarise(make_run_folder(tmp_path / "run", cases=2), samples=QUICK)  # two cases of one patient
+    summary = summarise(make_run_folder(tmp_path / "run", cases=2))  # two cases of one patient
     assert summary["metrics"]["slice"]["auroc"]["value"] is not None
     assert summary["metrics"]["slice"]["auroc"]["low"] is None
     assert "There are no intervals: resampling patients takes at least two, got 1." in summary["warnings"]
@@ -223,7 +223,7 @@ def test_what_the_labels_chose_stands_beside_the_calibrated(folder: Path, summar
 @pytest.mark.parametrize("settings", [{"calibrated": False}, {"masks": False}, {"abnormal": 0}, {"kind": "image"}])
 def test_lesion_figures_are_null_where_they_are_unknown(tmp_path: Path, settings: dict[str, Any]) -> None:
     folder = make_run_folder(tmp_path / "run", **settings)
-    summary = summarise(folder, samples=QUICK)
+    summary = summarise(folder)
     write_report(folder)
     chosen = summary["chosen_on_test_set"]
     assert (chosen is None) == ("masks" in settings)
@@ -239,11 +239,11 @@ def test_lesion_figures_are_null_where_they_are_unknown(tmp_path: Path, settings
 
 def test_maps_that_fill_few_bins_are_warned_of(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run")
-    assert not any("few bins" in sentence for sentence in summarise(folder, samples=QUICK)["warnings"])
+    assert not any("few bins" in sentence for sentence in summarise(folder)["warnings"])
     found = PixelHistograms.load(folder / "pixels.npz")
     coarse = MapHistogram.merge([found.maps["anomaly_map"].coarser(11)])
     finer = replace(coarse, bins=coarse.bins << 9, bits=20)  # the same pixels in a few of 20 bits
     PixelHistograms({**found.maps, "anomaly_map": finer}, found.cases).save(folder / "pixels.npz")
-    (sentence,) = [one for one in summarise(folder, samples=QUICK)["warnings"] if "few bins" in one]
+    (sentence,) = [one for one in summarise(folder)["warnings"] if "few bins" in one]
     low, high = finer.average_precision_bounds()
     assert f"{low:.3f} or {high:.3f}" in sentence

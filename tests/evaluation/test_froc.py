@@ -51,7 +51,7 @@ def test_weights_are_cases_drawn_so_often(tmp_path: Path) -> None:
 
 def test_at_the_calibrated_threshold_the_curve_ends_in_its_figures(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run", signal=0.6)
-    summary = summarise(folder, samples=10)
+    summary = summarise(folder)
     froc = Froc.of(RunFolder(folder))
     assert froc is not None
     ends = [part[0] for part in froc.curve]
@@ -89,7 +89,7 @@ def test_the_highest_peaks_of_a_case_are_kept_and_its_level_says_so() -> None:
 
 @pytest.mark.parametrize("settings", [{"masks": False}, {"abnormal": 0}, {"signal": 0.0}])
 def test_without_masks_or_lesions_there_is_a_report_all_the_same(tmp_path: Path, settings: dict) -> None:
-    froc = summarise(make_run_folder(tmp_path / "run", **settings), samples=10)["froc"]
+    froc = summarise(make_run_folder(tmp_path / "run", **settings))["froc"]
     assert (froc is None) == ("masks" in settings)
     assert froc is None or (froc["score"]["value"] is None) == ("abnormal" in settings)
 
@@ -97,7 +97,7 @@ def test_without_masks_or_lesions_there_is_a_report_all_the_same(tmp_path: Path,
 def test_tables_of_an_older_run_say_nothing_of_it(tmp_path: Path) -> None:
     folder = make_run_folder(tmp_path / "run")
     make_older(folder)
-    summary = summarise(folder, samples=10)
+    summary = summarise(folder)
     assert summary["froc"] is None
     assert list(summary["threshold"]["pixel"]["detection"]) == ["any"]
     assert summary["threshold"]["pixel"]["surface"] is None
@@ -124,15 +124,15 @@ def make_older(folder: Path) -> None:
 def test_older_runs_are_compared_and_merged(tmp_path: Path) -> None:
     older, newer = (make_run_folder(tmp_path / name, cases=4, model=model) for model, name in enumerate(("a", "b")))
     make_older(older)
-    metrics = compare(older, newer, samples=10)["metrics"]
+    metrics = compare(older, newer)["metrics"]
     assert metrics["pixel"]["auroc"]["difference"]["value"] is not None
     other = make_run_folder(tmp_path / "c", cases=4, first=4)
-    summary = summarise(merge_runs([older, other], tmp_path / "merged", name="both"), samples=10)
+    summary = summarise(merge_runs([older, other], tmp_path / "merged", name="both"))
     assert summary["froc"] is None  # of half the cases would pass for all
     assert summary["chosen_on_test_set"]["dice_of_all_pixels"]["value"] > 0
     assert write_report(tmp_path / "merged").is_file()
     merged = merge_runs([newer, other], tmp_path / "both", name="both")
-    assert summarise(merged, samples=10)["froc"]["volumes"] == 8
+    assert summarise(merged)["froc"]["volumes"] == 8
 
 
 def test_arrays_that_belong_together_are_asked_for(tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ def test_arrays_that_belong_together_are_asked_for(tmp_path: Path) -> None:
         kept = {key: archive[key] for key in archive.files if key != "peak_offsets"}
     np.savez(folder / "pixels.npz", **kept)
     with pytest.raises(ValueError, match=r"pixels\.npz.*missing peak_offsets"):
-        summarise(folder, samples=10)
+        summarise(folder)

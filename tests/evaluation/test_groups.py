@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from qfae_monai.evaluation.case_columns import Table
+from qfae_monai.evaluation.differences import independent_difference
 from qfae_monai.evaluation.evaluation_report import summarise
-from qfae_monai.evaluation.group_differences import difference_between, differences, holm
+from qfae_monai.evaluation.group_differences import differences, holm
 from qfae_monai.evaluation.groups import MOST, NONE, grouped
-from qfae_monai.evaluation.levels import Draws, Level, levels_of
+from qfae_monai.evaluation.levels import Level, levels_of
 from qfae_monai.evaluation.merging import merge_runs
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.ranking import auroc
@@ -20,12 +21,11 @@ from qfae_monai.evaluation.run_folder import RunFolder
 from tests.evaluation.run_folder_factory import make_run_folder
 from tests.evaluation.test_page import HOSTILE, parsed, text
 
-DRAWS: Draws = {"samples": 50, "seed": 0}
 FOUR_EACH = ["A"] * 4 + ["B"] * 4  # neighbours share a patient
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    summarise(folder, samples=20)
+    summarise(folder)
     return json.loads((folder / "evaluation.json").read_text())
 
 
@@ -122,13 +122,13 @@ def test_equal_groups_do_not_differ_and_others_do() -> None:
         }
         return Level("volume", Table(columns), 0.95)
 
-    same = difference_between(level(1.0), level(1.0), "auroc", DRAWS)
+    same = independent_difference(level(1.0).estimates["auroc"], level(1.0).estimates["auroc"])
     assert same.value == 0
     assert same.p > 0.5
-    other = difference_between(level(4.0), level(0.1), "auroc", DRAWS)
+    other = independent_difference(level(0.1).estimates["auroc"], level(4.0).estimates["auroc"])
     assert other.p < 0.1
     assert other.low > 0
-    found = differences({"volume": {"a": level(4.0), "b": level(0.1), "c": level(1.0)}}, DRAWS)
+    found = differences({"volume": {"a": level(4.0), "b": level(0.1), "c": level(1.0)}})
     assert [row["p_holm"] for row in found] == pytest.approx(holm([row["p"] for row in found]))
 
 
@@ -147,7 +147,7 @@ def test_a_truth_of_other_cases_is_refused(tmp_path: Path) -> None:
     with (folder / "truth.csv").open("a") as file:
         file.write("other,p,x,\n")
     with pytest.raises(ValueError, match=r"truth.csv: expected cases of volumes.csv, got also other"):
-        summarise(folder, samples=5)
+        summarise(folder)
 
 
 @pytest.mark.parametrize("kind", ["volume", "image"])

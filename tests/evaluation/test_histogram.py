@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram, alike, ordered_bins
 from qfae_monai.evaluation.histogram_file import PixelHistograms
-from qfae_monai.evaluation.intervals import ResampledMaps
+from qfae_monai.evaluation.weighted import WeightedMaps
 
 
 def _map(seed: int, sign: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +73,7 @@ def test_aupro_of_a_perfect_map_is_one_and_small_regions_count_as_much() -> None
 def test_resamples_equal_repeated_cases(seed: int) -> None:
     """Drawing a case twice is the same as having it twice."""
     cases = [MapHistogram.of(*_map(seed + i), bits=COARSE_BITS) for i in range(3)]
-    many, weights = ResampledMaps(cases), np.array([[1, 1, 1], [2, 0, 1]])
+    many, weights = WeightedMaps(cases), np.array([[1, 1, 1], [2, 0, 1]])
     for row, drawn in enumerate([[0, 1, 2], [0, 0, 2]]):
         merged = MapHistogram.merge([cases[i] for i in drawn])
         found = [many.auroc(weights)[row], many.average_precision(weights)[row], many.aupro(weights)[row]]

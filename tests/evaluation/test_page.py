@@ -32,7 +32,7 @@ class Tags(HTMLParser):
 
 
 def parsed(folder: Path, **settings: Any) -> Tags:
-    summarise(folder, samples=20, **settings)
+    summarise(folder, **settings)
     tags = Tags()
     tags.feed(write_report(folder).read_text())
     return tags

@@ -8,8 +8,8 @@ import torch
 from monai.metrics import compute_roc_auc
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from qfae_monai.evaluation.intervals import ResampledRanking
 from qfae_monai.evaluation.ranking import auroc, average_precision, sensitivity_at_specificity
+from qfae_monai.evaluation.weighted import WeightedRanking
 
 SEEDS = range(5)
 
@@ -43,7 +43,7 @@ def test_weighted_and_resampled_agree_with_scikit_learn(seed: int) -> None:
         sensitivity_at_specificity(scores, labels, 0.9, weights),
     ]
     assert found == pytest.approx(expected, abs=1e-9)
-    many = ResampledRanking(scores, labels)
+    many = WeightedRanking(scores, labels)
     rows = np.stack([np.ones(60), weights])
     resampled = [many.auroc(rows), many.average_precision(rows), many.sensitivity_at_specificity(rows, 0.9)]
     assert [measure[1] for measure in resampled] == pytest.approx(expected, abs=1e-9)
@@ -68,13 +68,13 @@ def test_one_class_only_is_undefined(label: int) -> None:
     scores, labels = [0.1, 0.2, 0.3], [label] * 3
     assert np.isnan([auroc(scores, labels), average_precision(scores, labels)]).all()
     assert np.isnan(sensitivity_at_specificity(scores, labels, 0.95))
-    many, weights = ResampledRanking(scores, labels), np.ones((2, 3))
+    many, weights = WeightedRanking(scores, labels), np.ones((2, 3))
     assert np.isnan([many.auroc(weights), many.average_precision(weights)]).all()
     assert np.isnan(many.sensitivity_at_specificity(weights, 0.95)).all()
 
 
 def test_a_class_that_was_not_drawn_is_undefined_in_that_resample() -> None:
-    many = ResampledRanking([1.0, 2.0], [0, 1])
+    many = WeightedRanking([1.0, 2.0], [0, 1])
     np.testing.assert_array_equal(many.auroc(np.array([[1.0, 1.0], [2.0, 0.0]])), [1.0, np.nan])
 
 

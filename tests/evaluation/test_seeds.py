@@ -14,7 +14,7 @@ from tests.evaluation.run_folder_factory import make_run_folder
 
 def test_mean_and_standard_deviation(tmp_path: Path) -> None:
     folders = [make_run_folder(tmp_path / str(model), model=model) for model in range(3)]
-    values = [summarise(folder, samples=1)["metrics"]["slice"]["auroc"]["value"] for folder in folders]
+    values = [summarise(folder)["metrics"]["slice"]["auroc"]["value"] for folder in folders]
     found = across_seeds(folders)["slice.auroc"]
     assert found["values"] == values
     assert found["mean"] == pytest.approx(sum(values) / 3)
@@ -25,7 +25,7 @@ def test_mean_and_standard_deviation(tmp_path: Path) -> None:
 def test_an_undefined_figure_stays_undefined(tmp_path: Path) -> None:
     folders = [make_run_folder(tmp_path / str(model), model=model, masks=False) for model in range(2)]
     for folder in folders:
-        summarise(folder, samples=1)
+        summarise(folder)
     assert across_seeds(folders)["pixel.auroc"] == {"mean": None, "std": None, "values": [None, None]}
 
 

@@ -136,7 +136,7 @@ def run_folder(name: str) -> Callable[[Path], Entrance]:
     def made(folder: Path) -> Entrance:
         runs = [make_run_folder(folder / run, cases=2, model=place) for place, run in enumerate("ab")]
         for run in runs:
-            summarise(run, samples=1)
+            summarise(run)
 
         def use() -> None:
             found = RunFolder(runs[0])

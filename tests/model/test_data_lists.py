@@ -19,7 +19,7 @@ from qfae_monai.model.runs import Data, ModelRun, evaluation
 from tests.conftest import made_once
 from tests.forked import in_two_processes
 
-QUICK: dict[str, Any] = {"bootstrap_samples": 5, "save_maps": False, "save_pictures": False, "rivals": None}
+QUICK: dict[str, Any] = {"save_maps": False, "save_pictures": False, "rivals": None}
 SHAPE, OTHER_SHAPE = (16, 16, 6), (20, 18, 5)
 VOLUMES = 8  # 0 to 5 on one grid, 6 and 7 on another
 

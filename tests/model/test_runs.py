@@ -46,8 +46,8 @@ def evaluated(trained_folder: Path, cohort_folders: Path, tmp_path_factory: pyte
         (folder / "normal").mkdir(exist_ok=True)
         shutil.copy(file, folder / "normal" / file.name)
     packed = pack(trained_folder, folder / "model.zip")
-    first = evaluation(trained_folder, labelled(cohort_folders), folder / "a", settings={"bootstrap_samples": 10})
-    second = evaluation(packed, labelled(folder, cohort_folders), folder / "b", settings={"bootstrap_samples": 10})
+    first = evaluation(trained_folder, labelled(cohort_folders), folder / "a")
+    second = evaluation(packed, labelled(folder, cohort_folders), folder / "b")
     for run in (first, second):
         run.run()
     (folder / "notes").write_text("\n".join(run.notes[-1] for run in (first, second)))
