@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 
 from qfae_monai.evaluation.at_threshold import size_bands, thresholds
 from qfae_monai.evaluation.cautions import cautions, map_measures, shortcuts, training_cautions
+from qfae_monai.evaluation.duplicates import duplicate_cautions, without_duplicates
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.evaluation.intervals import Interval
 from qfae_monai.evaluation.lesions import match_by_position
@@ -76,7 +77,12 @@ def summarise(
         "maps_rivals": rivals,
         "bootstrap": {"samples": samples, "seed": seed, "level": LEVEL, "unit": "patient"},
     }
-    summary["warnings"] = [*training_cautions(run.run.get("training")), *cautions(summary, levels)]
+    summary["duplicates"] = without_duplicates(run, levels)
+    summary["warnings"] = [
+        *training_cautions(run.run.get("training")),
+        *duplicate_cautions(run, summary["duplicates"]),
+        *cautions(summary, levels),
+    ]
     summary = without_nan(summary)
     write_json(run.path / "evaluation.json", summary, indent=2, allow_nan=False)
     return summary

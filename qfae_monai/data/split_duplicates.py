@@ -1,0 +1,114 @@
+"""Near-duplicates between the sections of a data set: counted, named, and the sentences on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.utils import ensure_tuple
+
+from qfae_monai.data.acquisition import SECTIONS
+from qfae_monai.data.image_folder import image_folder_datalist
+from qfae_monai.data.near_duplicates import Pair, near_duplicates
+from qfae_monai.data.scan_picture import Picture
+from qfae_monai.data.volumes import filled_sections, told_entries
+
+__all__ = ["CROSSINGS", "Pictured", "across_sections", "named", "pictured", "section_entries", "sentences"]
+
+CROSSINGS = (("test", "training"), ("test", "validation"), ("validation", "training"))
+"""Sections whose near-duplicates matter: what is tested or sets thresholds, and what it must not have been seen in."""
+SHOWN = 3  # pairs that a sentence names
+FOLDERS = {"training": "train", "validation": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A scan as far as near-duplicates are concerned.
+
+    Attributes:
+        name: file name, for the screen.
+        case: that outputs may name.
+        patient: whose it is, as far as is known.
+        section: training, validation or test; another or none where data have no sections.
+        picture: None where the scan cannot be read.
+    """
+
+    name: str
+    case: str
+    patient: str
+    section: str
+    picture: Picture | None
+
+
+def section_entries(datalist: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Section, patient and entry of each scan of a data list, or of a folder in BMAD's layout."""
+    if not datalist.is_dir():
+        filled = [section for section in SECTIONS if section in filled_sections(datalist)]
+        return [(section, told.patient, entry) for section, entry, told in told_entries(datalist, filled)]
+    found = []
+    for section in SECTIONS:
+        try:
+            entries = image_folder_datalist(datalist, FOLDERS[section])
+        except FileNotFoundError:  # there need be no such folder; whoever reads it says so
+            continue
+        # a name may be in two splits: what tells patients apart there is the path
+        found += [(section, entry["image"], entry) for entry in entries]
+    return found
+
+
+def pictured(section: str, patient: str, entry: dict[str, Any], picture: Picture | None) -> Pictured:
+    """A scan of a data list with its picture."""
+    return Pictured(Path(ensure_tuple(entry["image"])[0]).name, str(entry["case"]), patient, section, picture)
+
+
+def across_sections(scans: Sequence[Pictured]) -> list[Pair]:
+    """Near-duplicates of different patients in different sections."""
+    return near_duplicates(
+        [scan.picture for scan in scans],
+        different=[[scan.patient for scan in scans], [scan.section for scan in scans]],
+    )
+
+
+def sentences(scans: Sequence[Pictured], pairs: Sequence[Pair], *, by_case: bool = False) -> list[str]:
+    """A sentence for each two sections that share near-duplicates.
+
+    Args:
+        scans: all of them.
+        pairs: of scans of different patients.
+        by_case: whether scans are named by their cases, as in outputs, and not by their files.
+
+    Example:
+        >>> scans = [Pictured(f"{n}.png", n, n, s, None) for n, s in (("a", "training"), ("b", "test"), ("c", "test"))]
+        >>> sentences(scans, [Pair(0, 1, 0.984)])
+        ['1 of 2 test scans is a near-duplicate (correlation 0.98) of training scans of other patients: b.png ~ a.png']
+    """
+    found = []
+    for section, other in CROSSINGS:
+        crossing = sorted(
+            (pair if scans[pair.first].section == section else Pair(pair.second, pair.first, pair.correlation))
+            for pair in pairs
+            if {scans[pair.first].section, scans[pair.second].section} == {section, other}
+        )
+        if crossing:
+            count = len({pair.first for pair in crossing})
+            total = sum(scan.section == section for scan in scans)
+            are = "is a near-duplicate" if count == 1 else "are near-duplicates"
+            found.append(
+                f"{count} of {total} {section} scans {are} ({_range(crossing)}) of {other} scans of other patients: "
+                f"{named(scans, crossing, by_case=by_case)}"
+            )
+    return found
+
+
+def named(scans: Sequence[Pictured], pairs: Sequence[Pair], *, by_case: bool = False) -> str:
+    """The first few pairs by their names, and how many more there are."""
+    names = [scan.case if by_case else scan.name for scan in scans]
+    shown = ", ".join(f"{names[pair.first]} ~ {names[pair.second]}" for pair in pairs[:SHOWN])
+    return shown + (f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else "")
+
+
+def _range(pairs: Sequence[Pair]) -> str:
+    low, high = (f"{limit(pair.correlation for pair in pairs):.2f}" for limit in (min, max))
+    return f"correlation {low}" + ("" if low == high else f" to {high}")
