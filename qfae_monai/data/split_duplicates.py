@@ -14,6 +14,7 @@ from qfae_monai.data.image_folder import image_folder_datalist
 from qfae_monai.data.near_duplicates import Pair, near_duplicates
 from qfae_monai.data.scan_picture import Picture
 from qfae_monai.data.volumes import filled_sections, told_entries
+from qfae_monai.reading.left_aside import counted
 
 __all__ = ["CROSSINGS", "Pictured", "across_sections", "named", "pictured", "section_entries", "sentences"]
 
@@ -28,7 +29,7 @@ class Pictured:
     """A scan as far as near-duplicates are concerned.
 
     Attributes:
-        name: file name, for the screen.
+        name: file name, or place below a folder, for the screen.
         case: that outputs may name.
         patient: whose it is, as far as is known.
         section: training, validation or test; another or none where data have no sections.
@@ -58,9 +59,12 @@ def section_entries(datalist: Path) -> list[tuple[str, str, dict[str, Any]]]:
     return found
 
 
-def pictured(section: str, patient: str, entry: dict[str, Any], picture: Picture | None) -> Pictured:
-    """A scan of a data list with its picture."""
-    return Pictured(Path(ensure_tuple(entry["image"])[0]).name, str(entry["case"]), patient, section, picture)
+def pictured(listed: tuple[str, str, dict[str, Any]], picture: Picture | None, folder: Path) -> Pictured:
+    """A scan as `section_entries` gives it, with its picture, named by its place below a folder if it lies there."""
+    section, patient, entry = listed
+    path = Path(ensure_tuple(entry["image"])[0])
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    return Pictured(name, str(entry["case"]), patient, section, picture)
 
 
 def across_sections(scans: Sequence[Pictured]) -> list[Pair]:
@@ -71,13 +75,13 @@ def across_sections(scans: Sequence[Pictured]) -> list[Pair]:
     )
 
 
-def sentences(scans: Sequence[Pictured], pairs: Sequence[Pair], *, by_case: bool = False) -> list[str]:
+def sentences(scans: Sequence[Pictured], pairs: Sequence[Pair], *, names: bool = True) -> list[str]:
     """A sentence for each two sections that share near-duplicates.
 
     Args:
         scans: all of them.
         pairs: of scans of different patients.
-        by_case: whether scans are named by their cases, as in outputs, and not by their files.
+        names: whether the first few pairs are named, which is for the screen alone.
 
     Example:
         >>> scans = [Pictured(f"{n}.png", n, n, s, None) for n, s in (("a", "training"), ("b", "test"), ("c", "test"))]
@@ -93,19 +97,16 @@ def sentences(scans: Sequence[Pictured], pairs: Sequence[Pair], *, by_case: bool
         )
         if crossing:
             count = len({pair.first for pair in crossing})
-            total = sum(scan.section == section for scan in scans)
+            total = counted(sum(scan.section == section for scan in scans), f"{section} scan")
             are = "is a near-duplicate" if count == 1 else "are near-duplicates"
-            found.append(
-                f"{count} of {total} {section} scans {are} ({_range(crossing)}) of {other} scans of other patients: "
-                f"{named(scans, crossing, by_case=by_case)}"
-            )
+            told = f": {named(scans, crossing)}" if names else ""
+            found.append(f"{count} of {total} {are} ({_range(crossing)}) of {other} scans of other patients{told}")
     return found
 
 
-def named(scans: Sequence[Pictured], pairs: Sequence[Pair], *, by_case: bool = False) -> str:
-    """The first few pairs by their names, and how many more there are."""
-    names = [scan.case if by_case else scan.name for scan in scans]
-    shown = ", ".join(f"{names[pair.first]} ~ {names[pair.second]}" for pair in pairs[:SHOWN])
+def named(scans: Sequence[Pictured], pairs: Sequence[Pair]) -> str:
+    """The first few pairs by their file names, and how many more there are."""
+    shown = ", ".join(f"{scans[pair.first].name} ~ {scans[pair.second].name}" for pair in pairs[:SHOWN])
     return shown + (f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else "")
 
 

@@ -29,11 +29,18 @@ def without_duplicates(run: RunFolder, levels: Sequence[Level]) -> dict[str, Any
 
 def duplicate_cautions(run: RunFolder, without: dict[str, Any] | None) -> list[str]:
     """Sentences for the report's warnings: what was found, and how the figures are without it."""
-    found = [f"{sentence}." for sentence in (run.run.get("duplicates") or {"warnings": []})["warnings"]]
+    said = (run.run.get("training") or {"warnings": []})["warnings"]  # of the same data list, after its training
+    found = [
+        f"{sentence}: `run.json` names them."
+        for sentence in (run.run.get("duplicates") or {"warnings": []})["warnings"]
+        if sentence not in said
+    ]
     if without is not None:
         areas = ", ".join(
             f"{name} AUROC " + ("undefined" if np.isnan(area) else f"{area:.3f}")
             for name, area in without["auroc"].items()
         )
-        found.append(f"Without the {len(without['cases'])} cases that are near-duplicates: {areas}.")
+        count = len(without["cases"])
+        which = "case that is a near-duplicate" if count == 1 else "cases that are near-duplicates"
+        found.append(f"Without the {count} {which}: {areas}.")
     return found

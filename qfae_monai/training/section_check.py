@@ -47,7 +47,7 @@ class SectionCheck:
         keep: whether the pictures are written there, for evaluations that do not read the training scans again.
 
     Attributes:
-        warnings: sentences, in which scans have the names that outputs may have.
+        warnings: sentences that name no scan, for a model that is passed on.
     """
 
     def __init__(self, datalist: str | os.PathLike, folder: str | os.PathLike, *, keep: bool = False) -> None:
@@ -72,7 +72,7 @@ class SectionCheck:
         else:  # of an evaluation, whose list may know nothing of the training's
             scans += [one for key, one in earlier.items() if key not in keys and one.section != "test"]
         self._scans, self._pairs = scans, across_sections(scans)
-        self.warnings = sentences(scans, self._pairs, by_case=True)
+        self.warnings = sentences(scans, self._pairs, names=False)
         for sentence in sentences(scans, self._pairs):
             logger.warning(sentence)
 
@@ -97,8 +97,9 @@ class SectionCheck:
         mine = torch.distributed.get_rank() if shares > 1 else 0
         read = gather([picture_of_entry(entry) for _, _, entry in listed[mine::shares]])
         pictures = [read[number % shares][number // shares] for number in range(len(listed))]
+        folder = self.datalist if self.datalist.is_dir() else self.datalist.parent.absolute()
         keys = [_key(entry) for _, _, entry in listed]
-        return keys, [pictured(*one, picture) for one, picture in zip(listed, pictures, strict=True)]
+        return keys, [pictured(one, picture, folder) for one, picture in zip(listed, pictures, strict=True)]
 
 
 def _key(entry: dict[str, Any]) -> str:
