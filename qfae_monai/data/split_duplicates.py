@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,21 @@ from monai.utils import ensure_tuple
 
 from qfae_monai.data.acquisition import SECTIONS
 from qfae_monai.data.image_folder import image_folder_datalist
-from qfae_monai.data.near_duplicates import Pair, near_duplicates
+from qfae_monai.data.near_duplicates import Pair, clusters, near_duplicates
 from qfae_monai.data.scan_picture import Picture
 from qfae_monai.data.volumes import filled_sections, told_entries
 from qfae_monai.reading.left_aside import counted
 
-__all__ = ["CROSSINGS", "Pictured", "across_sections", "named", "pictured", "section_entries", "sentences"]
+__all__ = [
+    "CROSSINGS",
+    "Pictured",
+    "across_sections",
+    "joined_patients",
+    "named",
+    "pictured",
+    "section_entries",
+    "sentences",
+]
 
 CROSSINGS = (("test", "training"), ("test", "validation"), ("validation", "training"))
 """Sections whose near-duplicates matter: what is tested or sets thresholds, and what it must not have been seen in."""
@@ -73,6 +83,33 @@ def across_sections(scans: Sequence[Pictured]) -> list[Pair]:
         [scan.picture for scan in scans],
         different=[[scan.patient for scan in scans], [scan.section for scan in scans]],
     )
+
+
+def joined_patients(patients: Sequence[str], pictures: Sequence[Picture | None]) -> tuple[list[str], str]:
+    """Patient of each scan, where patients whose scans are near-duplicates have the name of the first; and a sentence.
+
+    Args:
+        patients: of the scans.
+        pictures: of the scans.
+    """
+    names = sorted(set(patients))
+    place = {patient: number for number, patient in enumerate(names)}
+    own = [place[patient] for patient in patients]
+    pairs = near_duplicates(pictures, different=[own])
+    joined = clusters(
+        len(names), [Pair(own[pair.first], own[pair.second], pair.correlation) for pair in pairs]
+    ).tolist()
+    first: dict[int, str] = {}
+    for patient, cluster in zip(names, joined, strict=True):
+        first.setdefault(cluster, patient)  # the same on every machine
+    several = [size for size in Counter(joined).values() if size > 1]
+    sentence = "no near-duplicates of different patients, which would be kept together"
+    if several:
+        sentence = (
+            f"{counted(len(pairs), 'pair')} of near-duplicates of different patients: {sum(several)} of "
+            f"{counted(len(names), 'patient')} are split as {counted(len(several), 'patient')}"
+        )
+    return [first[joined[number]] for number in own], sentence
 
 
 def sentences(scans: Sequence[Pictured], pairs: Sequence[Pair], *, names: bool = True) -> list[str]:

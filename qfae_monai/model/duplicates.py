@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from qfae_monai.data.near_duplicates import Pair, clusters, near_duplicates
 from qfae_monai.data.patients import tell_patients
 from qfae_monai.data.scan_picture import Picture, picture_of_entry
-from qfae_monai.data.split_duplicates import Pictured, named, sentences
+from qfae_monai.data.split_duplicates import Pictured, joined_patients, named, sentences
 from qfae_monai.model.finding import BIDS, FOLDER, find_scans
 from qfae_monai.model.scan import Found, Scan, counted
 from qfae_monai.reading.volume_choice import Choice
@@ -114,28 +113,9 @@ def grouped(found: Found) -> tuple[Found, str]:
             f"--group-duplicates: expected scans that are to be split, got a {found.layout} with sections of its own: "
             "`qfae check --duplicates` names what is to be moved there"
         )
-    patients = sorted({scan.patient for scan in found.scans})
-    number = {patient: place for place, patient in enumerate(patients)}
-    own = [number[scan.patient] for scan in found.scans]
-    pairs = near_duplicates([_picture(scan) for scan in found.scans], different=[own])
-    joined = clusters(len(patients), [Pair(own[pair.first], own[pair.second], pair.correlation) for pair in pairs])
-    first: dict[int, str] = {}
-    for patient, cluster in zip(patients, joined.tolist(), strict=True):
-        first.setdefault(cluster, patient)  # the same on every machine
-    owners = [first[int(joined[place])] for place in own]
+    owners, sentence = joined_patients([scan.patient for scan in found.scans], [_picture(scan) for scan in found.scans])
     scans = tuple(replace(scan, patient=owner) for scan, owner in zip(found.scans, owners, strict=True))
-    return replace(found, scans=scans), _joined(len(pairs), joined.tolist())
-
-
-def _joined(pairs: int, clusters: Sequence[int]) -> str:
-    """Sentence on patients, by the cluster of each."""
-    several = [size for size in Counter(clusters).values() if size > 1]
-    if not several:
-        return "no near-duplicates of different patients, which would be kept together"
-    return (
-        f"{counted(pairs, 'pair')} of near-duplicates of different patients: {sum(several)} of "
-        f"{counted(len(clusters), 'patient')} are split as {counted(len(several), 'patient')}"
-    )
+    return replace(found, scans=scans), sentence
 
 
 def _picture(scan: Scan) -> Picture | None:

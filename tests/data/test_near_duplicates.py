@@ -134,6 +134,6 @@ def test_a_flipped_volume_has_the_flipped_pictures() -> None:
     for turn in range(8):
         flipped = volume[:: 1 - 2 * (turn & 1), :: 1 - 2 * (turn >> 1 & 1), :: 1 - 2 * (turn >> 2 & 1)]
         difference = np.abs(
-            turned(np.float32(scan_picture(volume, np.eye(4))), turn) - scan_picture(flipped, np.eye(4))
+            turned(scan_picture(volume, np.eye(4)).astype(np.float32), turn) - scan_picture(flipped, np.eye(4))
         )
         assert difference.max() <= 2  # of 127: resizing rounds

@@ -19,7 +19,7 @@ def texture(seed: int, shape: tuple[int, ...] = (96, 80), *, blur: float = 3.0) 
 
 def head(seed: int, shape: tuple[int, int, int] = (40, 44, 36)) -> NDArray[np.float32]:
     """A volume whose means along its axes differ from those of others."""
-    return 100 + np.float32(texture(seed, shape))
+    return 100 + texture(seed, shape).astype(np.float32)
 
 
 def save_image(path: Path, image: NDArray[np.uint8], **options: object) -> Path:

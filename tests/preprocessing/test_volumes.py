@@ -315,3 +315,21 @@ def train_with_bmad(output: Path, work: Path, *more: str) -> None:
         check=True,
     )
     assert (work / "model" / NETWORK).is_file()
+
+
+def test_near_duplicates_are_kept_in_one_split(cohort: Path, tmp_path: Path, run: Any) -> None:
+    """Patients 0 to 3 once more, flipped and in other units: whatever the seed, with their originals."""
+    for number in range(10):
+        image = texture((12, 10, 6), number)
+        nifti(tmp_path / "in" / f"p{number}" / "t1.nii.gz", image)
+        if number < 4:
+            nifti(tmp_path / "in" / f"q{number}" / "t1.nii.gz", np.ascontiguousarray(2 * image[::-1]))
+    for seed in range(3):
+        made = run(app, tmp_path / "in", "--normal", "--group-duplicates", "--seed", seed, name=f"grouped{seed}")
+        assert made.exit_code == 0, made.text
+        assert "4 pairs of near-duplicates of different patients: 8 of 14 patients are split as 4 patients" in made.text
+        rows = [row for split in ("train", "valid", "test") for row in made.patients(split)]
+        assert len(set(rows)) == 14
+    listed = run(app, cohort, "--datalist", made.output / "dataset.json", "--group-duplicates", name="refused")
+    assert listed.exit_code == 2
+    assert "expected scans that are to be split, got --datalist" in listed.text
