@@ -54,8 +54,8 @@ def scan_picture(array: NDArray[Any], affine: NDArray[Any] | None = None) -> Pic
         (1, 64, 64) or (3, 64, 64); all 0 where a picture is of one grey.
 
     Example:
-        >>> scan_picture(np.eye(128)).shape, scan_picture(np.zeros((5, 6, 7)), np.eye(4)).any()
-        ((1, 64, 64), False)
+        >>> scan_picture(np.eye(128)).shape, scan_picture(np.zeros((5, 6, 7)), np.eye(4)).shape
+        ((1, 64, 64), (3, 64, 64))
     """
     if affine is None:
         planes = [array]

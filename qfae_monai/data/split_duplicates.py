@@ -54,7 +54,9 @@ class Pictured:
 
 
 def section_entries(datalist: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Section, patient and entry of each scan of a data list, or of a folder in BMAD's layout."""
+    """Section, patient and entry of each scan of a data list, or of a folder in BMAD's layout; none if there is none."""
+    if not datalist.exists():  # a configuration may have data sets of its own
+        return []
     if not datalist.is_dir():
         filled = [section for section in SECTIONS if section in filled_sections(datalist)]
         return [(section, told.patient, entry) for section, entry, told in told_entries(datalist, filled)]

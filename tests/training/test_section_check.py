@@ -115,6 +115,14 @@ def test_folders_with_splits_and_volumes_are_looked_at(tmp_path: Path) -> None:
     assert "validation scans" in check.warnings[0]
 
 
+def test_runs_without_a_data_list_have_nothing_to_compare(tmp_path: Path) -> None:
+    check = SectionCheck(tmp_path / "dataset.json", tmp_path, keep=True)
+    check()
+    again = SectionCheck(tmp_path / "dataset.json", tmp_path)
+    again()
+    assert check.warnings == again.warnings == []
+
+
 BAD = [
     (b"{", "expected pictures of a training's scans, got another file"),
     ({"scans": '{"scans": [{"key": 3}]}'}, "scans"),
