@@ -54,7 +54,7 @@ class Pictured:
 
 
 def section_entries(datalist: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Section, patient and entry of each scan of a data list, or of a folder in BMAD's layout; none if there is none."""
+    """Section, patient and entry of each scan of a data list, or of a folder in BMAD's layout, if there is one."""
     if not datalist.exists():  # a configuration may have data sets of its own
         return []
     if not datalist.is_dir():
