@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from qfae_monai.cli.options import INCLUDE, VOLUME
 from qfae_monai.data.acquisition import AXIAL, common_plane, planes_of
+from qfae_monai.data.scan_picture import picture_of_entry
+from qfae_monai.data.split_duplicates import joined_patients
 from qfae_monai.files import sha256_of_files
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.background import Background, background_of
@@ -57,6 +59,7 @@ class Volumes(Recipe):
         allow: risks that the reader may let pass.
         volume: of series that have several; `all` makes a source of each.
         include: kinds that are no scans, and are wanted all the same.
+        group_duplicates: whether near-duplicates go to one split, as if they were of one patient.
     """
 
     image: str = "*"
@@ -73,6 +76,7 @@ class Volumes(Recipe):
     allow: tuple[str, ...] = ()
     volume: Choice = None
     include: tuple[str, ...] = ()
+    group_duplicates: bool = False
 
     name: ClassVar[str] = "volumes"
 
@@ -83,9 +87,15 @@ class Volumes(Recipe):
             raise ValueError(f"expected a window low < high, got {self.window}.")
         if min(self.fractions) < 0 or not sum(self.fractions) > 0:
             raise ValueError(f"expected fractions of 0 or more, and not all 0, got {self.fractions}.")
+        if self.group_duplicates and self.datalist is not None:
+            raise ValueError(
+                "--group-duplicates: expected scans that are to be split, got --datalist with its own splits"
+            )
 
     def parameters(self, names: Pseudonyms) -> dict[str, Any]:
         values = asdict(self)
+        if not self.group_duplicates:  # outputs of earlier versions go on
+            del values["group_duplicates"]
         for name in NAMES:
             if values[name] not in (None, "*"):
                 values[name] = f"hmac {names.setting(name, values[name])}"
@@ -108,16 +118,24 @@ class Volumes(Recipe):
         )
 
     def settled(self, sources: Sequence[Source]) -> tuple[Recipe, list[str]]:
+        usable = [one for one in sources if not one.refusal]
+        said = [self._owners(usable)[1]] if self.group_duplicates else []
         if self.axis is not None:
-            return self, []
-        axis, why = common_plane([plane for one in sources if not one.refusal for plane in planes_of(one.image)])
-        return replace(self, axis=axis), [f"slices across axis {axis}: {why}"]
+            return self, said
+        axis, why = common_plane([plane for one in usable for plane in planes_of(one.image)])
+        return replace(self, axis=axis), [*said, f"slices across axis {axis}: {why}"]
 
     def plan(self, sources: Sequence[Source], surveys: Sequence[Any], seed: int) -> list[Source]:
         if self.datalist is not None or not sources:
             return list(sources)
-        splits = split_patients([source.patient for source in sources], self.fractions, seed)
-        return [replace(source, split=splits[source.patient]) for source in sources]
+        owners = self._owners(sources)[0] if self.group_duplicates else [source.patient for source in sources]
+        splits = split_patients(owners, self.fractions, seed)
+        return [replace(source, split=splits[owner]) for source, owner in zip(sources, owners, strict=True)]
+
+    def _owners(self, sources: Sequence[Source]) -> tuple[list[str], str]:
+        """Patient that each source is split with, and a sentence on them; pictures are kept from call to call."""
+        entries = [{"image": list(one.image), "volume": one.volume, "include": one.include} for one in sources]
+        return joined_patients([source.patient for source in sources], [picture_of_entry(entry) for entry in entries])
 
     def cut(self, source: Source) -> Iterator[Cut]:
         pair = read_image_and_mask(source, allow=self.allow)
@@ -197,6 +215,9 @@ def volumes(
     allow: command.Allow = None,
     volume: str | None = VOLUME,
     include: list[str] | None = INCLUDE,
+    group_duplicates: Annotated[
+        bool, typer.Option("--group-duplicates", help="Keep near-duplicates in one split, as scans of one patient.")
+    ] = False,
     seed: command.Seed = 42,
     format: command.Format = command.FormatName.png8,
     workers: command.Workers = 1,
@@ -221,6 +242,7 @@ def volumes(
             tuple(sorted(check_allow(allow or ()))),
             check_volume(volume),
             tuple(sorted(check_include(include or ()))),
+            group_duplicates,
         )
     command.run_recipe(
         recipe,

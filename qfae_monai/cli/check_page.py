@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from qfae_monai.files import printable
 from qfae_monai.reading.left_aside import LeftAside, by_kind, counted
 from qfae_monai.reading.series_summary import SeriesSummary
 
-__all__ = ["page_of"]
+if TYPE_CHECKING:
+    from qfae_monai.model.duplicates import DuplicateFindings
+
+__all__ = ["duplicates_of", "page_of"]
 
 COLUMNS = ("SERIES", "FILES", "MODALITY", "SHAPE", "SPACING (MM)", "PLANE", "BITS", "PHOTOMETRIC")
 PLANES = ("sagittal", "coronal", "axial")
@@ -44,6 +48,20 @@ def page_of(found: Examination, path: Path, width: int | None = None) -> list[st
     aside = sum(one.files for one in found.aside)
     left = f", {counted(aside, 'file')} left aside" if aside else ""
     return [*lines, f"{len(accepted)} accepted, {len(found.refused)} refused{left}"]
+
+
+def duplicates_of(found: DuplicateFindings, width: int | None = None) -> list[str]:
+    """Lines on near-duplicates, in front of the page.
+
+    Args:
+        found: as `find_duplicates` gives it.
+        width: of the screen in letters; None leaves sentences whole.
+    """
+    return [
+        "NEAR-DUPLICATES",
+        *(line for sentence in found.sentences() for line in _wrapped(sentence, width, 2, hanging=2)),
+        "",
+    ]
 
 
 def _table(verdicts: Sequence[Verdict], path: Path, width: int | None) -> Iterator[str]:

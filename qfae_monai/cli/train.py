@@ -41,6 +41,9 @@ def train(
         "--include-weights/--no-include-weights",
         help="Copy frozen networks into the model; default: if licence and size allow.",
     ),
+    group_duplicates: bool = typer.Option(
+        False, "--group-duplicates", help="Keep near-duplicates in one part of the split, as scans of one patient."
+    ),
     show_command: bool = SHOW_COMMAND,
 ) -> None:
     """Train a model on normal scans: plan, split by patient, train, compute thresholds; evaluate if there are labels.
@@ -55,7 +58,8 @@ def train(
     for folder in weights or []:
         if not folder.is_dir():
             raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")
-    wishes = Wishes(tuple(folders), images, held_out, false_positive_rate, seed, include_weights)
+    grouped = group_duplicates or None
+    wishes = Wishes(tuple(folders), images, held_out, false_positive_rate, seed, include_weights, grouped)
     data = Data(scans, abnormal, masks, patient, image, volume, tuple(include or ()))
     training = Training(data, output, wishes, plan=plan, say=echo)
     if plan_only or show_command:

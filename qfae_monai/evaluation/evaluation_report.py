@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 
 from qfae_monai.evaluation.at_threshold import size_bands, thresholds
 from qfae_monai.evaluation.cautions import cautions, map_measures, pixel_ties, shortcuts, training_cautions
+from qfae_monai.evaluation.duplicates import duplicate_cautions, without_duplicates
 from qfae_monai.evaluation.engine_output import plain
 from qfae_monai.evaluation.groups import by_class, by_stratum
 from qfae_monai.evaluation.intervals import LEVEL, Interval
@@ -80,8 +81,10 @@ def summarise(
         "pixel_ties": pixel_ties(run),
         "intervals": INTERVALS,
     }
+    summary["duplicates"] = without_duplicates(run, levels)
     summary["warnings"] = [
         *training_cautions(run.run.get("training")),
+        *duplicate_cautions(run, summary["duplicates"]),
         *cautions(summary, levels),
         *truth_cautions(run, summary),
     ]

@@ -53,7 +53,27 @@ RUN = record(
         ),
         "published": optional(entries(anything)),
     },
-    {"format": choice(*FORMATS), "threads": whole(1), "training": optional(TRAINING)},  # not in older runs
+    {  # not in older runs
+        "format": choice(*FORMATS),
+        "threads": whole(1),
+        "training": optional(TRAINING),
+        "duplicates": optional(
+            record(
+                {
+                    "warnings": items(text(longest=5000)),
+                    "pairs": items(
+                        record(
+                            {
+                                "cases": items(text(longest=5000)),
+                                "sections": items(text()),
+                                "correlation": number(-1, 1.01),
+                            }
+                        )
+                    ),
+                }
+            )
+        ),
+    },
 )
 """Schema of `run.json`."""
 

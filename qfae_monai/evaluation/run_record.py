@@ -20,6 +20,7 @@ from qfae_monai.files import checked, read_object, sha256_of, write_json
 from qfae_monai.files.schema import entries, whole
 from qfae_monai.networks.precision import Precision, format_name
 from qfae_monai.training.processes import gather, is_writer, world_size
+from qfae_monai.training.section_check import SectionCheck
 from qfae_monai.training.training_record import device_name, package_versions, read_training
 
 
@@ -32,6 +33,7 @@ class RunRecord:
         settings: numbers that make the run what it is, by name.
         checkpoint: file of the network.
         datalist: file or folder that the cases come from.
+        duplicates: check of its sections for near-duplicates, which begins with the run; None without.
         seed: of the run.
         precision: as configured, which matrix products were scored in.
         calibration: thresholds and p-values, None without.
@@ -49,6 +51,7 @@ class RunRecord:
         settings: Mapping[str, Any],
         checkpoint: str | os.PathLike,
         datalist: str | os.PathLike,
+        duplicates: SectionCheck | None = None,
         seed: int | None = None,
         precision: Precision = "float32",
         calibration: Calibration | None = None,
@@ -61,7 +64,7 @@ class RunRecord:
         self.name = name
         self.settings = dict(settings)
         self.checkpoint = Path(checkpoint)
-        self.datalist = Path(datalist)
+        self.datalist, self.duplicates = Path(datalist), duplicates
         self.seed = seed
         self.precision = precision
         self.calibration = calibration
@@ -73,6 +76,8 @@ class RunRecord:
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI evaluator whose batches and outputs are lists of dictionaries (decollated)."""
         engine.add_event_handler(Events.STARTED, lambda _: self._clear())
+        if self.duplicates is not None:
+            self.duplicates.attach(engine)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._count)
         engine.add_event_handler(Events.COMPLETED, self._write)
 
@@ -119,6 +124,7 @@ class RunRecord:
             "processes": world_size(),
             "started": began.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),  # wall time, scoring and tables
+            "duplicates": None if self.duplicates is None else self.duplicates.record(),
             "slices": {key: sum(part[1][key] for part in parts) for key in self._slices},
             "calibration": self._thresholds(),
             "published": self.published,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,15 +11,14 @@ import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 
-from qfae_monai.data import LoadPicture
 from qfae_monai.data.acquisition import plane_of
+from qfae_monai.data.scan_picture import image_pixels, keep_picture
 from qfae_monai.model.scan import Features, Scan
 from qfae_monai.reading import read_series
 from qfae_monai.reading.background import background_of, evenly_taken
 from qfae_monai.reading.lesion_values import lesion_of
 from qfae_monai.reading.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.reading.voxel_check import check_voxels
-from qfae_monai.transforms import LoadArray
 
 __all__ = ["look_at"]
 
@@ -46,6 +44,7 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
         scan = replace(scan, modality=scan.modality or str(series.attributes.get("modality") or ""))
         check_voxels(array, scan.path)
     features = _features(array, affine, scan.modality)
+    keep_picture(scan.path, scan.volume, array, affine)
     if scan.mask is None:
         return replace(scan, features=features)
     lesion = _has_lesion(scan.mask, scan, array.shape, affine)
@@ -55,19 +54,9 @@ def look_at(scan: Scan, allow: Collection[str] = ()) -> Scan:
 
 def _image(path: Path) -> NDArray:
     """(rows, columns)."""
-    image = _pixels(path)
+    image = image_pixels(path)
     check_voxels(image, path, picture=True)
     return image
-
-
-def _pixels(path: Path) -> NDArray:
-    return np.asarray(_loader(path.suffix.lower() == ".npy")(path))[0]
-
-
-@cache
-def _loader(array: bool) -> LoadArray | LoadPicture:
-    """Made once: MONAI asks for every reader that it knows each time."""
-    return LoadArray() if array else LoadPicture()
 
 
 def _features(array: NDArray, affine: NDArray | None, modality: str) -> Features:
@@ -107,7 +96,7 @@ def _has_lesion(mask: Path, scan: Scan, shape: tuple[int, ...], affine: NDArray 
         ValueError: if it lies on another grid.
     """
     if affine is None:
-        values = _pixels(mask)
+        values = image_pixels(mask)
         apart = None
     else:
         series = read_mask(mask, shape, affine, volume=scan.volume)

@@ -24,6 +24,7 @@ from qfae_monai.privacy.pseudonyms import read_or_create_key
 from qfae_monai.reading.dicom_header import kept_headers
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.reading.volume_choice import Choice
+from qfae_monai.training.section_check import FILE as PICTURES
 
 DATALIST = "dataset.json"
 KEY = "qfae.key"
@@ -130,6 +131,8 @@ def evaluation(
     if not chosen:
         raise ValueError(f"{data.path}: expected scans that the model was not trained on, got none")
     reference = _reference(model)
+    if not reference and not (model / LOCAL / PICTURES).is_file():
+        notes.append("the training's pictures are not on this machine: near-duplicates of its scans are not looked for")
     if not reference:
         notes.append("the training scans are not on this machine: no simple rivals beside the model's figures")
     by = tuple(dict.fromkeys(by))

@@ -15,6 +15,7 @@ import torch
 from qfae_monai.files import one_writer, read_object, write_json, write_whole
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
+from qfae_monai.model.duplicates import grouped
 from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, check_free
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
@@ -41,6 +42,7 @@ class Wishes:
         false_positive_rate: that thresholds should keep.
         seed: of the split and of every draw.
         include_weights: whether frozen networks become files of the model; None where licence and size allow it.
+        group_duplicates: True puts near-duplicates into one section, as if they were of one patient.
     """
 
     weights: tuple[Path, ...] = ()
@@ -49,6 +51,7 @@ class Wishes:
     false_positive_rate: float = 0.05
     seed: int = 42
     include_weights: bool | None = None
+    group_duplicates: bool | None = None  # None is no: an unfinished training of an earlier version has none
 
 
 class Training:
@@ -80,6 +83,9 @@ class Training:
             return Plan.read(self.local / PLAN)
         found = self.data.look()
         _say_all(self.say, found.sentences())
+        if self.wishes.group_duplicates:
+            found, sentence = grouped(found)
+            self.say(sentence)
         parted = self._split(found)
         _say_all(self.say, parted.sentences())
         plan = self.given or self._planned(found, parted)
@@ -213,7 +219,8 @@ def train(
         plan: file to follow instead of a new plan.
         weights: folders of pretrained weights.
         say: called with sentences on what is found and planned.
-        wishes: `images`, `held_out`, `false_positive_rate`, `seed`, `include_weights`, as in `Wishes`.
+        wishes: `images`, `held_out`, `false_positive_rate`, `seed`, `include_weights`, `group_duplicates`, as in
+            `Wishes`.
 
     Returns:
         The model folder.

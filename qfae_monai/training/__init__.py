@@ -20,6 +20,7 @@ from qfae_monai.training.processes import (
     shared_sampler,
     training_sampler,
 )
+from qfae_monai.training.section_check import SectionCheck
 from qfae_monai.training.training_guard import BatchOutput, TrainingGuard
 from qfae_monai.training.training_record import TrainingRecord
 from qfae_monai.training.view_drawing import draw_views
@@ -33,6 +34,7 @@ __all__ = [
     "OutOfMemoryAdvice",
     "ReconstructionPrepareBatch",
     "ResumeCheckpoint",
+    "SectionCheck",
     "StepSchedule",
     "TrainingGuard",
     "TrainingRecord",

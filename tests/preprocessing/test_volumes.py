@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from preprocessing.volumes import app
+from preprocessing.volumes import Volumes, app
 from qfae_monai.data import check_patient_disjoint, image_folder_datalist, volume_datalist
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import NETWORK
@@ -315,3 +315,23 @@ def train_with_bmad(output: Path, work: Path, *more: str) -> None:
         check=True,
     )
     assert (work / "model" / NETWORK).is_file()
+
+
+def test_near_duplicates_are_kept_in_one_split(cohort: Path, tmp_path: Path, run: Any) -> None:
+    """Patients 0 to 3 once more, flipped and in other units: whatever the seed, with their originals."""
+    for number in range(10):
+        image = texture((12, 10, 6), number)
+        nifti(tmp_path / "in" / f"p{number}" / "t1.nii.gz", image)
+        if number < 4:
+            nifti(tmp_path / "in" / f"q{number}" / "t1.nii.gz", np.ascontiguousarray(2 * image[::-1]))
+    made = run(app, tmp_path / "in", "--normal", "--group-duplicates")
+    assert made.exit_code == 0, made.text
+    assert "4 pairs of near-duplicates of different patients: 8 of 14 patients are split as 4 patients" in made.text
+    assert len({row["patient"] for row in made.rows}) == 14
+    recipe = Volumes(normal=True, group_duplicates=True)
+    for seed in range(5):
+        split = {one.patient: one.split for one in recipe.plan(recipe.find(tmp_path / "in"), [], seed)}
+        assert all(split[f"p{number}"] == split[f"q{number}"] for number in range(4))
+    listed = run(app, cohort, "--datalist", made.output / "dataset.json", "--group-duplicates", name="refused")
+    assert listed.exit_code == 2
+    assert "expected scans that are to be split, got --datalist" in listed.text
