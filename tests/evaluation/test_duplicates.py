@@ -29,7 +29,7 @@ def recorded(tmp_path: Path, *cases: str, **changed: Any) -> Path:
 
 def test_the_figures_without_them_stand_beside(tmp_path: Path) -> None:
     folder = recorded(tmp_path, "case000", "case003")
-    found = summarise(folder, samples=20)
+    found = summarise(folder)
     with (folder / "volumes.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["case"] not in ("case000", "case003")]
     area = roc_auc_score([float(row["label"]) for row in rows], [float(row["score"]) for row in rows])
@@ -41,18 +41,18 @@ def test_the_figures_without_them_stand_beside(tmp_path: Path) -> None:
 
 
 def test_what_the_training_said_is_not_said_twice(tmp_path: Path) -> None:
-    found = summarise(recorded(tmp_path, "case000", training=training_record([SAID])), samples=20)
+    found = summarise(recorded(tmp_path, "case000", training=training_record([SAID])))
     assert found["warnings"][0] == f"Training: {SAID}."
     assert found["warnings"][1].startswith("Without the 1 case that is a near-duplicate")
 
 
 def test_a_figure_that_is_undefined_without_them_is_null(tmp_path: Path) -> None:
-    found = summarise(recorded(tmp_path, *(f"case{number:03d}" for number in range(0, 12, 2))), samples=20)
+    found = summarise(recorded(tmp_path, *(f"case{number:03d}" for number in range(0, 12, 2))))
     assert found["duplicates"]["auroc"]["volume"] is None
     assert "volume AUROC undefined" in found["warnings"][1]
 
 
 def test_other_runs_say_nothing(tmp_path: Path) -> None:
-    found = summarise(make_run_folder(tmp_path / "run"), samples=20)
+    found = summarise(make_run_folder(tmp_path / "run"))
     assert found["duplicates"] is None
     assert not [sentence for sentence in found["warnings"] if "duplicate" in sentence]

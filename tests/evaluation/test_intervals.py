@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from qfae_monai.evaluation.at_threshold import at_threshold
@@ -145,8 +146,6 @@ def test_limits_stay_in_range_and_hold_the_value() -> None:
 
 
 def test_separation_is_of_normal_scores_with_ties() -> None:
-    from scipy.special import ndtri
-
     scores, labels = np.array([3.0, 1, 1, 2, 5, 5]), np.array([0.0, 0, 1, 1, 0, 1])
     normal = ndtri((rankdata(scores) - 0.5) / 6)
     separation = WeightedRanking(scores, labels).separation
