@@ -14,7 +14,7 @@ from tests.evaluation.run_folder_factory import make_run_folder
 
 def test_table_and_file(tmp_path: Path) -> None:
     runs = [str(make_run_folder(tmp_path / str(model), model=model)) for model in range(2)]
-    result = CliRunner().invoke(app, ["compare", *runs, "--samples", "20", "--output", str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["compare", *runs, "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert "95% interval" in result.output
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())

@@ -63,7 +63,7 @@ def test_check(
 
 def test_compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     runs = [make_run_folder(tmp_path / f"{number}{ESCAPES[0]}", model=number) for number in range(2)]
-    assert code_of(monkeypatch, "compare", *runs, "--samples", 5, "-o", tmp_path / f"out{ESCAPES[1]}") == 0
+    assert code_of(monkeypatch, "compare", *runs, "-o", tmp_path / f"out{ESCAPES[1]}") == 0
     assert code_of(monkeypatch, "compare", runs[0], tmp_path / "nothing\x07") == 1
     assert code_of(monkeypatch, "compare", runs[0]) == 2
     text = shown(capsys)

@@ -10,6 +10,11 @@ from qfae_monai.evaluation.comparison import compare, format_comparison
 from qfae_monai.evaluation.evaluation_report import summarise
 from tests.evaluation.run_folder_factory import make_run_folder
 
+FEW_NORMALS = (
+    "No interval for volume sensitivity at 95 % specificity: 6 normal volumes: no method holds for a threshold so high "
+    "among so few."
+)
+
 
 def test_differences_are_those_of_the_figures(tmp_path: Path) -> None:
     weak = make_run_folder(tmp_path / "weak", signal=0.8)
@@ -24,7 +29,7 @@ def test_differences_are_those_of_the_figures(tmp_path: Path) -> None:
     best = found["metrics"]["pixel"]["average_precision"]["difference"]
     assert best["low"] > 0
     assert best["p"] < 0.05
-    assert found["notes"] == []
+    assert found["notes"] == [FEW_NORMALS]
     swapped = compare(strong, weak)["metrics"]["pixel"]["average_precision"]["difference"]
     assert [swapped["low"], swapped["high"]] == pytest.approx([-best["high"], -best["low"]])
 
@@ -33,7 +38,9 @@ def test_a_run_against_itself_does_not_differ(tmp_path: Path) -> None:
     run = make_run_folder(tmp_path / "run", kind="image")
     found = compare(run, run)
     differences = [row["difference"] for measures in found["metrics"].values() for row in measures.values()]
-    assert {(row["value"], row["low"], row["high"], row["p"]) for row in differences} == {(0, 0, 0, 1)}
+    assert {(row["value"], row["p"]) for row in differences} == {(0, 1)}
+    assert {(row["low"], row["high"]) for row in differences if not row["reason"]} == {(0, 0)}
+    assert [bool(row["reason"]) for row in differences] == [False, False, True, False, False, False]
     text = format_comparison(found)
     assert "image sensitivity at 95 specificity" in text
     assert "12 cases of 9 patients" in text
@@ -51,7 +58,7 @@ def test_slices_of_one_run_only_are_counted_and_left_out(tmp_path: Path) -> None
     lines = (other / "slices.csv").read_text().splitlines()
     (other / "slices.csv").write_text("\n".join(lines[:-3]) + "\n")
     found = compare(run, other)
-    assert found["notes"] == ["Scored by one run only and left out: 3 slices of a, 0 of b."]
+    assert found["notes"] == ["Scored by one run only and left out: 3 slices of a, 0 of b.", FEW_NORMALS]
     assert found["metrics"]["slice"]["auroc"]["difference"]["value"] == 0
 
 

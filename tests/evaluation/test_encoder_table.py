@@ -17,11 +17,13 @@ from qfae_monai.evaluation.run_folder import RunFolder
 from tests.evaluation.run_folder_factory import make_run_folder
 
 
-def evaluated(folder: Path, name: str, *, signals: tuple[float, ...] = (1.2,), **arguments: Any) -> Evaluated:
+def evaluated(
+    folder: Path, name: str, *, signals: tuple[float, ...] = (1.2,), cases: int = 14, **arguments: Any
+) -> Evaluated:
     """A combination of so many seeds; a higher signal is a better model."""
     encoder, perceptual, *robust = name.split("+")
     runs = [
-        make_run_folder(folder / name / str(seed), cases=8, model=seed, signal=signal, **arguments)
+        make_run_folder(folder / name / str(seed), cases=cases, model=seed, signal=signal, **arguments)
         for seed, signal in enumerate(signals)
     ]
     for run in runs:
@@ -65,7 +67,7 @@ def test_several_seeds_are_their_mean(tmp_path: Path) -> None:
 
 
 def test_what_is_undefined_or_better_is_said(tmp_path: Path) -> None:
-    found = [evaluated(tmp_path, "dino+mae", abnormal=8, signals=(0.0,))]
+    found = [evaluated(tmp_path, "dino+mae", abnormal=14, signals=(0.0,))]
     table = encoder_table(found)
     assert table["rows"][0]["volume_auroc"]["value"] is None
     assert any("Volume AUROC is undefined" in note for note in table["notes"])

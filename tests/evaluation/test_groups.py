@@ -59,19 +59,21 @@ def test_a_class_is_held_against_all_normal_cases(tmp_path: Path) -> None:
     assert found["x"]["metrics"]["volume"]["auroc"]["value"] == expected
     assert (found["x"]["cases"], found["x"]["abnormal_patients"], found["x"]["normal_patients"]) == (3, 3, 8)
     above = volumes["score"][own] > 2.6
-    assert found["x"]["threshold"]["volume"] == {"abnormal": 3, "sensitivity": above.mean()}
+    at_threshold = found["x"]["threshold"]["volume"]
+    assert (at_threshold["abnormal"], at_threshold["sensitivity"]["value"]) == (3, above.mean())
+    assert "3 patients" in at_threshold["sensitivity"]["reason"]
     assert found["x"]["lesions"] == int(volumes["lesions"][own].sum())
 
 
 def test_a_stratum_has_figures_of_its_own_cases(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "run", cases=16, strata={"scanner": FOUR_EACH})
+    folder = make_run_folder(tmp_path / "run", cases=32, strata={"scanner": FOUR_EACH})
     found = summary(folder)["strata"]["scanner"]
     one, other = found["groups"]
     level = levels_of(RunFolder(folder), 0.95)[1]
     truth = RunFolder(folder).truth.strata["scanner"]
     part = level.where(np.array([truth[case] == "A" for case in level.rows["case"].tolist()]))
     assert one["metrics"]["volume"]["auroc"]["value"] == part.measures["auroc"]
-    assert one["cases"] + other["cases"] == 16
+    assert one["cases"] + other["cases"] == 32
     assert [(row["level"], row["first"], row["second"]) for row in found["differences"]] == [
         ("slice", "A", "B"),
         ("volume", "A", "B"),

@@ -72,7 +72,7 @@ def test_the_page_has_every_part_in_order(tmp_path: Path, kind: Any) -> None:
 
 
 def test_figures_are_those_of_the_summary_beside_published_ones(tmp_path: Path) -> None:
-    folder = make_run_folder(tmp_path / "run", cases=8)
+    folder = make_run_folder(tmp_path / "run", cases=16)
     run = json.loads((folder / "run.json").read_text())
     run["published"] = {"source": "Table 5, BraTS2021", "image_auroc": 94.3, "std": 0.18}
     (folder / "run.json").write_text(json.dumps(run))
