@@ -3,9 +3,10 @@
     python -m benchmarks.coverage
     python -m benchmarks.coverage --draws 200 --only slices --table differences
 
-Test sets of 6, 20 and 60 patients in the smaller class are drawn from a population whose figures are known from a sample of some thousand
-patients. Scores are normal, of equal spread in both classes; slices of a patient share half of their variance; lesions
-differ in size and in how much they stand out. Each interval is to hold the true figure in 93 to 97 % of the test sets.
+Test sets of 6, 20 and 60 patients in the smaller class are drawn from a population whose figures are known from some
+thousand patients. Scores are normal, of equal spread in both classes; slices of a patient share half of their variance;
+lesions differ in size and in how much they stand out. Each interval is to hold the true figure in 93 to 97 % of the
+test sets.
 """
 
 from __future__ import annotations
