@@ -62,7 +62,16 @@ def format_encoders(table: Mapping[str, Any]) -> str:
         named = (lead["best"], lead["against"], _names(table).get(lead["measure"], lead["measure"]))
         lines.append(f"| {' | '.join([*named, *figures])} |")
     counts = table["counts"]
-    return "\n".join([*lines, "", f"{counts['cases']} cases of {counts['patients']} patients.", *table["notes"]]) + "\n"
+    said = [f"{counts['cases']} cases of {counts['patients']} patients. {smaller_classes(table)}", *table["notes"]]
+    return "\n".join([*lines, "", *said]) + "\n"
+
+
+def smaller_classes(table: Mapping[str, Any]) -> str:
+    """Sentence with the patients in the smaller class of each measure."""
+    found = [
+        f"{label} {min(row[name]['smaller_class'] for row in table['rows'])}" for name, label in _names(table).items()
+    ]
+    return f"Patients in the smaller class: {', '.join(found)}."
 
 
 def write_encoders(output: Path, table: Mapping[str, Any]) -> Path:
@@ -88,6 +97,7 @@ def write_encoders(output: Path, table: Mapping[str, Any]) -> Path:
         table=table,
         groups=table_groups(table),
         measures=_names(table),
+        smaller=smaller_classes(table),
         within={row["name"]: row["slice_auroc_within_folds"] for row in table["rows"]},
         reports=reports,
         reach=max([*bounds, 0.01]),  # of the drawn axis, either side of 0

@@ -142,7 +142,12 @@ def _figures(folder: Path) -> list[str]:
     levels = read_object(path)["metrics"]
     lines = []
     # the three that papers state
-    for level, names in (("volume", ("auroc",)), ("slice", ("auroc",)), ("pixel", ("average_precision", "auroc"))):
+    for level, names in (
+        ("volume", ("auroc",)),
+        ("slice", ("auroc",)),
+        ("image", ("auroc",)),
+        ("pixel", ("average_precision", "auroc")),
+    ):
         for name in names:
             figure = levels.get(level, {}).get(name)
             if figure and figure.get("value") is not None:
@@ -152,7 +157,11 @@ def _figures(folder: Path) -> list[str]:
 
 def _with_interval(figure: Mapping[str, Any]) -> str:
     low, high = figure.get("low"), figure.get("high")
-    return f"{figure['value']:.3f}" + ("" if low is None else f" (95 % interval by patient {low:.3f} to {high:.3f})")
+    if low is None:
+        return f"{figure['value']:.3f}" + (f" (no interval: {figure['reason']})" if figure.get("reason") else "")
+    # models of earlier versions did not count the smaller class
+    smaller = f"; {figure['smaller_class']} patients in the smaller class" if "smaller_class" in figure else ""
+    return f"{figure['value']:.3f} (95 % interval by patient {low:.3f} to {high:.3f}{smaller})"
 
 
 def _faults(training: Mapping[str, Any] | None) -> list[str]:

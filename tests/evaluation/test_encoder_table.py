@@ -92,5 +92,6 @@ def test_page_and_text_show_every_combination(kind: str, tmp_path: Path) -> None
         assert f'<td class="number value">{row["slice_auroc"]["value"]:.3f}</td>' in page
         assert f"| {row['name']} | {row['slice_auroc']['value']:.3f} (" in text
     assert ("image AUROC" if kind == "image" else "slice AUROC") in text
+    assert all("Patients in the smaller class: " in shown for shown in (page, text))
     assert "http" not in page.replace("http-equiv", "")
     assert 'href="../dino+mae/0/report.html"' in page
