@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
 from qfae_monai.evaluation.estimates import Estimate
-from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, Interval, Jackknife
+from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife, Sample
 from qfae_monai.evaluation.weighted import Array
 
 EXACT = 2**12
@@ -45,7 +45,9 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
             f"{len(second.sample.patients)} rows"
         )
     value = second.value - first.value
-    left_out = Jackknife(second.jackknife.values - first.jackknife.values, sample.kinds, sample.even)
+    # units may be others in the second sample, as where fewer pixels were scored
+    without = second.jackknife.values if _alike(sample, second.sample) else Jackknife.of(sample, second.statistic).values
+    left_out = Jackknife(without - first.jackknife.values, sample.kinds, sample.even)
     defined = bool(np.isfinite(left_out.values).all() and math.isfinite(value))
     reason = (
         first.reason or second.reason or first.unpaired or ("" if defined else "undefined without one of the patients")
@@ -92,10 +94,14 @@ def independent_difference(first: Estimate, second: Estimate, *, level: float = 
     return Difference(value, *ends(level), smaller, "", 1.0 if inside else 1 - at)
 
 
+def _alike(first: Sample, second: Sample) -> bool:
+    return np.array_equal(first.place, second.place)
+
+
 def _sign_flips(value: float, left_out: Jackknife, seed: int) -> float:
     """p of the sum of the patients' parts in a difference when their signs are turned at random."""
     parts = _parts(value, left_out)
-    parts = parts[parts != 0]  # who adds nothing has no sign
+    parts = parts[np.abs(parts) > ROUNDING]  # who adds nothing has no sign
     if not len(parts):
         return 1.0
 
