@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
-from qfae_monai.evaluation.estimates import Estimate
+from qfae_monai.evaluation.estimates import Amount, Estimate
 from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife, Sample
 from qfae_monai.evaluation.weighted import Array
 
@@ -55,7 +55,8 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
     low = high = math.nan
     if not reason:
         reach = left_out.quantile(level) * math.sqrt(left_out.variance)
-        low, high = value - reach, value + reach
+        most = math.inf if isinstance(first, Amount) else 1.0  # shares differ by 1 at most
+        low, high = max(value - reach, -most), min(value + reach, most)
     # patients of two kinds who are in fact few are too few for the test, too
     tested = defined and not first.unpaired and (len(np.unique(sample.kinds)) == 1 or sample.even >= FEWEST_EVEN)
     return Difference(
@@ -106,7 +107,7 @@ def _sign_flips(value: float, left_out: Jackknife, seed: int) -> float:
         return 1.0
 
     def size(signed: Array, axis: int = -1) -> Array:
-        return np.abs(signed.sum(axis=axis))
+        return np.abs(signed.sum(axis=axis)).round(12)  # sums that are equal but for rounding are as far from 0
 
     found = permutation_test(
         (parts,),

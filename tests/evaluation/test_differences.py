@@ -36,6 +36,13 @@ def test_rounding_is_no_difference() -> None:
     patients, values = np.repeat(np.arange(6), 3), np.random.default_rng(0).random((6, 3))
     found = paired_difference(mean(patients, values.ravel()), mean(patients, values[:, ::-1].ravel()))
     assert found.p == 1
+    balanced = 0.5 + np.array([0.1, 0.2, -0.3, 0.1, 0.2, -0.3])
+    assert paired_difference(mean(np.arange(6), np.full(6, 0.5)), mean(np.arange(6), balanced)).p == 1
+
+
+def test_shares_differ_by_one_at_most() -> None:
+    found = paired_difference(mean(np.arange(5), [0.0, 0, 0, 0, 1]), mean(np.arange(5), [1.0, 1, 1, 1, 0]))
+    assert (found.value, found.high) == (pytest.approx(0.6), 1)
 
 
 def test_units_of_the_first_run_count() -> None:
