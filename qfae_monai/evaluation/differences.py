@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
 from qfae_monai.evaluation.estimates import Amount, Estimate
-from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife, Sample
+from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife
 from qfae_monai.evaluation.weighted import Array
 
 EXACT = 2**12
@@ -45,9 +45,10 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
             f"{len(second.sample.patients)} rows"
         )
     value = second.value - first.value
-    # units may be others in the second sample, as where fewer pixels were scored
-    without = second.jackknife.values if _alike(sample, second.sample) else Jackknife.of(sample, second.statistic).values
-    left_out = Jackknife(without - first.jackknife.values, sample.kinds, sample.even)
+    # the second sample may have other units, as where fewer pixels were scored
+    alike = np.array_equal(sample.place, second.sample.place)
+    other = second.jackknife if alike else Jackknife.of(sample, second.statistic)
+    left_out = Jackknife(other.values - first.jackknife.values, sample.kinds, sample.even)
     defined = bool(np.isfinite(left_out.values).all() and math.isfinite(value))
     reason = (
         first.reason or second.reason or first.unpaired or ("" if defined else "undefined without one of the patients")
@@ -93,10 +94,6 @@ def independent_difference(first: Estimate, second: Estimate, *, level: float = 
     inside = value == 0 or near(least) <= 0
     at = least if inside else most if near(most) > 0 else float(brentq(near, least, most))
     return Difference(value, *ends(level), smaller, "", 1.0 if inside else 1 - at)
-
-
-def _alike(first: Sample, second: Sample) -> bool:
-    return np.array_equal(first.place, second.place)
 
 
 def _sign_flips(value: float, left_out: Jackknife, seed: int) -> float:
