@@ -193,7 +193,8 @@ def resampled_limits(
         count = int((kinds == kind).sum())
         weights[:, kinds == kind] = rng.multinomial(count, np.full(count, 1 / count), size=samples)
     square = float(norm.ppf((1 + level) / 2)) ** 2
-    drawn = (statistic(weights) * items + square / 2) / (items + square)
+    parts = np.array_split(weights, max(1, min(samples, weights.size // CHUNK)))  # a few resamples at a time
+    drawn = (np.concatenate([statistic(part) for part in parts]) * items + square / 2) / (items + square)
     reach = float(t.ppf((1 + level) / 2, items - 1)) * drawn.std(ddof=1)
     low, high = (float(drawn.mean() + side * reach) for side in (-1, 1))
     value = float(statistic(np.ones((1, len(kinds))))[0])
