@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
-from qfae_monai.evaluation.estimates import Estimate
-from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, Interval, Jackknife
+from qfae_monai.evaluation.estimates import Amount, Estimate
+from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife
 from qfae_monai.evaluation.weighted import Array
 
 EXACT = 2**12
@@ -45,7 +45,10 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
             f"{len(second.sample.patients)} rows"
         )
     value = second.value - first.value
-    left_out = Jackknife(second.jackknife.values - first.jackknife.values, sample.kinds, sample.even)
+    # the second sample may have other units, as where fewer pixels were scored
+    alike = np.array_equal(sample.place, second.sample.place)
+    other = second.jackknife if alike else Jackknife.of(sample, second.statistic)
+    left_out = Jackknife(other.values - first.jackknife.values, sample.kinds, sample.even)
     defined = bool(np.isfinite(left_out.values).all() and math.isfinite(value))
     reason = (
         first.reason or second.reason or first.unpaired or ("" if defined else "undefined without one of the patients")
@@ -53,7 +56,8 @@ def paired_difference(first: Estimate, second: Estimate, *, level: float = LEVEL
     low = high = math.nan
     if not reason:
         reach = left_out.quantile(level) * math.sqrt(left_out.variance)
-        low, high = value - reach, value + reach
+        most = math.inf if isinstance(first, Amount) else 1.0  # shares differ by 1 at most
+        low, high = max(value - reach, -most), min(value + reach, most)
     # patients of two kinds who are in fact few are too few for the test, too
     tested = defined and not first.unpaired and (len(np.unique(sample.kinds)) == 1 or sample.even >= FEWEST_EVEN)
     return Difference(
@@ -95,12 +99,12 @@ def independent_difference(first: Estimate, second: Estimate, *, level: float = 
 def _sign_flips(value: float, left_out: Jackknife, seed: int) -> float:
     """p of the sum of the patients' parts in a difference when their signs are turned at random."""
     parts = _parts(value, left_out)
-    parts = parts[parts != 0]  # who adds nothing has no sign
+    parts = parts[np.abs(parts) > ROUNDING]  # who adds nothing has no sign
     if not len(parts):
         return 1.0
 
     def size(signed: Array, axis: int = -1) -> Array:
-        return np.abs(signed.sum(axis=axis))
+        return np.abs(signed.sum(axis=axis)).round(12)  # sums that are equal but for rounding are as far from 0
 
     found = permutation_test(
         (parts,),

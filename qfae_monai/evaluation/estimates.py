@@ -77,7 +77,9 @@ class Amount(Estimate):
 
     @cached_property
     def reason(self) -> str:
-        return super().reason or ("" if self.value > 0 else "an amount of 0 varies in nothing")
+        if super().reason or self.value <= 0:
+            return super().reason or "an amount of 0 varies in nothing"
+        return "every patient has the same amount: it varies in nothing" if self.jackknife.constant else ""
 
     def limits(self, level: float) -> tuple[float, float]:
         return amount_limits(self.value, self.jackknife, level)

@@ -122,7 +122,7 @@ class Froc:
         alarms, sensitivity = self.curve
         found, false = sensitivity * lesions, alarms * len(self.patients)
         f1 = 2 * found / (found + lesions + false)
-        best = int(f1.argmax())
+        best = len(f1) - 1 - int(f1[::-1].argmax())  # the highest: -inf is no threshold to state
         return float(f1[best]), float(self.thresholds[best])
 
     def figures(self) -> dict[str, Any]:

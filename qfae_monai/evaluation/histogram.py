@@ -77,7 +77,9 @@ def upper_values(bins: ArrayLike, bits: int = FINE_BITS) -> NDArray[np.float32]:
     """
     ordered = ((np.asarray(bins, dtype=np.uint64) + 1) << np.uint64(32 - bits)) - np.uint64(1)
     ordered = ordered.astype(np.uint32)
-    return np.where(ordered >> 31, ordered & np.uint32(0x7FFFFFFF), ~ordered).astype(np.uint32).view(np.float32)
+    # -0.0 lies with 0.0: the largest below is the next float32
+    below = np.maximum(~ordered, np.uint32(0x80000001))
+    return np.where(ordered >> 31, ordered & np.uint32(0x7FFFFFFF), below).astype(np.uint32).view(np.float32)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ FEWEST = 5
 FEWEST_EVEN = 4.0
 """As `FEWEST`, in patients of equal size: of six patients one of whom has most of the lesions are hardly two."""
 
+ROUNDING = 1e-12
+"""Of a figure: a smaller standard error is none."""
+
 MOST_UNITS = 400
 """Patients that are left out one by one; of more, groups: the jackknife costs a figure for each."""
 
@@ -136,6 +139,11 @@ class Jackknife:
         return float((self.influence**2).sum())
 
     @property
+    def constant(self) -> bool:
+        """Whether no unit differs from the others of its kind by more than rounding."""
+        return self.variance <= (ROUNDING * max(1.0, float(np.abs(self.values).max(initial=0)))) ** 2
+
+    @property
     def freedom(self) -> float:
         """Degrees of freedom of the variance, from the kurtosis of the influences (Satterthwaite 1946)."""
         squares = self.influence**2
@@ -152,10 +160,10 @@ class Jackknife:
 def share_limits(value: float, jackknife: Jackknife, smaller: int, level: float = LEVEL) -> tuple[float, float]:
     """Interval of a figure in [0, 1]: Student's, of the logit.
 
-    At 0 and 1, where no patient differs from the others, Wilson's of as many patients as the smaller class has.
+    Where no patient differs from the others, as at 0 and 1, Wilson's of as many patients as the smaller class has.
     """
-    if not 0 < value < 1:
-        return wilson_limits(round(value) * smaller, smaller, level)
+    if not 0 < value < 1 or jackknife.constant:
+        return wilson_limits(round(value * smaller), smaller, level)
     reach = jackknife.quantile(level) * math.sqrt(jackknife.variance) / (value * (1 - value))
     return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
 
@@ -185,9 +193,14 @@ def resampled_limits(
         count = int((kinds == kind).sum())
         weights[:, kinds == kind] = rng.multinomial(count, np.full(count, 1 / count), size=samples)
     square = float(norm.ppf((1 + level) / 2)) ** 2
-    drawn = (statistic(weights) * items + square / 2) / (items + square)
+    parts = np.array_split(weights, max(1, min(samples, weights.size // CHUNK)))  # a few resamples at a time
+    drawn = (np.concatenate([statistic(part) for part in parts]) * items + square / 2) / (items + square)
     reach = float(t.ppf((1 + level) / 2, items - 1)) * drawn.std(ddof=1)
-    return max(0.0, float(drawn.mean() - reach)), min(1.0, float(drawn.mean() + reach))
+    low, high = (float(drawn.mean() + side * reach) for side in (-1, 1))
+    value = float(statistic(np.ones((1, len(kinds))))[0])
+    # where the drawn ones hardly vary, their mean is as far from the value as half of z squared moves it
+    ends = wilson_limits(round(value * items), items, level) if value in (0, 1) else (value, value)
+    return max(0.0, min(low, ends[0])), min(1.0, max(high, ends[1]))
 
 
 def wilson_limits(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
@@ -244,7 +257,9 @@ def clustered_area_limits(
     near = min(max(value, 1e-4), 1 - 1e-4)
     alone = float((variances / np.array(sizes)).sum())
     effects = (area.variance / _area_variance(near, *sizes), distance.variance / alone if alone > 0 else 0.0)
-    effect = max(float(np.mean(effects)), 1e-9)
+    effect = float(np.mean(effects))
+    if effect < 1e-9:  # no patient differs from the others: as much as one score for each says
+        return newcombe_limits(value, *sizes, level=level)
     return newcombe_limits(value, *sizes, reach=distance.quantile(level), effect=effect)
 
 
@@ -266,9 +281,10 @@ def _groups(kinds: NDArray[np.int64]) -> NDArray[np.int64]:
     if len(kinds) <= MOST_UNITS:
         return np.arange(len(kinds))
     group, first = np.empty(len(kinds), dtype=np.int64), 0
-    for kind in np.unique(kinds):
+    names, counts = np.unique(kinds, return_counts=True)
+    for left, kind in enumerate(names[np.argsort(counts, kind="stable")]):  # rare kinds first: what varies most
         own = np.flatnonzero(kinds == kind)
-        count = min(len(own), max(2, MOST_UNITS * len(own) // len(kinds)))
+        count = min(len(own), max(2, (MOST_UNITS - first) // (len(names) - left)))
         group[np.random.default_rng(0).permutation(own)] = first + np.arange(len(own)) % count
         first += count
     return group

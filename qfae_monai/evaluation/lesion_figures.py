@@ -28,6 +28,7 @@ def detections(masked: Table) -> dict[str, Any]:
         masked: rows of `volumes.csv`, cases with a mask that were held against the pixel threshold.
     """
     patients, sample = masked["patient"], Sample(masked["patient"])
+    abnormal = Sample(patients, masked["lesions"][:, None])  # F1 says nothing of who has no lesion
     _, own, cases = np.unique(patients, return_inverse=True, return_counts=True)
     found: dict[str, Any] = {}
     for rule in RULES:
@@ -38,7 +39,7 @@ def detections(masked: Table) -> dict[str, Any]:
             "sensitivity": rate(patients, hits, masked["lesions"]),
             "false_positives_per_volume": mean(patients, false, amount=True),
             "false_positives_per_patient": _ratio(Amount, sample, false, 1 / cases[own]),
-            "f1": _ratio(Estimate, sample, 2 * hits, hits + masked["lesions"] + false),
+            "f1": _ratio(Estimate, abnormal, 2 * hits, hits + masked["lesions"] + false),
         }
         found[rule] = {name: asdict(figure.interval()) for name, figure in figures.items()}
     return found

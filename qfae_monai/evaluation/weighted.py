@@ -38,7 +38,7 @@ class WeightedRanking:
         self._order = np.argsort(values, kind="stable")  # (N,), ascending
         ranked = values[self._order]
         # (K,), first row of each distinct score
-        self._starts = np.flatnonzero(np.concatenate([[True], np.diff(ranked) > 0])[: len(ranked)])
+        self._starts = np.flatnonzero(np.concatenate([[True], ranked[1:] > ranked[:-1]])[: len(ranked)])
         self._abnormal = np.asarray(labels, dtype=np.float64)[self._order]
 
     def auroc(self, weights: Array) -> Array:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from qfae_monai.evaluation.differences import independent_difference, paired_difference
-from qfae_monai.evaluation.estimates import mean, rate
+from qfae_monai.evaluation.estimates import Estimate, mean, rate
+from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.weighted import weighted_ratio
 from tests.evaluation.test_intervals import level_of, slices
 
 
@@ -27,6 +29,32 @@ def test_p_counts_patterns_of_signs() -> None:
     sums = np.array([abs((np.array(signs) * parts).sum()) for signs in product((1, -1), repeat=7)])
     expected = (sums >= parts.sum() * (1 - 1e-12)).mean()
     assert paired_difference(mean(np.arange(7), np.full(7, 0.5)), mean(np.arange(7), 0.5 + values)).p == expected
+
+
+def test_rounding_is_no_difference() -> None:
+    """Means of the same numbers, added up in another order: they differ by 1e-16."""
+    patients, values = np.repeat(np.arange(6), 3), np.random.default_rng(0).random((6, 3))
+    found = paired_difference(mean(patients, values.ravel()), mean(patients, values[:, ::-1].ravel()))
+    assert found.p == 1
+    balanced = 0.5 + np.array([0.1, 0.2, -0.3, 0.1, 0.2, -0.3])
+    assert paired_difference(mean(np.arange(6), np.full(6, 0.5)), mean(np.arange(6), balanced)).p == 1
+
+
+def test_shares_differ_by_one_at_most() -> None:
+    found = paired_difference(mean(np.arange(5), [0.0, 0, 0, 0, 1]), mean(np.arange(5), [1.0, 1, 1, 1, 0]))
+    assert (found.value, found.high) == (pytest.approx(0.6), 1)
+
+
+def test_units_of_the_first_run_count() -> None:
+    """More patients than units, and another number of them without a lesion pixel that was scored."""
+    patients, values = np.arange(500), np.random.default_rng(0).random(500)
+
+    def scored(lesions: int) -> Estimate:
+        classes = np.stack([np.ones(500), np.arange(500) < lesions], axis=1)
+        return Estimate(values.mean(), Sample(patients, classes), weighted_ratio(values, np.ones(500)))
+
+    found = paired_difference(scored(60), scored(3))
+    assert (found.value, found.p) == (0, 1)
 
 
 def test_pairs_are_narrower_than_the_runs() -> None:

@@ -67,6 +67,14 @@ def test_at_the_calibrated_threshold_the_curve_ends_in_its_figures(tmp_path: Pat
     assert best["value"] == pytest.approx(2 * found / (found + alarms + len(lesions)))
 
 
+def test_the_best_f1_of_a_perfect_map_has_a_threshold(tmp_path: Path) -> None:
+    """Nothing false: the lowest rating of a lesion is as good as no threshold at all."""
+    froc = Froc.of(RunFolder(make_run_folder(tmp_path / "run", signal=20)))
+    assert froc is not None
+    perfect = Froc(froc.patients, froc.lesions, froc.thresholds, froc.found, 0 * froc.false)
+    assert perfect.best_f1() == (1, froc.thresholds[1])
+
+
 def test_the_level_of_a_case_without_calibration() -> None:
     ramp = np.arange(1000, dtype=np.float32)
     assert (ramp > candidate_level(ramp)).sum() == 10

@@ -269,3 +269,13 @@ def test_file_keeps_bits_and_peaks_and_older_files_are_read(tmp_path: Path) -> N
     assert {case.bits for case in PixelHistograms.load(tmp_path / "older.npz").cases.values()} == {COARSE_BITS}
     with pytest.raises(ValueError, match="expected 20 bits or more, got 16"):
         PixelHistograms({"anomaly_map": cases["b"]}).save(tmp_path / "pixels.npz")
+
+
+@pytest.mark.parametrize("bits", [COARSE_BITS, 20, 31])
+def test_the_threshold_of_the_best_dice_gives_it(bits: int) -> None:
+    """Also where the best mask is the whole map, of zeros: -0.0 would not be below them."""
+    values = np.array([0, 0, 0, -1], np.float32)
+    histogram = MapHistogram.of(values, np.array([1, 1, 0, 0]), bits)
+    best, threshold = histogram.best_dice()
+    assert (best, histogram.dice(threshold)) == pytest.approx((0.8, 0.8))
+    assert (values > threshold).tolist() == [True, True, True, False]

@@ -105,7 +105,7 @@ def test_of_many_patients_groups_are_left_out() -> None:
     assert sample.units == MOST_UNITS
     assert mean(np.arange(5000), values).jackknife.variance == pytest.approx(values.var(ddof=1) / 5000, rel=0.3)
     kinds = Sample(np.arange(900), np.stack([np.arange(900) < 880, np.arange(900) >= 880], axis=1))
-    assert sorted(np.unique(kinds.kinds, return_counts=True)[1].tolist()) == [8, 391]  # no group of both
+    assert sorted(np.unique(kinds.kinds, return_counts=True)[1].tolist()) == [20, 380]  # rare ones one by one
 
 
 FEW = [
@@ -143,6 +143,30 @@ def test_limits_stay_in_range_and_hold_the_value() -> None:
     amount = mean(np.arange(6), [0, 0, 0, 0, 0, 3.0], amount=True).interval()
     assert 0 < amount.low < 0.5 < amount.high
     assert "an amount of 0" in mean(np.arange(6), np.zeros(6), amount=True).interval().reason
+
+
+SAME = {  # scores by label: no patient differs from the others of its class
+    "constant": lambda labels: 0 * labels,
+    "binary": lambda labels: labels,
+    "turned around": lambda labels: -labels,
+    "perfect": lambda labels: 10 * labels + np.arange(len(labels)) / len(labels),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("slices", [1, 4])
+def test_patients_who_agree_leave_an_interval_of_some_width(name: str, slices: int) -> None:
+    labels = np.repeat(np.repeat([0.0, 1.0], [30, 6]), slices)
+    found = level_of(SAME[name](labels), labels, np.repeat(np.arange(36), slices), "image").intervals()
+    for interval in found.values():
+        assert not interval.reason
+        assert 0 <= interval.low <= interval.value + 1e-9
+        assert interval.value - 1e-9 <= interval.high <= 1
+        assert interval.high - interval.low > 0.05
+
+
+def test_the_same_amount_of_every_patient_has_no_interval() -> None:
+    assert "the same amount" in mean(np.arange(6), np.full(6, 2.0), amount=True).interval().reason
 
 
 def test_separation_is_of_normal_scores_with_ties() -> None:
