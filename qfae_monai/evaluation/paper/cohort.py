@@ -67,14 +67,17 @@ def _left_aside(facts: Facts) -> Line:
 
 def _not_scored(facts: Facts) -> Line:
     counts = facts.counts
-    slices = f"{counts['empty']} empty slices and {counts['outside']} outside the range were not scored"
-    unlabelled = counts["unlabelled_cases"]
+    unlabelled, unmasked = counts["unlabelled_cases"], counts["cases"] - counts["cases_with_mask"]
+    parts = {
+        f"{counted(unlabelled, facts.kind)} without a label: in no figure": unlabelled,
+        f"{counted(unmasked, facts.kind)} without a usable mask: in no figure of pixels and lesions": unmasked,
+        f"{counted(counts['empty'], 'empty slice')} and {counts['outside']} outside the range: not scored, and lesions "
+        "there count as missed": facts.kind == "volume" and counts["empty"] + counts["outside"],
+    }
     return line(
         "What of the tested scans has no part in the figures?",
         DATA,
-        f"{counted(unlabelled, facts.kind)} without a label: in none. "
-        f"{counted(counts['cases'] - counts['cases_with_mask'], facts.kind)} without a usable mask: in none of pixels "
-        f"and lesions.{f' {slices}; lesions there count as missed.' if facts.kind == 'volume' else ''}",
+        f"{'; '.join(part for part, count in parts.items() if count) or 'Nothing'}.",
         concern=2 * unlabelled > counts["cases"],
     )
 
@@ -114,7 +117,7 @@ def _split(facts: Facts) -> Line:
     found = facts.run.get("duplicates") or {}
     others = {name: count for name, count in found.get("sections", {}).items() if name != "test" and count}
     if not others:
-        answer = f"{folds}Training scans were not at hand where this was run, so nothing was checked: state the split."
+        answer = f"{folds}The run records no comparison with training scans: state how patients were split."
         return line(question, PARTITIONS, answer, concern=True)
     shared = found.get("shared_patients", 0)
     by_name = counted(shared, "patient") if shared else "no patient"
@@ -140,6 +143,6 @@ def _duplicates(facts: Facts) -> Line:
         answer = f"{counted(len(copies['cases']), 'near-duplicate')} (correlation above 0.95); AUROC without: {areas}."
         return line(question, PARTITIONS, answer, concern=True)
     if not others:
-        answer = "Not checked: the pictures of the training scans were not at hand where this was run."
+        answer = "The run records no comparison with the pictures of training scans."
         return line(question, PARTITIONS, answer, concern=True)
     return line(question, PARTITIONS, f"None above a correlation of 0.95 with any of {counted(others, 'scan')}.")

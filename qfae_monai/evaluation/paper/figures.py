@@ -47,7 +47,7 @@ def figure_lines(facts: Facts) -> Sequence[Line]:
 def _measures(facts: Facts) -> Line:
     metrics = facts.summary["metrics"]
     parts = [
-        f"{level} {measure_name('auroc')} {number(values['auroc']['value'])} ({interval(values['auroc'])})"
+        f"{number(values['auroc']['value'])} ({interval(values['auroc'])}) of {level}s"
         for level, values in metrics.items()
     ]
     named = "; ".join(dict.fromkeys(measure_name(name) for values in metrics.values() for name in values))
@@ -55,7 +55,7 @@ def _measures(facts: Facts) -> Line:
     return line(
         "Which measures, at which level?",
         SELECTION,
-        f"{named}. {'; '.join(parts)}.",
+        f"{named}. {measure_name('auroc')}: {'; '.join(parts)}.",
         concern=undefined,
     )
 
@@ -105,18 +105,21 @@ def _lesions(facts: Facts) -> Line:
 
 def _chosen(facts: Facts) -> Line:
     chosen = facts.summary["chosen_on_test_set"]
+    beside = "each beside that at the calibrated threshold" if facts.threshold else "with no calibrated one beside them"
     return line(
         "Are figures chosen on the test set marked?",
         APPLICATION,
-        f"{counted(len(chosen), 'best figure')} over all thresholds, marked so, each beside that at the calibrated one."
+        f"{counted(len(chosen), 'best figure')} over all thresholds, marked so, {beside}."
         if chosen
         else "There are none.",
+        concern=chosen and not facts.threshold,
     )
 
 
 def _rivals(facts: Facts) -> Line:
     """Simple features and maps that the model was held against."""
-    shortcuts, maps = facts.summary["shortcuts"], facts.summary["maps"]
+    shortcuts = facts.summary["shortcuts"]
+    maps = [name for name, values in facts.summary["maps"].items() if values["average_precision"] is not None]
     question = "What would a simple rule reach on the same test set?"
     if not shortcuts and not maps:
         return line(question, EVALUATION, "Not known: nothing could be compared.", concern=True)

@@ -80,12 +80,13 @@ def _threshold(facts: Facts) -> Line:
     if not calibration:
         answer = "There is none: nothing is called found or missed, and no figure depends on one."
         return line(question, source, answer, concern=True)
+    notes = "".join(f" {note.rstrip('.')}." for note in calibration["notes"])
+    wanted, of_pixels = percent(calibration["wanted_fpr"]), percent(calibration["wanted_pixel_fpr"])
     return line(
         question,
         source,
         f"From {counted(calibration['patients'], 'held-out normal patient')} ({calibration['file']}), by split "
-        f"conformal prediction, before testing; false-positive rate wanted: {percent(calibration['wanted_fpr'])}, of "
-        f"pixels {percent(calibration['wanted_pixel_fpr'])}.{''.join(f' {note}' for note in calibration['notes'])}",
+        f"conformal prediction; false-positive rate wanted: {wanted}, of pixels (a quantile) {of_pixels}.{notes}",
         concern=calibration["volume_threshold"] is None and calibration["slice_threshold"] is None,
     )
 
