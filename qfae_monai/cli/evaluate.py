@@ -16,7 +16,9 @@ from qfae_monai.screen import echo
 def compare(
     run_a: Path = typer.Argument(help="Run folder of `qfae evaluate`."),
     run_b: Path = typer.Argument(help="Run folder of another evaluation of the same cases."),
-    output: Path | None = typer.Option(None, "--output", "-o", help="Folder for comparison.json and comparison.html."),
+    output: Path | None = typer.Option(
+        None, "--output", "-o", help="Folder for the comparison as page, JSON, CSV and LaTeX."
+    ),
     seed: int = typer.Option(0, min=0, help="Random seed of the permutation test, for more than 12 patients."),
 ) -> None:
     """Show the paired differences between two evaluations, with confidence intervals over patients."""

@@ -14,6 +14,7 @@ from qfae_monai.evaluation.cautions import no_intervals
 from qfae_monai.evaluation.differences import paired_difference
 from qfae_monai.evaluation.evaluation_report import INTERVALS, without_nan
 from qfae_monai.evaluation.levels import Level, Pixels, levels_of, measure_name
+from qfae_monai.evaluation.paper import comparison_table, write_tables
 from qfae_monai.evaluation.rendering import write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import printable
@@ -189,7 +190,7 @@ def _differences(a: Level | Pixels, b: Level | Pixels, seed: int) -> dict[str, A
 
 
 def write_comparison(output: Path, comparison: Mapping[str, Any]) -> Path:
-    """Write a comparison as `compare` gives it, whole or not at all.
+    """Write a comparison as `compare` gives it, and `comparison.csv` and `comparison.tex` beside it.
 
     Args:
         output: the page; made with its folder.
@@ -206,6 +207,7 @@ def write_comparison(output: Path, comparison: Mapping[str, Any]) -> Path:
         for end in ("value", "low", "high")
         if row["difference"][end] is not None
     ]
+    write_tables(output.parent, [comparison_table(comparison)])
     return write_page(
         output,
         "comparison.html.jinja",

@@ -24,6 +24,7 @@ from qfae_monai.evaluation.lesion_figures import chosen_on_test_set, froc_figure
 from qfae_monai.evaluation.lesions import match_by_position
 from qfae_monai.evaluation.levels import Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
+from qfae_monai.evaluation.paper import checklist, methods, run_tables, write_tables
 from qfae_monai.evaluation.pictures import save_pictures
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.truth_cautions import truth_cautions
@@ -41,7 +42,7 @@ def summarise(
     specificity: float = 0.95,
     match_tolerance: float | None = None,
 ) -> dict[str, Any]:
-    """Compute every figure of a run folder and write `evaluation.json` into it, whole or not at all.
+    """Compute every figure of a run folder and write `evaluation.json` and `tables/` into it, whole or not at all.
 
     What is undefined (one class only, no masks, one patient) is null, and a sentence in `warnings` says why. Cases
     without a label are counted and left out. Intervals are over patients, see `intervals.py`.
@@ -89,6 +90,8 @@ def summarise(
         *truth_cautions(run, summary),
     ]
     summary = without_nan(summary)
+    summary |= {"checklist": checklist(run, summary), "methods": methods(run.run, summary)}
+    write_tables(run.path / "tables", run_tables(run.run, summary))
     write_json(run.path / "evaluation.json", summary, indent=2, allow_nan=False)
     return summary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -122,12 +122,32 @@ def _describe(runs: Sequence[RunFolder], name: str) -> dict[str, Any]:
             "sha256": _joined(part["data"]["sha256"] for part in parts),
             "cases": sum(part["data"]["cases"] for part in parts),
             "patients": sum(part["data"]["patients"] for part in parts),
+            "left_aside": _added(part["data"].get("left_aside", {}) for part in parts),
         },
+        "folds": len(parts),
+        "duplicates": _duplicates([part.get("duplicates") for part in parts]),
         "seconds": round(sum(part["seconds"] for part in parts), 2),
         "slices": {key: sum(part["slices"][key] for part in parts) for key in parts[0]["slices"]},
         "training": _training([part.get("training") for part in parts]),
         "calibration": None,
         "published": None,
+    }
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter[str]()))
+
+
+def _duplicates(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """What was found in every fold; None if one did not look."""
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return {
+        "warnings": list(dict.fromkeys(sentence for one in known for sentence in one["warnings"])),
+        "pairs": [pair for one in known for pair in one["pairs"]],
+        "sections": _added(one.get("sections", {}) for one in known),
+        "shared_patients": sum(one.get("shared_patients", 0) for one in known),
     }
 
 

@@ -24,6 +24,7 @@ from qfae_monai.evaluation.figures import (
 from qfae_monai.evaluation.froc import Froc
 from qfae_monai.evaluation.groups import FEW
 from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
+from qfae_monai.evaluation.paper import STATES
 from qfae_monai.evaluation.rendering import number, write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.sprites import Picture, picture_limits
@@ -44,6 +45,7 @@ SECTIONS = (
     ("shortcuts", "Shortcuts"),
     ("worst", "Misses, alarms"),
     ("cases-section", ""),
+    ("checklist", "Checklist"),
     ("settings", "Settings, files"),
 )
 
@@ -84,7 +86,7 @@ def write_report(folder: Path) -> Path:
         evaluation=evaluation,
         kind=kind,
         counts=evaluation["counts"],
-        sections=_sections(kind, grouped=bool(classes or strata)),
+        sections=_sections({"groups": classes or strata, "checklist": evaluation.get("checklist")}, kind),
         classes=classes,
         strata=strata,
         few=FEW,
@@ -108,6 +110,9 @@ def write_report(folder: Path) -> Path:
         sizes=size_figure([name for name, _ in bands], [band["sensitivity"] for _, band in bands]),
         shortcuts=_shortcuts(evaluation),
         maps=_maps(evaluation),
+        checklist=evaluation.get("checklist", []),
+        methods=evaluation.get("methods", ""),
+        states=STATES,
         misses=worst_slices(slices, pictures, thresholds, missed=True),
         alarmed=worst_slices(slices, pictures, thresholds, missed=False),
         orientation=_orientation(volumes["slice_axis"]),
@@ -120,9 +125,9 @@ def write_report(folder: Path) -> Path:
     )
 
 
-def _sections(kind: str, *, grouped: bool) -> list[tuple[str, str]]:
-    """Anchor and name of each; cases are called by their kind."""
-    return [(anchor, name or f"{kind}s".capitalize()) for anchor, name in SECTIONS if grouped or anchor != "groups"]
+def _sections(optional: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
+    """Anchor and name of each, of the optional ones those with content; cases are called by their kind."""
+    return [(anchor, name or f"{kind}s".capitalize()) for anchor, name in SECTIONS if optional.get(anchor, True)]
 
 
 def _threshold(threshold: Mapping[str, Any] | None, *levels: str) -> float | None:

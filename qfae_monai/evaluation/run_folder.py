@@ -70,9 +70,11 @@ RUN = record(
                             }
                         )
                     ),
-                }
+                },
+                {"sections": entries(whole()), "shared_patients": whole()},  # not in older runs
             )
         ),
+        "folds": whole(1),  # of merged runs
     },
 )
 """Schema of `run.json`."""

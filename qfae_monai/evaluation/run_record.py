@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -116,7 +117,7 @@ class RunRecord:
                 "patients": len(set(patients)),
                 **_left_aside(self.datalist),
             },
-            "versions": {"qfae-monai": __version__, **package_versions()},
+            "versions": {"qfae-monai": __version__, "python": platform.python_version(), **package_versions()},
             "device": device_name(self._device(engine)),
             "format": format_name(self._device(engine), self.precision),
             "threads": torch.get_num_threads(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,17 @@ class SectionCheck:
             logger.warning(sentence)
 
     def record(self) -> dict[str, Any]:
-        """What was found, as JSON has a form for it."""
+        """What was found, as JSON has a form for it, with the number of scans compared in each section.
+
+        `shared_patients` are those of test scans whose name the other sections have, too: within one data list they are
+        refused, but scans may be tested later.
+        """
+        owners = {
+            part: {scan.patient for scan in self._scans if (scan.section == "test") == part} for part in (True, False)
+        }
         return {
+            "sections": dict(Counter(scan.section for scan in self._scans if scan.picture is not None)),
+            "shared_patients": len(owners[True] & owners[False]),
             "warnings": self.warnings,
             "pairs": [
                 {

@@ -63,6 +63,7 @@ def test_the_page_has_every_part_in_order(tmp_path: Path, kind: Any) -> None:
         "shortcuts",
         "worst",
         "cases-section",
+        "checklist",
         "settings",
     ]
     assert len([1 for tag, attributes in tags.tags if attributes.get("class") == "case"]) == 12

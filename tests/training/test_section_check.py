@@ -54,6 +54,8 @@ def test_it_names_scans_on_the_screen_and_none_in_the_model(
     pair = check.record()["pairs"][0]
     assert (pair["cases"], pair["sections"]) == (["training-0", "test-1"], ["training", "test"])
     assert not (tmp_path / "training_folder").exists()
+    found = check.record()
+    assert (found["sections"]["training"], found["sections"]["test"], found["shared_patients"]) == (3, 3, 0)
 
 
 def test_an_evaluation_needs_the_pictures_of_the_training_alone(datalist: Path, tmp_path: Path) -> None:
@@ -72,6 +74,7 @@ def test_an_evaluation_needs_the_pictures_of_the_training_alone(datalist: Path, 
     check = SectionCheck(tested, folder)
     check()
     assert check.warnings == []
+    assert set(check.record()["sections"]) == {"test"}  # so that nobody takes it for a check against training scans
 
 
 def test_what_was_read_before_is_not_read_again(
