@@ -123,7 +123,7 @@ class Level:
     def _too_few_normals(self) -> str:
         """Why a sensitivity at a specificity has no interval: its threshold is one normal item's score."""
         alone = len(set(self.patients.tolist())) == len(self.rows)
-        if self.normals >= (FEWEST_NORMALS if alone else 1 / max(1 - self.specificity, 1e-9)):
+        if self.normals >= (FEWEST_NORMALS if alone else 1 / max(1 - self.specificity, 1e-9) - 1e-6):
             return ""
         return f"{self.normals} normal {self.name}s: no method holds for a threshold so high among so few"
 
