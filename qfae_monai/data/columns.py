@@ -9,11 +9,15 @@ from typing import Any
 from monai.utils import ensure_tuple
 
 from qfae_monai.files import shown
+from qfae_monai.files.configurations import MARKS
 
-__all__ = ["CLASS", "check_columns", "column_text", "columns_of"]
+__all__ = ["CLASS", "COLUMNS", "check_columns", "column_text", "columns_of", "set_apart"]
 
 CLASS = "class"
 """Key of an entry: what its lesion is, such as `glioma`; of normal entries it says nothing."""
+
+COLUMNS = "columns"
+"""Key of a scored case that holds its columns: one may be called as something that scoring adds, such as `score`."""
 
 OWN = ("image", "label", "image_label", "case", "patient", "volume", "include", CLASS, "contradiction")
 """Keys of an entry, and columns of `truth.csv`, that have a meaning of their own."""
@@ -24,8 +28,25 @@ def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in OWN}
 
 
+def set_apart(case: Mapping[str, Any]) -> dict[str, Any]:
+    """A case whose columns lie under `COLUMNS`; arrays that transforms made stay where they are.
+
+    Example:
+        >>> set_apart({"case": "a", "score": 3})
+        {'case': 'a', 'columns': {'score': 3}}
+    """
+    columns = {
+        key: value
+        for key, value in columns_of(case).items()
+        if isinstance(value, str | int | float | list | dict | None)
+    }
+    return {**{key: value for key, value in case.items() if key not in columns}, COLUMNS: columns}
+
+
 def check_columns(entries: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> None:
     """Refuse columns that no entry has, that have a meaning of their own, or whose values are lists.
+
+    Names that a configuration would evaluate are refused, too.
 
     Args:
         entries: of a data list.
@@ -41,6 +62,12 @@ def check_columns(entries: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -
         raise ValueError(
             f"strata: expected columns of the data list ({', '.join(there) or 'it has none beside scans and labels'}), "
             f"got {', '.join(map(repr, unknown))}"
+        )
+    marked = [name for name in wanted if name.startswith(MARKS)]
+    if marked:
+        raise ValueError(
+            f"strata: expected names of columns that do not begin with {', '.join(MARKS)}, which mean something in a "
+            f"configuration, got {', '.join(map(repr, marked))}"
         )
     for number, entry in enumerate(entries, 1):
         for name in wanted:

@@ -209,17 +209,12 @@ def _section(content: dict[str, Any], section: str, path: Path) -> list[dict[str
 
 
 def _as_listed(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """An entry with its own texts, and without a label that is null.
+    """An entry with its own texts and numbers, and without a label that is null.
 
     MONAI turns any text that happens to name a file or a folder into a path: "case": "patient_1" beside patient_1/.
     """
-    texts = {key: value for key, value in old.items() if key in IDENTIFIERS or _names_folder(new[key])}
-    kept = {**new, **{key: value for key, value in texts.items() if key not in PATHS}}
+    kept = {**new, **{key: value for key, value in old.items() if key not in PATHS}}
     return {key: value for key, value in kept.items() if key != "label" or value is not None}
-
-
-def _names_folder(value: Any) -> bool:
-    return isinstance(value, str) and Path(value).is_dir()
 
 
 def _sections(content: dict[str, Any]) -> list[str]:

@@ -11,6 +11,8 @@ from monai.data import list_data_collate
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
+from qfae_monai.data.columns import set_apart
+
 Case = Mapping[str, Any]
 VOLUME_DIMS = 4  # (1, X, Y, Z); an image has 3, (C, H, W)
 
@@ -38,6 +40,7 @@ def score_cases(engine: Any, cases: Sequence[Case]) -> Any:
             results = engine.inferer(list_data_collate([images[place] for place in places]), engine.network)
             for row, place in enumerate(places):
                 found[place] = {key: values[row] for key, values in results.items()}
+    engine.state.batch = [set_apart(case) for case in cases]  # what is added below and behind overwrites no column
     engine.state.output = [
         {CommonKeys.IMAGE: image, CommonKeys.LABEL: case.get(CommonKeys.LABEL), CommonKeys.PRED: found[place]}
         for place, (case, image) in enumerate(zip(cases, images, strict=True))

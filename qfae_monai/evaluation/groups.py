@@ -89,6 +89,7 @@ def grouped(values: Mapping[str, str]) -> list[Group]:
     cases: dict[str, set[str]] = defaultdict(set)
     for case, value in sorted(values.items()):
         key = re.sub(r"[\s_]+", " ", unicodedata.normalize("NFKC", value)).strip().casefold()
+        key = "" if key == NONE else key  # so spelt by who lists what is missing
         spelt[key][value] += 1
         cases[key].add(case)
     groups = []

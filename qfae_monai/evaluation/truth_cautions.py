@@ -9,6 +9,7 @@ from typing import Any
 from qfae_monai.data.columns import CLASS
 from qfae_monai.evaluation.groups import FEW, MOST, NONE, grouped
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.files.tables import LONGEST, printable
 from qfae_monai.reading.left_aside import counted
 from qfae_monai.transforms.slice_choice import EMPTY_OF_ABNORMAL, LESION_OF_NORMAL
 
@@ -72,8 +73,8 @@ def _columns(summary: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[str
 def _groups(column: str, groups: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is to be known of the groups of a column before their figures are read."""
     found = [
-        f"{column} {one['name']!r} is spelt in {len(one['spellings'])} ways, which are counted as one: "
-        f"{', '.join(map(repr, one['spellings']))}."
+        f"{column} {_short(one['name'])!r} is spelt in {len(one['spellings'])} ways, which are counted as one: "
+        f"{_some(map(repr, one['spellings']))}."
         for one in groups
         if len(one["spellings"]) > 1
     ]
@@ -86,7 +87,7 @@ def _groups(column: str, groups: Sequence[Mapping[str, Any]]) -> list[str]:
     single = [one["name"] for one in whole if not one["smaller_class"]]
     if single:
         found.append(f"{column}: normal or abnormal cases are missing in {_some(single)}: figures may be undefined.")
-    few = [f"{one['name']} ({one['smaller_class']})" for one in whole if 0 < one["smaller_class"] < FEW]
+    few = [f"{_short(one['name'])} ({one['smaller_class']})" for one in whole if 0 < one["smaller_class"] < FEW]
     if few:
         found.append(
             f"{column}: fewer than {FEW} patients in the smaller class of {_some(few)}: their figures are a hint and "
@@ -121,4 +122,9 @@ def _patients(column: str, several: Sequence[str], meaning: str) -> list[str]:
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (" ..." if len(listed) > SHOWN else "")
+    return ", ".join(map(_short, listed[:SHOWN])) + (" ..." if len(listed) > SHOWN else "")
+
+
+def _short(name: str) -> str:
+    text = printable(name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.data.columns import CLASS, column_text
+from qfae_monai.data.columns import CLASS, COLUMNS, column_text
 from qfae_monai.files.reading import read_rows
 
 TRUTH_COLUMNS = ("case", "patient", CLASS, "contradiction")
@@ -49,14 +49,15 @@ def truth_row(found: Mapping[str, Any], strata: Sequence[str]) -> dict[str, str]
     """Cells of a case behind `case` and `patient`.
 
     Args:
-        found: batch item and output of the case, together.
+        found: batch item and output of the case, together; its columns set apart.
         strata: columns of the data list to keep.
 
     Raises:
         ValueError: for a value that is no text or number, naming the case.
     """
-    names = (CLASS, *strata)
-    texts = {name: column_text(found.get(name), f"case {found['case']}, {name}") for name in names}
+    columns = found.get(COLUMNS) or {}
+    values = {CLASS: found.get(CLASS), **{name: columns.get(name) for name in strata}}
+    texts = {name: column_text(value, f"case {found['case']}, {name}") for name, value in values.items()}
     return {**texts, "contradiction": str(found.get("contradiction") or "")}
 
 

@@ -141,7 +141,7 @@ def evaluation(
     given = _listed(
         model, parted, output, key=key_beside(output), training=reference, columns=by, left_aside=found.left_aside
     )
-    given |= {"run_name": data.path.resolve().name, "output_dir": path_text(output), "strata": list(by)}
+    given |= {"run_name": path_text(data.path.resolve().name), "output_dir": path_text(output), "strata": list(by)}
     given |= {} if reference else {"rivals": None}  # rivals look at the training scans
     return ModelRun(model, {**given, **(settings or {})}, "evaluating", [*found.sentences(), *notes])
 

@@ -67,7 +67,7 @@ def test_each_case_keeps_what_it_has() -> None:
     assert [item["case"] for item in found] == list("abcde")
     assert [float(item["pred"]["score"]) for item in found] == [1, 2, 3, 4, 5]
     assert [item["label"] is None for item in found] == [False, True, True, True, False]
-    assert ["sex" in item for item in found] == [True, False, False, False, False]
+    assert [item["columns"] for item in found] == [{"sex": "F"}, {}, {}, {}, {}]
 
 
 def test_volumes_of_several_grids_share_a_batch() -> None:

@@ -80,6 +80,14 @@ REPORTED: dict[str, tuple[list[dict[str, Any]], str]] = {
         [{**one, "scanner": "masks"} for one in FOUR],
         "in the smaller class of masks (2)",
     ),
+    "a stratum that a file is called": (
+        [{**one, "scanner": "list.json"} for one in FOUR],
+        "in the smaller class of list.json (2)",
+    ),
+    "a stratum that is spelt as none": (
+        [{**N, "scanner": "(none)"}, N, {**A, "scanner": "(None)"}, {**A, "scanner": "x" * 300}],
+        f"one patient is no group ({'x' * 60}...)",
+    ),
     "a patient in two strata": ([{**one, "patient": "P"} for one in SCANNERS[:2]] + [A], "groups that share patients"),
     "images beside volumes": (
         [N, A, {"image": "g0.png", **N}],
@@ -175,6 +183,36 @@ def test_ends_in_one_sentence(kind: str, model_folder: Path, scans_of_any_truth:
     with pytest.raises((ValueError, OSError), match=expected) as refused:
         prepared(model_folder, scans_of_any_truth, tmp_path / "out", entries, batch=4).run()
     assert "\n" not in str(refused.value).strip()
+
+
+@pytest.mark.parametrize("column", ["score", "volume_label", "anomaly_map", "columns"])
+def test_a_column_may_be_called_as_an_output(
+    column: str, model_folder: Path, scans_of_any_truth: Path, tmp_path: Path
+) -> None:
+    listed = [{"image": str(scans_of_any_truth / f"v{n}.nii.gz"), "image_label": n % 2, column: n} for n in range(2)]
+    (tmp_path / "list.json").write_text(json.dumps({"test": listed}))
+    evaluation(model_folder, Data(tmp_path / "list.json"), tmp_path / "out", by=[column], settings=QUICK).run()
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["strata"][column]["groups"]
+    assert [one["name"] for one in found] == ["0", "1"]
+
+
+@pytest.mark.parametrize("column", ["$open('x')", "@seed", "%fat"])
+def test_a_column_that_a_configuration_would_evaluate_is_refused(
+    column: str, model_folder: Path, scans_of_any_truth: Path, tmp_path: Path
+) -> None:
+    listed = [{"image": str(scans_of_any_truth / f"v{n}.nii.gz"), column: n} for n in range(2)]
+    (tmp_path / "list.json").write_text(json.dumps({"test": listed}))
+    with pytest.raises(ValueError, match=r"strata: expected names of columns that do not begin with"):
+        evaluation(model_folder, Data(tmp_path / "list.json"), tmp_path / "out", by=[column], settings=QUICK)
+
+
+def test_the_name_of_a_folder_is_not_evaluated(model_folder: Path, scans_of_any_truth: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "$1 + 1"
+    folder.mkdir()
+    listed = [{"image": str(scans_of_any_truth / "v0.nii.gz"), "image_label": 0}]
+    (folder / "dataset.json").write_text(json.dumps({"test": listed}))
+    evaluation(model_folder, Data(folder), tmp_path / "out", settings=QUICK).run()
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["name"] == "./$1 + 1"
 
 
 @pytest.mark.parametrize("kind", ["no mask, then masks", "several grids", "a class in two spellings"])
