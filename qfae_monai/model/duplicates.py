@@ -12,7 +12,7 @@ from qfae_monai.data.patients import tell_patients
 from qfae_monai.data.scan_picture import Picture, picture_of_entry
 from qfae_monai.data.split_duplicates import Pictured, joined_patients, named, sentences
 from qfae_monai.model.finding import BIDS, FOLDER, find_scans
-from qfae_monai.model.scan import Found, Scan, counted
+from qfae_monai.model.scan import Found, LeftAside, Scan, counted
 from qfae_monai.reading.volume_choice import Choice
 
 __all__ = ["DuplicateFindings", "find_duplicates", "grouped"]
@@ -28,11 +28,13 @@ class DuplicateFindings:
         scans: all that were looked for; without a picture where they cannot be read.
         pairs: of different patients.
         within: pairs of one patient.
+        left_aside: what was not looked at, with reasons.
     """
 
     scans: tuple[Pictured, ...]
     pairs: tuple[Pair, ...]
     within: tuple[Pair, ...]
+    left_aside: tuple[LeftAside, ...] = ()
 
     @cached_property
     def clusters(self) -> list[int]:
@@ -56,6 +58,12 @@ class DuplicateFindings:
             found.append(f"{counted(len(self.within), 'pair')} of near-duplicates of one patient")
         if unread:
             found.append(f"{counted(unread, 'scan')} refused by the reader, and not looked at")
+        kinds: dict[str, list[LeftAside]] = {}
+        for one in self.left_aside:
+            kinds.setdefault(one.kind, []).append(one)
+        for kind, ones in kinds.items():
+            files = sum(one.files for one in ones)
+            found.append(f"{counted(files, 'file')} left aside, and not looked at: {kind}, such as {ones[0].path}")
         return found
 
     def table(self) -> tuple[tuple[str, ...], Iterator[tuple[object, ...]]]:
@@ -89,9 +97,11 @@ def find_duplicates(
 
     Raises:
         FileNotFoundError: if there is no such path, or no file in it.
-        ValueError: if it is none of these.
+        ValueError: if it is none of these, or there is no scan in it.
     """
-    found, _, layout = find_scans(path, volume=volume, allow=allow, include=include)
+    found, aside, layout = find_scans(path, volume=volume, allow=allow, include=include)
+    if not found:
+        raise ValueError(f"{path}: expected scans, got none among {counted(len(aside), 'thing')} that are left aside")
     told, _ = tell_patients(found, pattern=patient, folders=layout in (FOLDER, BIDS))
     scans = tuple(
         Pictured(f"{scan.name}{_which(scan)}", scan.name, scan.patient, scan.section or "", _picture(scan))
@@ -99,7 +109,7 @@ def find_duplicates(
     )
     pictures, patients = [scan.picture for scan in scans], [scan.patient for scan in scans]
     pairs = near_duplicates(pictures, different=[patients])
-    return DuplicateFindings(scans, tuple(pairs), tuple(near_duplicates(pictures, equal=[patients])))
+    return DuplicateFindings(scans, tuple(pairs), tuple(near_duplicates(pictures, equal=[patients])), tuple(aside))
 
 
 def grouped(found: Found) -> tuple[Found, str]:

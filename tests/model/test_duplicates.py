@@ -57,6 +57,18 @@ def test_sections_of_a_list_are_not_changed(tmp_path: Path) -> None:
         grouped(look(tmp_path / "dataset.json"))
 
 
+def test_what_is_left_aside_is_counted(tmp_path: Path) -> None:
+    files = [str(save_image(tmp_path / f"{number}.png", texture(0))) for number in range(3)]
+    listed = {"training": [{"image": files[0]}, {"image": files[1], "image_label": 0}], "test": [{"image": files[2]}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(listed))
+    said = find_duplicates(tmp_path / "dataset.json").sentences()
+    assert any("1 file left aside, and not looked at: not said to be normal, such as" in one for one in said)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "notes.txt").write_text("no scan")
+    with pytest.raises(ValueError, match="expected scans, got none"):
+        find_duplicates(tmp_path / "none")
+
+
 def test_pairs_within_a_patient_are_counted_apart(tmp_path: Path) -> None:
     for name, seed in (("sub-1/a", 0), ("sub-1/b", 0), ("sub-2/a", 1), ("sub-3/a", 1)):
         save_volume(tmp_path / f"{name}.nii.gz", head(seed) * (1 + len(name) / 100 + seed))
