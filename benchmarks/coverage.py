@@ -23,7 +23,7 @@ from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.differences import paired_difference
 from qfae_monai.evaluation.estimates import Estimate, area, mean, rate
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
-from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.levels import Level
 from qfae_monai.evaluation.weighted import WeightedMaps
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qfae_monai.evaluation.estimates import Estimate, average
-from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.levels import Level, Pixels, levels_of
 from qfae_monai.evaluation.run_folder import RunFolder
 

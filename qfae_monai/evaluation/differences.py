@@ -10,7 +10,8 @@ from scipy.optimize import brentq
 from scipy.stats import permutation_test
 
 from qfae_monai.evaluation.estimates import Amount, Estimate
-from qfae_monai.evaluation.intervals import FEWEST_EVEN, LEVEL, ROUNDING, Interval, Jackknife
+from qfae_monai.evaluation.intervals import LEVEL, Interval
+from qfae_monai.evaluation.jackknife import FEWEST_EVEN, ROUNDING, Jackknife
 from qfae_monai.evaluation.weighted import Array
 
 EXACT = 2**12

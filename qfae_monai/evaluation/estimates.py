@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 from qfae_monai.evaluation.intervals import (
     LEVEL,
     Interval,
-    Jackknife,
-    Sample,
     amount_limits,
     clustered_area_limits,
     newcombe_limits,
@@ -22,6 +20,7 @@ from qfae_monai.evaluation.intervals import (
     share_limits,
     wilson_limits,
 )
+from qfae_monai.evaluation.jackknife import Jackknife, Sample
 from qfae_monai.evaluation.weighted import Array, Separation, Statistic, weighted_ratio
 
 

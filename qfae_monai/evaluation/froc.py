@@ -26,7 +26,7 @@ from scipy.sparse import csr_array
 
 from qfae_monai.evaluation import counts
 from qfae_monai.evaluation.estimates import Estimate
-from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.weighted import CHUNK, Array
 

@@ -12,7 +12,7 @@ from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.detection import RULES, of_rule
 from qfae_monai.evaluation.estimates import Amount, Estimate, mean, rate
 from qfae_monai.evaluation.froc import Froc
-from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.surfaces import TOLERANCE
 from qfae_monai.evaluation.weighted import Array, weighted_ratio

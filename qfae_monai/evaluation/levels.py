@@ -14,7 +14,8 @@ from qfae_monai.evaluation import ranking
 from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.estimates import Estimate, Sensitivity, area
 from qfae_monai.evaluation.histogram import MapHistogram, alike
-from qfae_monai.evaluation.intervals import Interval, Sample
+from qfae_monai.evaluation.intervals import Interval
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.weighted import Array, WeightedMaps, WeightedRanking
 

@@ -9,7 +9,7 @@ import pytest
 
 from qfae_monai.evaluation.differences import independent_difference, paired_difference
 from qfae_monai.evaluation.estimates import Estimate, mean, rate
-from qfae_monai.evaluation.intervals import Sample
+from qfae_monai.evaluation.jackknife import Sample
 from qfae_monai.evaluation.weighted import weighted_ratio
 from tests.evaluation.test_intervals import level_of, slices
 

@@ -12,14 +12,8 @@ from qfae_monai.evaluation.at_threshold import at_threshold
 from qfae_monai.evaluation.case_columns import Table
 from qfae_monai.evaluation.estimates import Estimate, average, mean, rate
 from qfae_monai.evaluation.histogram import COARSE_BITS, MapHistogram
-from qfae_monai.evaluation.intervals import (
-    FEWEST,
-    MOST_UNITS,
-    Jackknife,
-    Sample,
-    newcombe_limits,
-    wilson_limits,
-)
+from qfae_monai.evaluation.intervals import newcombe_limits, wilson_limits
+from qfae_monai.evaluation.jackknife import FEWEST, MOST_UNITS, Jackknife, Sample
 from qfae_monai.evaluation.levels import Level
 from qfae_monai.evaluation.weighted import Array, WeightedMaps, WeightedRanking, weighted_ratio
 
@@ -197,7 +191,7 @@ def test_memory_for_weightings_does_not_change_them(monkeypatch: pytest.MonkeyPa
     rng = np.random.default_rng(0)
     maps = WeightedMaps([MapHistogram.of(rng.random(labels.shape), labels, COARSE_BITS) for _ in range(6)])
     before = Estimate(0.5, Sample(np.arange(6)), maps.aupro).interval()
-    for module in ("intervals", "weighted"):
+    for module in ("jackknife", "weighted"):
         monkeypatch.setattr(f"qfae_monai.evaluation.{module}.CHUNK", 35)
     assert Estimate(0.5, Sample(np.arange(6)), maps.aupro).interval() == before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qfae_monai.evaluation.intervals import FEWEST
+from qfae_monai.evaluation.jackknife import FEWEST
 from qfae_monai.evaluation.levels import measure_name
 from qfae_monai.evaluation.rendering import UNDEFINED, interval, number, percent
 from qfae_monai.reading.left_aside import counted
