@@ -86,8 +86,7 @@ class AnomalyInferer(Inferer):
             parts = images.split(self.batch_size)
             results = [self._with_counts(self._images(part, network)) for part in parts]
         output = {key: torch.cat([result[key] for result in results]) for key in results[0]}
-        for score, image in zip(output["score"], inputs, strict=True):  # an image of a batch knows its own file
-            _check_finite(score, image)
+        _check_finite(output["score"], inputs)
         return output
 
     @torch.no_grad()
@@ -169,9 +168,12 @@ class AnomalyInferer(Inferer):
         return chosen, {"empty": empty, "outside": outside, "visible": int(visible.sum())}
 
 
-def _check_finite(score: Tensor, image: Tensor) -> None:
-    if not torch.isfinite(score).all():
-        raise ValueError(f"{source_name(image)}: expected finite scores, got {score.tolist()}")
+def _check_finite(scores: Tensor, images: Tensor | Sequence[Tensor]) -> None:
+    if torch.isfinite(scores).all():  # of all at once: the host waits for the device once
+        return
+    for score, image in zip(scores, images, strict=True):  # an image of a batch knows its own file
+        if not torch.isfinite(score).all():
+            raise ValueError(f"{source_name(image)}: expected finite scores, got {score.tolist()}")
 
 
 def _named(prefix: str, found: AnomalyResult) -> dict[str, Tensor]:
