@@ -83,5 +83,6 @@ def test_image_folders_are_decoded_once(overlays: list[str], tmp_path: Path, mon
         val_interval=9,
         check_data=None,
     )
-    # once for three epochs, and when they are over once for the mean training image, and once for the fingerprint
-    assert len([path for path in read if "train" in path]) == 3 * 4
+    # once for near-duplicates, once for three epochs, and when they are over once for the mean training image, and once
+    # for the fingerprint
+    assert len([path for path in read if "train" in path]) == 4 * 4

@@ -60,6 +60,7 @@ def test_run_folder_is_complete(evaluated: Path, cohort: Path) -> None:
         "pictures",
         "evaluation.json",
         "report.html",
+        "tables",
     }
     cases = [entry["case"] for entry in json.loads((cohort / "dataset.json").read_text())["test"]]
     assert [row["case"] for row in rows(evaluated / "volumes.csv")] == cases
