@@ -14,6 +14,7 @@ from qfae_monai.evaluation.case_columns import TRIVIAL_COLUMNS
 from qfae_monai.evaluation.differences import paired_difference
 from qfae_monai.evaluation.levels import FEATURES, MAPS, Level, measure_name
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.reading.left_aside import counted
 
 # The shortcut alarm: what a file's size, a slice's brightness or its position alone would achieve on the same items.
 # A test set that such a feature separates says little about a detector, however high its own figure.
@@ -158,7 +159,7 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
         )
     patients = summary["counts"]["patients"]
     if patients < FEW:
-        found.append(f"The figures are of {patients} patients: so few stand for no population.")
+        found.append(f"The figures are of {counted(patients, 'patient')}: so few stand for no population.")
     return found + no_intervals(
         {
             f"{level} {measure_name(name)}": interval

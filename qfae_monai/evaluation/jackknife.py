@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from qfae_monai.evaluation.weighted import CHUNK, Array, Statistic
+from qfae_monai.reading.left_aside import counted
 
 FEWEST = 5
 """Patients in the smaller class below which no method was found to hold."""
@@ -67,7 +68,7 @@ class Sample:
     def shortage(self) -> str:
         """Why there is no interval; empty where there may be one."""
         if self.smaller < FEWEST:
-            return f"{self.smaller} patients in the smaller class: no method holds below {FEWEST}"
+            return f"{counted(self.smaller, 'patient')} in the smaller class: no method holds below {FEWEST}"
         if self.even < FEWEST_EVEN:
             return (
                 f"the {self.smaller} patients of the smaller class hold as much as {self.even:.1f} of equal size: no "

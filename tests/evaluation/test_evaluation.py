@@ -183,7 +183,7 @@ def test_one_patient_has_figures_but_no_intervals(tmp_path: Path) -> None:
     summary = summarise(make_run_folder(tmp_path / "run", cases=2))  # two cases of one patient
     assert summary["metrics"]["slice"]["auroc"]["value"] is not None
     assert summary["metrics"]["slice"]["auroc"]["low"] is None
-    assert any("1 patients in the smaller class: no method holds below 5" in text for text in summary["warnings"])
+    assert any("1 patient in the smaller class: no method holds below 5" in text for text in summary["warnings"])
 
 
 def test_detections_are_those_of_the_tables(folder: Path, summary: dict[str, Any]) -> None:

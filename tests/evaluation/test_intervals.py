@@ -104,7 +104,7 @@ def test_of_many_patients_groups_are_left_out() -> None:
 
 FEW = [
     (np.arange(8), [0, 0, 0, 0, 1, 1, 1, 1], "4 patients in the smaller class"),
-    (["a"] * 8, [0, 1] * 4, "1 patients in the smaller class"),
+    (["a"] * 8, [0, 1] * 4, "1 patient in the smaller class"),
     (np.arange(8), [0] * 8, "the figure is undefined"),
     ([0] * 40 + list(range(1, 6)) + list(range(6, 12)), [1] * 45 + [0] * 6, "of equal size"),
 ]
