@@ -83,11 +83,13 @@ def summarise(
         "intervals": INTERVALS,
     }
     summary["duplicates"] = without_duplicates(run, levels)
+    of_cases = truth_cautions(run, summary)  # they name cases and groups, which no model is to carry
+    summary["warnings_on_cases"] = of_cases
     summary["warnings"] = [
         *training_cautions(run.run.get("training")),
         *duplicate_cautions(run, summary["duplicates"]),
         *cautions(summary, levels),
-        *truth_cautions(run, summary),
+        *of_cases,
     ]
     summary = without_nan(summary)
     summary |= {"checklist": checklist(run, summary), "methods": methods(run.run, summary)}

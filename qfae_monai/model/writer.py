@@ -159,7 +159,7 @@ def update_model(folder: str | os.PathLike) -> None:
 
 
 def keep_figures(folder: Path, run: Path) -> None:
-    """Make an evaluation's figures part of the model: numbers with their intervals, no case and no picture.
+    """Make an evaluation's figures part of the model: numbers with their intervals, no case, group or picture.
 
     Args:
         folder: of the model.
@@ -167,6 +167,8 @@ def keep_figures(folder: Path, run: Path) -> None:
     """
     found = read_object(run / "evaluation.json", what="the figures of an evaluation")
     kept = {key: found[key] for key in KEPT_FIGURES if key in found}
+    of_cases = found.get("warnings_on_cases", [])
+    kept["warnings"] = [sentence for sentence in found.get("warnings", []) if sentence not in of_cases]
     write_json(folder / FIGURES, kept)
     update_model(folder)
 

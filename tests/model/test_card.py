@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from qfae_monai.anomaly import Calibration
+from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.files import sha256_of
 from qfae_monai.model import update_model
 from qfae_monai.model.card import model_card
-from qfae_monai.model.folder import ModelFolder
+from qfae_monai.model.folder import FIGURES, ModelFolder
+from qfae_monai.model.writer import keep_figures
+from tests.evaluation.run_folder_factory import make_run_folder
 
 TRAINING = {
     "version": 1,
@@ -79,6 +82,16 @@ def test_thresholds_and_figures_become_part_of_the_card_and_of_the_model(copied:
     assert "Volume score above 20: at most 5% of normal volumes" in card
     assert "volume auroc: 0.900 (95 % interval by patient 0.800 to 0.950)" in card
     assert {"calibration.json", "evaluation/evaluation.json"} <= ModelFolder.open(copied).files.keys()
+
+
+def test_a_model_carries_no_name_of_a_group(tmp_path: Path) -> None:
+    run = make_run_folder(tmp_path / "run", cases=16, classes=["Miller", "Smith"], strata={"ward": ["Jones", "jones"]})
+    summarise(run)
+    assert "Miller" in (run / "evaluation.json").read_text()
+    keep_figures(tmp_path / "model", run)
+    kept = (tmp_path / "model" / FIGURES).read_text()
+    assert not any(name in kept for name in ("Miller", "Smith", "Jones", "jones"))
+    assert "No interval for" in kept
 
 
 def test_a_folder_that_is_no_model_is_left_alone(tmp_path: Path) -> None:
