@@ -238,7 +238,8 @@ def test_a_complete_training_is_served_with_its_own_thresholds(
     made = ModelFolder.open(studies / "model" / "0001")
     made.check(list(made.files))
     assert {"calibration.json", "docs/README.md", "models/perceptual.safetensors"} < set(made.files)
-    assert [path.name for path in (made.path / "training").iterdir()] == ["dataset.json"]  # which is never packed
+    beside = {path.name for path in (made.path / "training").iterdir()}
+    assert beside == {"dataset.json", "pictures.safetensors"}  # which are never packed
     assert str(studies).encode() not in b"".join((made.path / name).read_bytes() for name in made.files)
     sections = json.loads((made.path / "training" / "dataset.json").read_text())
     assert {name: len(entries) for name, entries in sections.items()} == {"training": 3, "validation": 1}
