@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, cast
 
 import torch
+from monai.networks.layers import GaussianFilter
 from torch import Tensor, nn
 
+from qfae_monai.anomaly.normals import ALL
+from qfae_monai.anomaly.pooling import PixelPooling, PixelReduction
+from qfae_monai.anomaly.standard_maps import StandardMaps
 from qfae_monai.networks.encoders import as_three_channels
+from qfae_monai.networks.token_decoder import Decoded
 
 Reduction = Literal["max", "mean"]
 
@@ -27,12 +33,20 @@ class AnomalyScorer(nn.Module):
     """Score an image by its distance from its reconstruction.
 
     Args:
-        distance: called with (reconstruction, image), returns maps (B, L, H, W): a `PerceptualLoss` with
-            `reduction="none"`, or an element-wise loss such as `torch.nn.L1Loss(reduction="none")`.
-        score_over_pixels: how a map becomes a number; `max` by default, `mean` for RSNA (Table 10).
+        distance: called with (reconstruction, image), returns maps (B, L, H, W): a `PerceptualLoss` or `TokenDistance`
+            with `reduction="none"`, or an element-wise loss such as `torch.nn.L1Loss(reduction="none")`.
+        score_over_pixels: how a map becomes a number; `max` by default, `mean` for RSNA (Table 10), `top` for the mean
+            of the highest pixels.
         score_over_layers: how the numbers of all layers become one; `mean` by default, `max` for RSNA.
         map_over_layers: how the maps of all layers become one; `mean` in tables and released configuration, `max` in
             the supplement's formula.
+        share: of the pixels, for `top`.
+        body_above: value of a normalised image above which a pixel counts for the score; None where all do.
+        smoothing: standard deviation of a Gaussian, in pixels, by which maps are smoothed; 0 for none.
+        layers: numbers of the maps that count; None for all.
+        normals: by which maps are standardised; None where they are not.
+        neighbours: distance of the encoder's tokens from those of normal images, whose maps stand behind those of
+            `distance`; None where there is none.
 
     Raises:
         ValueError: for an unknown reduction or a distance that returns a scalar.
@@ -42,33 +56,78 @@ class AnomalyScorer(nn.Module):
         self,
         distance: nn.Module,
         *,
-        score_over_pixels: Reduction = "max",
+        score_over_pixels: PixelReduction = "max",
         score_over_layers: Reduction = "mean",
         map_over_layers: Reduction = "mean",
+        share: float = 0.05,
+        body_above: float | None = None,
+        smoothing: float = 0.0,
+        layers: Sequence[int] | None = None,
+        normals: Mapping[str, StandardMaps] | None = None,
+        neighbours: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("score_over_pixels", score_over_pixels),
-            ("score_over_layers", score_over_layers),
-            ("map_over_layers", map_over_layers),
-        ):
+        for name, value in (("score_over_layers", score_over_layers), ("map_over_layers", map_over_layers)):
             if value not in ("max", "mean"):
                 raise ValueError(f"{name} must be 'max' or 'mean', got {value!r}")
         if getattr(distance, "reduction", "none") != "none":
             raise ValueError(f"the scorer's distance needs reduction 'none', got {distance.reduction!r}")
-        self.distance = distance
-        self.score_over_pixels = score_over_pixels
+        if not smoothing >= 0:
+            raise ValueError(f"smoothing must be at least 0, got {smoothing}")
+        self.distance, self.neighbours = distance, neighbours
+        self.pool = PixelPooling(score_over_pixels, share=share, above=body_above)
         self.score_over_layers = score_over_layers
         self.map_over_layers = map_over_layers
+        self.layers = None if layers is None else list(layers)
+        self.smooth = GaussianFilter(2, smoothing) if smoothing > 0 else nn.Identity()
+        self.normals = None if normals is None else nn.ModuleDict(normals)
 
     @torch.no_grad()
-    def forward(self, image: Tensor, reconstruction: Tensor) -> AnomalyResult:
-        """image, reconstruction: (B, 1 or 3, H, W), normalised -> AnomalyResult."""
-        layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))  # (B, L, H, W)
+    def forward(
+        self,
+        image: Tensor,
+        reconstruction: Tensor | Decoded,
+        position: Tensor | None = None,
+        *,
+        without: int | None = None,
+    ) -> AnomalyResult:
+        """Score a batch.
+
+        Args:
+            image: (B, 1 or 3, H, W), normalised.
+            reconstruction: of it, as the network gives it.
+            position: (B,) of slices along their stack, in [0, 1]; None of images without one.
+            without: fold of the normals that maps are not standardised by (`fold_of`); None for all normals.
+        """
+        maps = self.standardised(self.maps(image, reconstruction), position, without)  # (B, L, H, W)
         # (B,): over the pixels of each layer, then over layers
-        score = _reduce(_reduce(layers.flatten(2), self.score_over_pixels, dim=-1), self.score_over_layers, dim=-1)
-        anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
-        return AnomalyResult(anomaly_map, score)
+        score = _reduce(self.pool(maps, image), self.score_over_layers, dim=-1)
+        anomaly_map = _reduce(maps, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
+        # less than a normal scan's is no sign of anything, and a map starts at 0
+        return AnomalyResult(anomaly_map if self.normals is None else anomaly_map.clamp_min(0), score)
+
+    @torch.no_grad()
+    def maps(self, image: Tensor, reconstruction: Tensor | Decoded) -> Tensor:
+        """Smoothed maps of all layers that count, as they are: (B, L, H, W)."""
+        if isinstance(reconstruction, Tensor):
+            reconstruction, image = as_three_channels(reconstruction), as_three_channels(image)
+        layers = self.distance(reconstruction, image)  # (B, L, H, W)
+        if self.neighbours is not None:
+            layers = torch.cat([layers, self.neighbours(reconstruction)], dim=1)
+        return self.smooth(layers if self.layers is None else layers[:, self.layers])
+
+    def standardised(self, maps: Tensor, position: Tensor | None = None, without: int | None = None) -> Tensor:
+        """Maps (B, L, H, W) in standard deviations of normal ones; as they are where the score has no normals."""
+        if self.normals is None:
+            return maps
+        return self.normals[ALL if without is None else str(without)](maps, position)
+
+    @property
+    def looks_at_position(self) -> bool:
+        """Whether a slice's place along its stack changes its score."""
+        return self.normals is not None and any(
+            len(cast(StandardMaps, one).location) > 1 for one in self.normals.children()
+        )
 
 
 def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.module import _IncompatibleKeys
 
@@ -41,11 +43,25 @@ class AnomalyDetector(nn.Module):
         self.network = network
         self.scorer = scorer
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """image: (B, 1, H, W), normalised -> reconstruction (B, 3, H, W), anomaly map (B, 1, H, W), score (B,)."""
-        reconstruction = self.network(image)  # (B, 3, H, W)
-        found = self.scorer(image, reconstruction)
-        return reconstruction, found.anomaly_map, found.score
+    def forward(self, image: Tensor, position: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruct and score.
+
+        Args:
+            image: (B, 1, H, W), normalised.
+            position: (B,) of slices along their stack, in [0, 1]; None of images without one.
+
+        Returns:
+            Reconstruction (B, 3, H, W), anomaly map (B, 1, H, W), score (B,).
+        """
+        reconstruction = self.network(image)
+        found = self.scorer(image, reconstruction, position)
+        picture = reconstruction if isinstance(reconstruction, Tensor) else reconstruction.image
+        return picture, found.anomaly_map, found.score
+
+    @property
+    def looks_at_position(self) -> bool:
+        """Whether a slice's place along its stack changes its score."""
+        return self.scorer.looks_at_position
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -159,8 +175,8 @@ class OnnxDetector:
         self.record = read_graph_record(self.session, self.path)
         self._check(expected_checkpoint_sha256, settings)
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """image: (B, 1, H, W), normalised -> reconstruction (B, 3, H, W), anomaly map (B, 1, H, W), score (B,).
+    def __call__(self, image: Tensor, position: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """As `AnomalyDetector`.
 
         Raises:
             ValueError: for an image of another shape.
@@ -170,7 +186,7 @@ class OnnxDetector:
                 f"{self.path}: expected images (B, 1, {self.image_size}, {self.image_size}), got {tuple(image.shape)}"
             )
         # (B, 3, H, W), (B, 1, H, W) and (B,)
-        found = self.session.run(None, {"image": image.detach().float().contiguous().cpu().numpy()})
+        found = self.session.run(None, graph_inputs(self.session, image, position))
         reconstruction, anomaly_map, score = (torch.from_numpy(values).to(image.device) for values in found)
         return reconstruction, anomaly_map, score
 
@@ -196,6 +212,21 @@ class OnnxDetector:
                 f"{self.path}: expected a graph of the same scores, got other settings "
                 f"({listed(different)}); export it again"
             )
+
+
+def graph_inputs(
+    session: onnxruntime.InferenceSession, image: Tensor, position: Tensor | None
+) -> dict[str, NDArray[np.float32]]:
+    """Inputs of a graph by name: the image, and the position where it looks at it; the middle where that is not known.
+
+    Args:
+        session: of the graph.
+        image: (B, 1, H, W), normalised.
+        position: (B,), in [0, 1].
+    """
+    given = {"image": image, "position": torch.full((len(image),), 0.5) if position is None else position}
+    wanted = [one.name for one in session.get_inputs()]
+    return {name: given[name].detach().float().contiguous().cpu().numpy() for name in wanted}
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer, VolumeScore
 from qfae_monai.transforms import ResizedCropRotateFlip, source_name
 from qfae_monai.transforms.grey_slices import GreySlices
-from qfae_monai.transforms.slice_choice import SliceChoice
+from qfae_monai.transforms.slice_choice import SliceChoice, places_along
 
 
 class AnomalyInferer(Inferer):
@@ -61,11 +61,14 @@ class AnomalyInferer(Inferer):
         self.return_reconstruction = return_reconstruction
         self.rivals = dict(rivals or {})
 
-    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, without: int | None = None, **kwargs: Any
+    ) -> dict[str, Tensor]:
         """Score a batch of images or of volumes.
 
         Args:
             inputs: images (B, 1 or 3, H, W) of the network's size, or volumes (B, 1, X, Y, Z); normalised.
+            without: fold of the normals that maps are not standardised by, as in `AnomalyScorer`.
             network: image (B, C, H, W) to reconstruction (B, 3, H, W); without a scorer to reconstruction, anomaly map
                 (B, 1, H, W) and score (B,).
 
@@ -81,30 +84,36 @@ class AnomalyInferer(Inferer):
         # metadata would be carried through every operation of the network
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         if images.dim() == 5:
-            results = [self.volume(GreySlices(volume, self.axis), network) for volume in inputs]
+            results = [self.volume(GreySlices(volume, self.axis), network, without=without) for volume in inputs]
         else:
             parts = images.split(self.batch_size)
-            results = [self._with_counts(self._images(part, network)) for part in parts]
+            results = [self._with_counts(self._images(part, network, None, without)) for part in parts]
         output = {key: torch.cat([result[key] for result in results]) for key in results[0]}
         _check_finite(output["score"], inputs)
         return output
 
     @torch.no_grad()
-    def _images(self, images: Tensor, network: Callable[..., Any]) -> dict[str, Tensor]:
+    def _images(
+        self, images: Tensor, network: Callable[..., Any], position: Tensor | None, without: int | None
+    ) -> dict[str, Tensor]:
         if self.scorer is not None:
             self.scorer.to(images.device)
-        reconstruction, found = self._detect(images, network)
+        reconstruction, found = self._detect(images, network, position, without)
         output = _named("", found)
         for name, rival in self.rivals.items():
             output |= _named(f"{name}_", rival(images))
         return output | ({"reconstruction": reconstruction[:, :1]} if self.return_reconstruction else {})
 
-    def _detect(self, images: Tensor, network: Callable[..., Any]) -> tuple[Tensor, AnomalyResult]:
+    def _detect(
+        self, images: Tensor, network: Callable[..., Any], position: Tensor | None, without: int | None
+    ) -> tuple[Tensor, AnomalyResult]:
         if self.scorer is None:
-            reconstruction, anomaly_map, score = network(images)
+            places = {} if position is None else {"position": position}
+            reconstruction, anomaly_map, score = network(images, **places)
             return reconstruction, AnomalyResult(anomaly_map, score)
         reconstruction = network(images)
-        return reconstruction, self.scorer(images, reconstruction)
+        found = self.scorer(images, reconstruction, position, without=without)
+        return reconstruction if isinstance(reconstruction, Tensor) else reconstruction.image, found
 
     @staticmethod
     def _with_counts(output: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -113,7 +122,12 @@ class AnomalyInferer(Inferer):
 
     @torch.no_grad()
     def volume(
-        self, slices: GreySlices, network: Callable[..., Any], device: torch.device | None = None
+        self,
+        slices: GreySlices,
+        network: Callable[..., Any],
+        device: torch.device | None = None,
+        *,
+        without: int | None = None,
     ) -> dict[str, Tensor]:
         """Score one volume, a part of its slices after the other: the same dictionary as for a batch of one.
 
@@ -121,18 +135,20 @@ class AnomalyInferer(Inferer):
             slices: of the volume, normalised.
             network: as in `__call__`.
             device: that it runs on, where maps come to lie; the volume's own where None.
+            without: as in `__call__`.
 
         Raises:
             ValueError: if no slice can be scored, or the score is NaN or infinite.
         """
         device = slices.stored.device if device is None else device
-        chosen, counts = self._chosen(slices)
+        chosen, places, counts = self._chosen(slices)
         output = {name: torch.tensor([count]) for name, count in counts.items()}
         maps: dict[str, Tensor] = {}
         numbers: dict[str, list[Tensor]] = {}
         for part in chosen.split(self.batch_size):
             images = self.resize(slices[part].to(device))[:, None]  # (n, 1, S, S) of n slices
-            for key, found in self._images(images, network).items():
+            position = places[part].to(device)  # (n,)
+            for key, found in self._images(images, network, position, without).items():
                 if key.endswith("score"):
                     numbers.setdefault(key, []).append(found)
                 elif not key.endswith("slice_scores"):  # (n, 1, S, S)
@@ -153,8 +169,8 @@ class AnomalyInferer(Inferer):
         """Maps (N, 1, S, S) -> (N, h, w) of a volume's own slices; antialias, for these may be smaller."""
         return F.interpolate(found, size=size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
 
-    def _chosen(self, slices: GreySlices) -> tuple[Tensor, dict[str, int]]:
-        """Numbers of the slices to look at, and how many are empty, out of range, and with foreground."""
+    def _chosen(self, slices: GreySlices) -> tuple[Tensor, Tensor, dict[str, int]]:
+        """Numbers of the slices to look at, places of all, and how many are empty, out of range, with foreground."""
         visible, inside = self.choice(slices)  # (slices,) booleans
         if not (visible & inside).any():
             wanted = self.choice.index_range or self.choice.share
@@ -165,7 +181,7 @@ class AnomalyInferer(Inferer):
             )
         chosen = (visible & inside).nonzero()[:, 0].cpu()  # (n,) slice numbers
         empty, outside = int((inside & ~visible).sum()), int((~inside).sum())
-        return chosen, {"empty": empty, "outside": outside, "visible": int(visible.sum())}
+        return chosen, places_along(visible).cpu(), {"empty": empty, "outside": outside, "visible": int(visible.sum())}
 
 
 def _check_finite(scores: Tensor, images: Tensor | Sequence[Tensor]) -> None:

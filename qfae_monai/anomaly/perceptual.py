@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from monai.utils import LossReduction
@@ -166,6 +166,11 @@ class PerceptualLoss(_Loss):
         """What `forward` needs of a target image, (B, 1 or 3, H, W), normalised."""
         with autocast(image.device, self.precision):
             return Target(self._features(as_three_channels(image)), self._foreground(image))
+
+    def depends_on(self) -> list[Any]:
+        """All that `target` depends on beside the image."""
+        weighted = self.foreground_weight != 1
+        return [self.trunks, self.blocks, self.patch_sizes, self.foreground_above if weighted else None, self.precision]
 
     def features(self, image: Tensor, patch_size: int) -> list[Tensor]:
         """Raw hidden states of the patches, prefix tokens dropped: one (B, N, D) for each block."""

@@ -43,14 +43,35 @@ class NormalImages:
         self.seed = seed
 
     @cached_property
-    def images(self) -> Tensor:
-        """(M, 1, H, W)."""
-        dataset = self.dataset()
+    def items(self) -> list[dict[str, Any]]:
+        """What is known of each of M images: `image` (1, H, W), `patient` and, of slices, `position` in [0, 1]."""
+        dataset: Any = self.dataset()
         # (M,) numbers of items
         drawn = np.random.default_rng(self.seed).permutation(len(cast(Sized, dataset)))[: self.max_images]
-        # M of (1, H, W)
-        found = [torch.as_tensor(dataset[int(index)]["image"]).as_subclass(Tensor)[:1] for index in np.sort(drawn)]
-        return torch.stack(found).float()
+        found = []
+        for index in np.sort(drawn).tolist():
+            # a transform may have left out what says whose image it is
+            item = {**dataset.data[index], **dataset[index]} if hasattr(dataset, "data") else dataset[index]
+            patient = str(item.get("patient", item.get("case", index)))
+            image = torch.as_tensor(item["image"]).as_subclass(Tensor)[:1].float()
+            found.append({"image": image, "patient": patient, "position": item.get("position")})
+        return found
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(M, 1, H, W)."""
+        return torch.stack([item["image"] for item in self.items])
+
+    @property
+    def patients(self) -> list[str]:
+        """Of each image; its case where that is not known."""
+        return [item["patient"] for item in self.items]
+
+    @property
+    def positions(self) -> Tensor | None:
+        """(M,) along the stack, in [0, 1]; None of images without one."""
+        found = [item["position"] for item in self.items]
+        return None if None in found else torch.tensor(found, dtype=torch.float32)
 
 
 class Rival(ABC):

@@ -39,8 +39,8 @@ class StoredSlices(VolumeSlices):
     def open(cls, path: Path) -> StoredSlices:
         """
         Args:
-            path: file of one volume: `image` (N, H, W) float32, `slice_index` (N,) and, where known, `label` (N, H, W)
-                boolean and `image_label` (N,); the counts of slices left out are its metadata.
+            path: file of one volume: `image` (N, H, W) float32, `slice_index` and `position` (N,) and, where known,
+                `label` (N, H, W) boolean and `image_label` (N,); the counts of slices left out are its metadata.
 
         Raises:
             FileNotFoundError: when there is no such file.
@@ -110,7 +110,7 @@ class SliceStore:
 def _write(slices: VolumeSlices, path: Path) -> None:
     tensors = {
         name: tensor
-        for name in ("image", "slice_index", "label", "image_label")
+        for name in ("image", "slice_index", "position", "label", "image_label")
         if (tensor := getattr(slices, name)) is not None
     }
     with whole_file(path, on_disk=True) as partial:
@@ -126,9 +126,12 @@ def _check(tensors: dict[str, torch.Tensor], path: Path) -> None:
         expected = {
             "image": (image.shape, torch.float32),
             "slice_index": (index.shape, torch.int64),
+            "position": (index.shape, torch.float32),
             "label": (image.shape, torch.bool),
             "image_label": (index.shape, torch.int64),
         }
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if not whole or any(expected.get(name) != came for name, came in found.items()):
-        raise ValueError(f"{path}: expected image (N, H, W) and slice_index (N,) of stored slices, got {found}")
+    if not whole or "position" not in tensors or any(expected.get(name) != came for name, came in found.items()):
+        raise ValueError(
+            f"{path}: expected image (N, H, W), slice_index and position (N,) of stored slices, got {found}"
+        )

@@ -34,9 +34,10 @@ class SliceDataset(Dataset):
     Each volume is read once, by `volume_transform`, several at a time where there are cores; its slices stay in memory
     as float32. Training sets of the paper's size fit: 7,500 slices of 240 x 240 are 1.7 GB. Larger ones go to a
     `store`, a folder: the slices are written there at the first start and mapped from there at every later one; the
-    pixels are the same. `data` lists them as dictionaries of `image` (1, H, W), `case`, `slice_index` and, where known,
-    `label` (1, H, W; 1 is lesion, 0 is not) and `image_label` (1 abnormal, 0 normal, of the slice), with new tensors at
-    each access. Slices of different volumes may differ in size. Worker processes share them, however they are started.
+    pixels are the same. `data` lists them as dictionaries of `image` (1, H, W), `case`, `slice_index`, `position` along
+    the stack in [0, 1] and, where known, `patient`, `label` (1, H, W; 1 is lesion, 0 is not) and `image_label` (1
+    abnormal, 0 normal, of the slice), with new tensors at each access. Slices of different volumes may differ in size.
+    Worker processes share them, however they are started.
 
     Args:
         data: dictionaries of volumes, as `qfae_monai.data.volume_datalist` lists them.
@@ -80,14 +81,20 @@ class SliceDataset(Dataset):
         )
         if store is not None:
             cut = SliceStore(store, cut)
-        cases = [str(entry.get("case", entry.get("image"))) for entry in data]
+        owners = [
+            {
+                "case": str(entry.get("case", entry.get("image"))),
+                **{key: entry[key] for key in ("patient",) if key in entry},
+            }
+            for entry in data
+        ]
         with quiet_headers():  # once for all threads: what is silenced is the process's
             # in the order of the data; threads, for reading and counting leave the interpreter to others
             read = Parallel(n_jobs=min(READERS, spare_cores()), prefer="threads", return_as="generator")(
                 delayed(cut)(entry) for entry in data
             )
             bar = tqdm(read, desc="reading volumes", unit="volume", total=len(data), disable=not progress)
-            slices = _ListedSlices(list(zip(cases, bar, strict=True)))
+            slices = _ListedSlices(list(zip(owners, bar, strict=True)))
         skipped: Counter[str] = sum((Counter(volume.skipped) for volume in slices.volumes), Counter())
         reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none skipped"
         if not slices:
@@ -99,8 +106,8 @@ class SliceDataset(Dataset):
 class _ListedSlices(Sequence[dict[str, Any]]):
     """The slices of all volumes, one after the other; a slice is copied out when it is asked for."""
 
-    def __init__(self, volumes: Sequence[tuple[str, VolumeSlices]]) -> None:
-        self.cases = [case for case, _ in volumes]
+    def __init__(self, volumes: Sequence[tuple[dict[str, Any], VolumeSlices]]) -> None:
+        self.owners = [owner for owner, _ in volumes]  # `case` and `patient` of each
         self.volumes = SharedItems(slices for _, slices in volumes)
         self.ends = list(accumulate(map(len, self.volumes)))
 
@@ -117,4 +124,4 @@ class _ListedSlices(Sequence[dict[str, Any]]):
         position = range(len(self))[index]  # checked, and counted from the end where negative
         number = bisect_right(self.ends, position)
         volume = self.volumes[number]
-        return {**volume.sample(position - self.ends[number] + len(volume)), "case": self.cases[number]}
+        return {**volume.sample(position - self.ends[number] + len(volume)), **self.owners[number]}

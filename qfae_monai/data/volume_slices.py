@@ -12,7 +12,7 @@ import torch
 from monai.utils import convert_to_tensor
 
 from qfae_monai.transforms.grey_slices import GreySlices, SlicedVolume
-from qfae_monai.transforms.slice_choice import SliceChoice
+from qfae_monai.transforms.slice_choice import SliceChoice, places_along
 from qfae_monai.transforms.volume_check import CheckVolumed, source_name
 
 __all__ = ["SliceCutter", "VolumeSlices"]
@@ -25,6 +25,7 @@ class VolumeSlices:
     Attributes:
         image: (N, H, W) float32.
         slice_index: (N,) int64, where in the volume each slice lay.
+        position: (N,) float32, its place along the stack, in [0, 1], from the first slice with foreground to the last.
         label: (N, H, W) boolean, True is lesion; None where it is not known or not kept.
         image_label: (N,) int64, 1 abnormal, 0 normal, of the slice; None where it is not known.
         skipped: how many slices were left out, by reason.
@@ -32,6 +33,7 @@ class VolumeSlices:
 
     image: torch.Tensor
     slice_index: torch.Tensor
+    position: torch.Tensor
     label: torch.Tensor | None = None
     image_label: torch.Tensor | None = None
     skipped: dict[str, int] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class VolumeSlices:
         return len(self.slice_index)
 
     def sample(self, row: int) -> dict[str, Any]:
-        """Slice number `row` of these: `image` (1, H, W), `slice_index` and, where known, its labels.
+        """Slice number `row` of these: `image` (1, H, W), `slice_index`, `position` and, where known, its labels.
 
         The pixels are copies, which a transform may change in place and a worker may send without the whole volume.
         """
@@ -49,7 +51,7 @@ class VolumeSlices:
             sample["label"] = _copy(self.label[row : row + 1])
         if self.image_label is not None:
             sample["image_label"] = int(self.image_label[row])
-        return {**sample, "slice_index": int(self.slice_index[row])}
+        return {**sample, "slice_index": int(self.slice_index[row]), "position": float(self.position[row])}
 
 
 class SliceCutter:
@@ -93,7 +95,8 @@ class SliceCutter:
         """
         volume, slices = self._read(entry)
         label = self._label(volume, entry)  # (1, X, Y, Z)
-        reasons = self._reasons(slices, label)
+        visible, inside = self.choice(slices)  # (slices,) booleans
+        reasons = self._reasons(visible, inside, label)
         # (N,) slice numbers
         wanted = torch.tensor([index for index, reason in enumerate(reasons) if reason is None], dtype=torch.int64)
         # copies of their own, or they would keep the whole volume in memory
@@ -101,6 +104,7 @@ class SliceCutter:
         return VolumeSlices(
             image=slices[wanted].contiguous(),
             slice_index=wanted,
+            position=places_along(visible).cpu()[wanted],
             label=None if self.normal_only else lesion,
             image_label=None if lesion is None else lesion.flatten(1).any(1).to(torch.int64),
             skipped=dict(Counter(reason for reason in reasons if reason is not None)),
@@ -135,15 +139,14 @@ class SliceCutter:
             )
         return None
 
-    def _reasons(self, slices: GreySlices, label: torch.Tensor | None) -> list[str | None]:
+    def _reasons(self, visible: torch.Tensor, inside: torch.Tensor, label: torch.Tensor | None) -> list[str | None]:
         """Reason that each slice is left out; None for a wanted slice."""
-        visible, inside = (flags.tolist() for flags in self.choice(slices))  # one for each slice
         outside = "outside of the index range" if self.choice.share is None else "outside of the share"
         reasons: list[str | None] = []
-        for index, wanted in enumerate(inside):
+        for index, (seen, wanted) in enumerate(zip(visible.tolist(), inside.tolist(), strict=True)):
             if not wanted:
                 reasons.append(outside)
-            elif not visible[index]:
+            elif not seen:
                 reasons.append("empty")
             # axis 0 of the label is its channel
             elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():

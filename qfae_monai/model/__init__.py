@@ -16,11 +16,13 @@ if TYPE_CHECKING:
         create_volume_score,
     )
     from qfae_monai.model.presets import model_settings, training_setting
+    from qfae_monai.model.score_fit import ScoreFit
     from qfae_monai.model.signature import running_signature, stated_setting
     from qfae_monai.model.writer import ModelWriter, update_model
 
 __all__ = [
     "ModelWriter",
+    "ScoreFit",
     "create_autoencoder",
     "create_distance",
     "create_frozen",
@@ -46,6 +48,7 @@ __getattr__ = lazy_names(
             "create_volume_score",
         ),
         "presets": ("model_settings", "training_setting"),
+        "score_fit": ("ScoreFit",),
         "signature": ("running_signature", "stated_setting"),
         "writer": ("ModelWriter", "update_model"),
     },

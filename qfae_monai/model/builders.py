@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, VolumeScore
+from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, TokenDistance, VolumeScore
+from qfae_monai.anomaly.normals import NearestTokens, Normals
 from qfae_monai.model.presets import model_settings
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
 from qfae_monai.networks.execution import Checkpointing
 from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.precision import Precision
+from qfae_monai.networks.token_decoder import TokenDecoder
 from qfae_monai.weights import create_vit
 from qfae_monai.weights.vit import CHECKPOINT
 
@@ -61,29 +64,34 @@ def create_qfae(
             blocks=numbers["encoder_blocks"],
             output_dim=dim,
             additional_block=numbers["additional_block"],
+            target_blocks=numbers["target_blocks"],
         )
         for trunk in trunks
     ]
+    tokens = _decodes_tokens(numbers)
     qformer = QFormer(
         dim=dim,
-        num_queries=grid**2,  # one query per patch of the decoder's grid
+        output_dim=numbers["qformer_width"],
+        num_queries=numbers["queries"] if tokens else grid**2,  # one query per patch of the decoder's grid
         query_init_std=numbers["query_init_std"],
         query_dropout=numbers["query_dropout"],
         dropout=numbers["qformer_dropout"],
     )
-    decoder = _decoder(numbers, dim, checkpointing)
+    build = partial(_token_decoder, trunk=encoders[0].trunk) if tokens else _decoder
+    decoder = build(numbers, qformer.output_dim, checkpointing)
     return QFAE(
         encoders, qformer, decoder, precision=precision, compile=compile, token_dropout=numbers["token_dropout"]
     )
 
 
 def create_frozen(
-    network: Mapping[str, Any], *, image_size: int, weights: Weights = None, frozen: Weights = None
-) -> VisionTransformer:
-    """Build one frozen network.
+    network: Mapping[str, Any] | None, *, image_size: int, weights: Weights = None, frozen: Weights = None
+) -> Any:
+    """Build one frozen network, a timm vision transformer.
 
     Args:
-        network: arguments of `create_vit`; its own `weights` or `seed` count more than `weights` here.
+        network: arguments of `create_vit`, None for no network; its own `weights` or `seed` count more than `weights`
+            here.
         image_size: side of the square input in pixels.
         weights: as in `create_vit`; with `checkpoint`, whatever the network is otherwise filled from is left alone.
         frozen: file of the values that a trained model was trained with; counts more than all others.
@@ -91,6 +99,8 @@ def create_frozen(
     Raises:
         ValueError, WeightsNotFoundError: as `create_vit`.
     """
+    if network is None:  # tokens are compared as they are
+        return None
     own = {**network, "image_size": image_size}
     if frozen is not None or weights == CHECKPOINT:
         own["weights"] = CHECKPOINT if frozen is None else frozen
@@ -119,8 +129,8 @@ def create_distance(
     precision: Precision = "float32",
     compile: bool = False,
     **changes: Any,
-) -> PerceptualLoss:
-    """Build the perceptual distance that is trained with, or the one that maps are made of.
+) -> PerceptualLoss | TokenDistance:
+    """Build the distance that is trained with, or the one that maps are made of: perceptual, or of decoded tokens.
 
     Args:
         settings, precision, compile, changes: as in `create_qfae`.
@@ -132,6 +142,8 @@ def create_distance(
         ValueError, WeightsNotFoundError: as `create_qfae`.
     """
     numbers = _numbers(settings, changes)
+    if _decodes_tokens(numbers):
+        return TokenDistance("none" if role == "score" else "mean")
     if trunk is None:
         trunk = create_frozen(numbers["perceptual"], image_size=numbers["image_size"], weights=weights)
     common: dict[str, Any] = {"metric": numbers["metric"], "precision": precision, "compile": compile}
@@ -155,23 +167,44 @@ def create_distance(
 
 
 def create_scorer(
-    settings: Settings = "paper", distance: nn.Module | None = None, *, weights: Weights = None, **changes: Any
+    settings: Settings = "paper",
+    distance: nn.Module | None = None,
+    *,
+    weights: Weights = None,
+    normals: str | os.PathLike | Normals | None = None,
+    **changes: Any,
 ) -> AnomalyScorer:
     """Build what turns an image and its reconstruction into a map and a score.
 
     Args:
         settings, weights, changes: as in `create_distance`.
         distance: that gives maps; None to build the perceptual one.
+        normals: what the score knows of normal scans, or its file; used where the settings ask for it.
 
     Raises:
         ValueError, WeightsNotFoundError: as `create_qfae`.
+        FileNotFoundError: if the settings ask for normals, and there is no such file.
     """
     numbers = _numbers(settings, changes)
+    known = None
+    if numbers["score_standardised"] or numbers["score_neighbours"]:
+        if normals is None:
+            raise ValueError("normals: expected the file of what the score knows of normal scans, got none")
+        known = normals if isinstance(normals, Normals) else Normals.load(normals)
+    tokens = known.tokens if known is not None and numbers["score_neighbours"] else None
+    if numbers["score_neighbours"] and tokens is None:
+        raise ValueError(f"{normals}: expected tokens of normal images to compare with, got none")
     return AnomalyScorer(
         create_distance(numbers, "score", weights=weights) if distance is None else distance,
         score_over_pixels=numbers["score_over_pixels"],
         score_over_layers=numbers["score_over_layers"],
         map_over_layers=numbers["map_over_layers"],
+        share=numbers["score_share"],
+        body_above=normalized(numbers["foreground_level"]) if numbers["score_body"] else None,
+        smoothing=numbers["score_smoothing"],
+        layers=numbers["score_layers"],
+        normals=known.maps if known is not None and numbers["score_standardised"] else None,
+        neighbours=None if tokens is None else NearestTokens(tokens),
     )
 
 
@@ -196,6 +229,39 @@ def _decoder(numbers: Mapping[str, Any], input_dim: int, checkpointing: Checkpoi
         out_channels=numbers["out_channels"],
         checkpointing=checkpointing,
     )
+
+
+def _token_decoder(
+    numbers: Mapping[str, Any], input_dim: int, checkpointing: Checkpointing, *, trunk: VisionTransformer
+) -> TokenDecoder:
+    return TokenDecoder(
+        input_dim=input_dim,
+        grid=trunk.patch_embed.grid_size[0],
+        patch_size=trunk.patch_embed.patch_size[0],  # pixels
+        token_dim=trunk.embed_dim,
+        groups=len(numbers["target_blocks"]),
+        dim=numbers["dim"],
+        depth=numbers["decoder_depth"],
+        heads=numbers["decoder_heads"],
+        checkpointing=checkpointing,
+    )
+
+
+def _decodes_tokens(numbers: Mapping[str, Any]) -> bool:
+    """Whether tokens are decoded, and not pixels.
+
+    Raises:
+        ValueError: for a word that says neither, or tokens without queries or blocks.
+    """
+    if numbers["decodes"] not in ("pixels", "tokens"):
+        raise ValueError(f"decodes: expected pixels or tokens, got {numbers['decodes']!r}")
+    tokens = numbers["decodes"] == "tokens"
+    if tokens and not (numbers["queries"] and numbers["target_blocks"]):
+        raise ValueError(
+            "queries, target_blocks: expected a number of queries and groups of blocks to decode tokens, got "
+            f"{numbers['queries']} and {numbers['target_blocks']}"
+        )
+    return tokens
 
 
 def _numbers(settings: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:

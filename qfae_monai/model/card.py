@@ -29,6 +29,7 @@ def model_card(folder: Path) -> str:
         "Data": _data(folder, training),
         "Training": _training(training),
         "Held-out normal images": _held_out(training),
+        "Score": _score(training),
         "Thresholds": _thresholds(folder),
         "Figures": _figures(folder),
         "What went wrong in training": _faults(training),
@@ -107,6 +108,25 @@ def _held_out(training: Mapping[str, Any] | None) -> list[str]:
         f"- {figures['images']} images: mean distance {figures['distance']:.4g}; of the mean training image in place "
         f"of the reconstruction {figures['mean_image_distance']:.4g}.",
         f"- Anomaly maps vary over pixels by {figures['map_spread']:.2g} of their mean.",
+    ]
+
+
+def _score(training: Mapping[str, Any] | None) -> list[str]:
+    """How maps become a score, and how that was chosen."""
+    found = None if training is None else training.get("score")
+    if found is None:
+        return ["- As the preset has it."]
+    settings = ", ".join(f"{name.removeprefix('score_')} {value}" for name, value in found["settings"].items())
+    lines = [f"- Fitted to held-out normal scans: {settings}."]
+    figures = found["synthetic"]
+    if figures is None:
+        return lines
+    kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in figures["by_kind"].items())
+    return [
+        *lines,
+        f"- Chosen by {figures['lesions']} synthetic lesions that were painted into held-out normal images: AUROC "
+        f"{figures['auroc']:.3f} ({kinds}); of the paper's score, the largest pixel, {figures['as_published']:.3f}. "
+        "Such lesions are no patients: these figures compare scores, and say nothing on a disease.",
     ]
 
 

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from qfae_monai import __version__
-from qfae_monai.anomaly.detector import GRAPHS, RECORD_KEY, GraphRecord, inside_of_graph, open_session
+from qfae_monai.anomaly.detector import (
+    GRAPHS,
+    RECORD_KEY,
+    AnomalyDetector,
+    GraphRecord,
+    graph_inputs,
+    inside_of_graph,
+    open_session,
+)
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import INFERENCE, NETWORK, ModelFolder
@@ -63,6 +71,7 @@ def read_source(
     folder.check_signature(bundle.signature)
     module = bundle.part(MODULES[graph])
     load_checkpoint(module if graph == "reconstruction" else module.network, folder.checkpoint)
+    module = Picture(module) if graph == "reconstruction" else module
     record = GraphRecord(
         graph=graph,
         image_size=int(bundle.plain("model")["image_size"]),
@@ -73,11 +82,28 @@ def read_source(
     return ExportSource(module.requires_grad_(False).eval(), record)
 
 
+class Picture(nn.Module):
+    """A network whose reconstruction is an image, whatever it decodes.
+
+    Args:
+        network: image (B, 1, H, W) to reconstruction (B, 3, H, W), or to `Decoded`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 1, H, W), normalised -> (B, 3, H, W)."""
+        found = self.network(image)
+        return found if isinstance(found, Tensor) else found.image
+
+
 # Writing a module as ONNX or TorchScript, whole or not at all, and reading it back to compare.
 
 OUTPUTS = {"reconstruction": ["reconstruction"], "detector": ["reconstruction", "anomaly_map", "score"]}
 SUFFIXES = (".onnx", ".ts")
-TOLERANCE = 1e-4  # absolute, of normalised reconstruction, anomaly map and score
+TOLERANCE = 1e-4  # of normalised reconstruction, anomaly map and score, in their largest value where that is above 1
 LARGEST_FILE = 1_800_000_000  # bytes of weights; an ONNX file ends at 2 GiB, beyond that they lie beside it
 TRACED_BATCH = 2  # a batch of one would be taken for a constant
 BATCHES = (1, 3)  # other sizes than the traced one
@@ -119,16 +145,23 @@ def write_graph(source: ExportSource, path: str | os.PathLike) -> WrittenGraph:
 
 
 def largest_differences(source: ExportSource, path: Path) -> dict[str, float]:
-    """Run a written graph beside its module on noise, one image and a batch: largest absolute difference by output."""
+    """Run a written graph beside its module on noise, one image and a batch: largest difference by output.
+
+    Of values above 1, such as maps in standard deviations, as a share of the largest.
+    """
     run = (_onnx_caller if path.suffix == ".onnx" else _torchscript_caller)(path)
-    names, side = OUTPUTS[source.record.graph], source.record.image_size
+    names = OUTPUTS[source.record.graph]
     found = torch.zeros(len(names))
     for batch in BATCHES:
-        image = torch.randn(batch, 1, side, side, generator=torch.Generator().manual_seed(batch))
+        inputs = _example(source, batch, seed=batch)
         with torch.no_grad():
-            pairs = zip(_as_tuple(run(image)), _as_tuple(source.module(image)), strict=True)
-        found = found.maximum(torch.stack([(exported - expected).abs().max() for exported, expected in pairs]))
+            pairs = zip(_as_tuple(run(*inputs)), _as_tuple(source.module(*inputs)), strict=True)
+        found = found.maximum(torch.stack([_difference(exported, expected) for exported, expected in pairs]))
     return dict(zip(names, found.tolist(), strict=True))
+
+
+def _difference(exported: Tensor, expected: Tensor) -> Tensor:
+    return (exported - expected).abs().max() / expected.abs().max().clamp_min(1)
 
 
 def _write_onnx(source: ExportSource, path: Path) -> None:
@@ -143,10 +176,10 @@ def _write_onnx(source: ExportSource, path: Path) -> None:
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
             source.module,
-            (_example(source),),
-            input_names=["image"],
+            _example(source),
+            input_names=list(_inputs(source)),
             output_names=OUTPUTS[source.record.graph],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamic_shapes=tuple({0: torch.export.Dim("batch", min=1)} for _ in _inputs(source)),
             dynamo=True,
             verbose=False,
         )
@@ -161,17 +194,30 @@ def _write_torchscript(source: ExportSource, path: Path) -> None:
         torch.jit.save(traced, path, _extra_files={f"{RECORD_KEY}.json": source.record.to_json()})
 
 
-def _example(source: ExportSource) -> Tensor:
-    return torch.zeros(TRACED_BATCH, 1, source.record.image_size, source.record.image_size)
+def _inputs(source: ExportSource) -> tuple[str, ...]:
+    """Names of a graph's inputs: a slice's place along its stack, too, where it changes the score."""
+    positioned = isinstance(source.module, AnomalyDetector) and source.module.looks_at_position
+    return ("image", "position") if positioned else ("image",)
+
+
+def _example(source: ExportSource, batch: int = TRACED_BATCH, seed: int = 0) -> tuple[Tensor, ...]:
+    """Inputs of noise: image (B, 1, S, S) and, where it is one, position (B,)."""
+    side, draw = source.record.image_size, torch.Generator().manual_seed(seed)
+    drawn = (torch.randn(batch, 1, side, side, generator=draw), torch.rand(batch, generator=draw))
+    return drawn[: len(_inputs(source))]
 
 
 def _weight_bytes(module: nn.Module) -> int:
     return sum(weight.nbytes for weight in {id(weight): weight for weight in module.parameters()}.values())
 
 
-def _onnx_caller(path: Path) -> Callable[[Tensor], tuple[Tensor, ...]]:
+def _onnx_caller(path: Path) -> Callable[..., tuple[Tensor, ...]]:
     session = open_session(path)
-    return lambda image: tuple(torch.from_numpy(values) for values in session.run(None, {"image": image.numpy()}))
+
+    def call(image: Tensor, position: Tensor | None = None) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(values) for values in session.run(None, graph_inputs(session, image, position)))
+
+    return call
 
 
 def _torchscript_caller(path: Path) -> Callable[[Tensor], Any]:

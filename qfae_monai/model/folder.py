@@ -18,12 +18,14 @@ VERSION = 1
 MANIFEST = "model.json"
 NETWORK = "models/model.pt"
 PERCEPTUAL = "models/perceptual.safetensors"
+NORMALS = "models/normals.safetensors"
+"""What the score knows of normal scans, where it looks at any."""
 INFERENCE, TRAINING = "configs/inference.yaml", "configs/training.yaml"
 CALIBRATION, FINGERPRINT, RECORD = "calibration.json", "fingerprint.json", "models/training.json"
 CARD, PLAN, FIGURES = "docs/README.md", "plan.yaml", "evaluation/evaluation.json"
 LOCAL = "training"
 """Folder of what stays on the machine that trained: checkpoint with optimiser, data list, logs, reports."""
-USED = (NETWORK, PERCEPTUAL, CALIBRATION, FINGERPRINT, "models/detector.onnx")
+USED = (NETWORK, PERCEPTUAL, NORMALS, CALIBRATION, FINGERPRINT, "models/detector.onnx")
 """Files whose hash is checked whenever the model is opened; configurations are held to the signature, by number."""
 
 SHA256 = text(r"[0-9a-f]{64}", "a SHA-256")

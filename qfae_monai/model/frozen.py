@@ -16,7 +16,7 @@ from qfae_monai.weights.sources import find_in_folder
 
 __all__ = ["IN_HOUSE", "OWN_FILES", "PAIRS", "RANDOM", "Choice", "choose_networks", "network_changes", "side_unit"]
 
-RANDOM, IN_HOUSE = "random", "in-house"
+RANDOM, IN_HOUSE, NONE = "random", "in-house", "none"
 OWN_FILES = {"encoder": "dino.safetensors", "perceptual": "mae.safetensors"}
 """As `qfae pretrain` writes them."""
 GB = 1e9
@@ -32,9 +32,10 @@ class Pair:
 
     Attributes:
         preset: sizes of Q-Former and decoder.
-        encoder, perceptual: timm names, or `in-house`.
+        encoder, perceptual: timm names, or `in-house`; perceptual `none` where tokens are decoded.
         memory: bytes of a device that training needs; 0 where a CPU will do.
         batch_size, learning_rate, images: of a training with them; images as a budget on a CPU and on a GPU.
+        views: that are kept of all images together, as a budget; None where they are drawn anew.
     """
 
     preset: str
@@ -44,6 +45,7 @@ class Pair:
     batch_size: int
     learning_rate: float
     images: tuple[int, int]
+    views: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ PAIRS = (
         8e-5,
         (500_000, 500_000),
     ),
-    Pair("tiny", DINOV2_SMALL, DINOV2_SMALL, 0, 16, 1e-3, (6_000, 100_000)),
+    Pair("dinov2_small", DINOV2_SMALL, NONE, 0, 16, 1e-3, (8_000, 50_000), views=4_000),
     Pair("tiny", IN_HOUSE, IN_HOUSE, 0, 8, 1e-3, (35_000, 100_000)),
 )
 """The best first."""
@@ -120,8 +122,14 @@ def network_changes(
         FileNotFoundError: if in-house weights are not there.
     """
     changes: dict[str, Any] = {"image_size": image_size}
-    own = {pair.preset: (pair.encoder, pair.perceptual) for pair in (SEEDED, *PAIRS[:2])}[preset]
-    if (encoder, perceptual) != own:
+    own = {pair.preset: (pair.encoder, pair.perceptual) for pair in (SEEDED, *PAIRS[:3])}[preset]
+    if (perceptual == NONE) != (own[1] == NONE):
+        raise ValueError(f"perceptual: expected {own[1]} with preset {preset}, got {perceptual}")
+    if perceptual == NONE:
+        arguments = _arguments("encoder", encoder, weights)
+        if encoder != own[0]:
+            changes["encoder"] = _with_weights("encoder", encoder, arguments, weights)
+    elif (encoder, perceptual) != own:
         changes |= _changed(preset, encoder, perceptual, weights)
         if preset == "tiny":
             patch = _arguments("perceptual", perceptual, weights)["patch_size"]
@@ -139,6 +147,8 @@ def side_unit(preset: str, encoder: str, perceptual: str, weights: Path | None) 
     if RANDOM in (encoder, perceptual):
         return DECODER_PATCH
     patches = [_arguments(role, name, weights)["patch_size"] for role, name in _roles(encoder, perceptual)]
+    if perceptual == NONE:
+        return patches[0]
     if preset != "tiny":
         return 224  # as published
     largest = _loss_scales(perceptual)[-1] * patches[1]
@@ -206,11 +216,13 @@ def _loss_scales(perceptual: str) -> tuple[int, int]:
     return (1, 2) if perceptual == IN_HOUSE else (2, 4)
 
 
-def _roles(encoder: str, perceptual: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("encoder", encoder), ("perceptual", perceptual)
+def _roles(encoder: str, perceptual: str) -> tuple[tuple[str, str], ...]:
+    both = ("encoder", encoder), ("perceptual", perceptual)
+    return both[:1] if perceptual == NONE else both
 
 
 def _has(folder: Path, pair: Pair) -> bool:
     if pair.encoder == IN_HOUSE:
         return all((folder / name).is_file() for name in OWN_FILES.values())
-    return all(find_in_folder(find_entry(name), folder) is not None for name in (pair.encoder, pair.perceptual))
+    names = [name for _, name in _roles(pair.encoder, pair.perceptual)]
+    return all(find_in_folder(find_entry(name), folder) is not None for name in names)

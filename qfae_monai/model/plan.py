@@ -65,21 +65,31 @@ SCHEMA: dict[str, tuple[str, Check]] = {
         "What becomes 0 and what becomes 1: two values of a window, else two percentiles",
         items(number(-1e9, 1e9), 2, 2),
     ),
-    "preset": ("Sizes of Q-Former and decoder: tiny, small or paper", choice("tiny", "small", "paper")),
+    "preset": (
+        "Sizes of Q-Former and decoder, which makes pixels: tiny, small or paper; or the encoder's own tokens: "
+        "dinov2_small",
+        choice("tiny", "dinov2_small", "small", "paper"),
+    ),
     "encoder": (
         "Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
         text(r"[A-Za-z0-9_.-]+", "a network's name", 100),
     ),
     "perceptual": (
         "Frozen network that images and reconstructions are compared by: a timm name, in-house "
-        "(mae.safetensors) or random",
+        "(mae.safetensors), random, or none where tokens are decoded",
         text(r"[A-Za-z0-9_.-]+", "a network's name", 100),
     ),
     "weights": ("Folder of the weights of both; null for random ones", optional(text(r"[^$@%\0].*", "a path", 4096))),
     "image_size": ("Side of the square that slices are resized to, pixels", whole(16, 2048)),
+    "score": (
+        "How maps become a score: chosen (by synthetic lesions that are painted into held-out normals) or preset (as "
+        "the preset has it)",
+        choice("chosen", "preset"),
+    ),
     "score_over_pixels": (
-        "A slice's score: max of its map (small lesions) or mean (diffuse change)",
-        choice("max", "mean"),
+        "A slice's score, where it is not chosen: max of its map (small lesions), top (mean of the highest 5 %) or "
+        "mean (diffuse change)",
+        choice("max", "top", "mean"),
     ),
     "batch_size": ("Images in one step", whole(1, 65536)),
     "epochs": ("Times that every image is seen", whole(1, 1_000_000)),
@@ -103,7 +113,11 @@ SCHEMA: dict[str, tuple[str, Check]] = {
     ),
 }
 """Key -> what it is, and what its value may be; in the order of the file."""
-LATER: dict[str, Any] = {"slice_share": None, "views": None}  # as plans without the keys were trained
+LATER: dict[str, Any] = {
+    "slice_share": None,
+    "views": None,
+    "score": "preset",
+}  # as plans without the keys were trained
 """What keys mean that plans of earlier versions do not have."""
 
 
@@ -133,6 +147,7 @@ class Plan:
     perceptual: str
     weights: str | None
     image_size: int
+    score: str
     score_over_pixels: str
     batch_size: int
     epochs: int
@@ -233,6 +248,7 @@ class Plan:
             "precision": self.precision,
             "num_workers": self.workers,
             "views": self.views,
+            "score_fit::choose": self.score == "chosen",
         }
 
     def _changes(self) -> dict[str, Any]:

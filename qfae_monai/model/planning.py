@@ -9,8 +9,9 @@ from statistics import median
 from typing import Any
 
 from qfae_monai.data.acquisition import AXIAL, common_plane
-from qfae_monai.model.frozen import IN_HOUSE, Choice, choose_networks, own_image_size, side_unit
+from qfae_monai.model.frozen import IN_HOUSE, NONE, Choice, choose_networks, own_image_size, side_unit
 from qfae_monai.model.plan import Plan
+from qfae_monai.model.presets import model_settings
 from qfae_monai.model.scan import Found, Scan, counted
 from qfae_monai.model.split import Split, least_held_out
 
@@ -23,6 +24,7 @@ PER_IMAGE = frozenset({"CR", "DX", "MG", "IO", "PX", "RF", "XA", "OCT", "OPT", "
 """DICOM modalities whose values have no common scale, nor a background below all tissue."""
 LARGE_SIDE, LARGE_MATRIX, LARGE_MEMORY = 224, 160, 6e9  # pixels, pixels, bytes
 MOST_WORKERS = 8  # processes
+MOST_VIEWS = 4  # of each image, kept
 Reasoned = tuple[Any, str]
 
 
@@ -62,7 +64,8 @@ def make_plan(
         "min_foreground": (0.01, ""),
         **_intensity(found),
         **_networks(choice, scans, plane, device_memory),
-        "score_over_pixels": _pooling(found),
+        "score": _score(choice),
+        "score_over_pixels": _pooling(found, choice),
         **_course(choice, pictures, images, device_memory),
         **_augmentation(axis[0]),
         "held_out": _held_out(held_out, false_positive_rate, split),
@@ -70,7 +73,7 @@ def make_plan(
         "seed": (seed, ""),
         "precision": ("float32", "the format whose results were measured"),
         "workers": _workers(cores, choice),
-        "views": (None, ""),
+        "views": _views(choice, pictures),
     }
     values = {key: value for key, (value, _) in reasons.items()}
     why = {key: reason for key, (_, reason) in reasons.items() if reason}
@@ -115,6 +118,8 @@ def _networks(choice: Choice, scans: Sequence[Scan], axis: int, device_memory: f
     elif pair.encoder == IN_HOUSE:
         size = own_image_size(choice.folder)
         why = "the side that the networks were trained at"
+    elif pair.perceptual == NONE:
+        size, why = model_settings(pair.preset)["image_size"], "what the preset was measured at"
     elif unit == LARGE_SIDE:
         size, why = LARGE_SIDE, "the published size"
     elif (device_memory or 0) >= LARGE_MEMORY and matrix >= LARGE_MATRIX:
@@ -131,7 +136,15 @@ def _networks(choice: Choice, scans: Sequence[Scan], axis: int, device_memory: f
     }
 
 
-def _pooling(found: Found) -> Reasoned:
+def _score(choice: Choice) -> Reasoned:
+    if choice.pair.preset == "paper":
+        return "preset", "as published"
+    return "chosen", "no abnormal scan may be looked at"
+
+
+def _pooling(found: Found, choice: Choice) -> Reasoned:
+    if choice.pair.perceptual == NONE:
+        return "mean", "of the body, in standard deviations of normal scans: best on three real data sets"
     if found.kind == "image" and not any(scan.mask for scan in found.scans):
         return "mean", "whole images without masks of lesions, as radiographs, change in large areas"
     return "max", "lesions may be small"
@@ -142,12 +155,21 @@ def _course(choice: Choice, pictures: int, images: int | None, device_memory: fl
     pair = choice.pair
     budget = images or pair.images[device_memory is not None]
     batch = min(pair.batch_size, max(1, pictures // 2))  # two steps an epoch at least
-    rate = f"as measured with {pair.encoder} networks" if pair.preset == "tiny" else "as published"
+    measured = pair.preset in ("tiny", "dinov2_small")
+    rate = f"as measured with {pair.encoder} networks" if measured else "as published"
     return {
         "batch_size": (batch, f"of {counted(pictures, 'training image')}"),
         "epochs": (max(1, ceil(budget / pictures)), f"a budget of {budget} images, by {pictures} per epoch"),
         "learning_rate": (pair.learning_rate, rate),
     }
+
+
+def _views(choice: Choice, pictures: int) -> Reasoned:
+    """How many views of each image are kept, so that the encoder sees each once and steps cost a tenth."""
+    if choice.pair.views is None:
+        return None, ""
+    count = max(1, min(MOST_VIEWS, choice.pair.views // pictures))
+    return count, f"of {counted(pictures, 'image')}; their frozen features are kept, and trained from"
 
 
 def _augmentation(axis: int | None) -> dict[str, Reasoned]:

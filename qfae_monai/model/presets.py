@@ -1,4 +1,4 @@
-"""The numbers of the paper's model and of two smaller ones: each stands here, and nowhere else.
+"""The numbers of the paper's model and of smaller ones: each stands here, and nowhere else.
 
 What a configuration of the bundle calls `preset` is a name of this table; `changes` replaces single numbers of it.
 """
@@ -15,7 +15,11 @@ PAPER: dict[str, Any] = {
     "encoder_blocks": [-2, -4],  # whose states are concatenated
     "additional_block": None,  # one more trained block behind the encoder: num_heads, mlp_ratio
     "dim": 768,  # width of queries and decoder
-    "grid": 28,  # patches along a side: grid ** 2 queries
+    "decodes": "pixels",  # or the encoder's own `tokens`
+    "target_blocks": [],  # groups of the encoder's blocks whose tokens are decoded, where they are
+    "grid": 28,  # patches along a side that pixels are decoded by: grid ** 2 queries
+    "queries": None,  # their number where tokens are decoded
+    "qformer_width": None,  # of what leaves the Q-Former; null for `dim`
     "query_init_std": 0.001,
     "query_dropout": 0.0,
     "qformer_dropout": 0.01,  # behind its MLPs
@@ -33,7 +37,13 @@ PAPER: dict[str, Any] = {
     "score_blocks": [11, 15, 19],
     "score_patch_sizes": [16, 32, 56],  # pixels
     "score_consensus": "product",
-    "score_over_pixels": "max",
+    "score_layers": None,  # numbers of the maps that count, of those of `distance` and of neighbours; null for all
+    "score_smoothing": 0.0,  # pixels, standard deviation of a Gaussian
+    "score_standardised": False,  # whether maps are standardised by those of held-out normals
+    "score_neighbours": False,  # whether the distance from the nearest normal tokens is one more map
+    "score_over_pixels": "max",  # or `top`, the mean of the highest share, or `mean`
+    "score_share": 0.05,  # of the pixels, for `top`
+    "score_body": False,  # whether pixels up to `foreground_level` are left out
     "score_over_layers": "mean",
     "map_over_layers": "mean",
     "volume_score_over_slices": "max",
@@ -72,11 +82,38 @@ TINY: dict[str, Any] = PAPER | {
 }
 """For a few minutes on two CPU cores: the frozen networks are random, of a fixed seed."""
 
-MODELS: dict[str, dict[str, Any]] = {"paper": PAPER, "small": SMALL, "tiny": TINY}
+DINOV2_SMALL: dict[str, Any] = PAPER | {
+    "image_size": 112,
+    "encoder": {"name": "vit_small_patch14_dinov2.lvd142m"},
+    "encoder_blocks": [4],
+    "decodes": "tokens",
+    "target_blocks": [[2], [4], [9]],  # texture, parts, and what they are parts of
+    "queries": 16,
+    "dim": 192,
+    "query_init_std": 1.0,
+    "decoder_depth": 2,
+    "decoder_heads": 6,
+    "out_channels": 1,
+    "perceptual": None,  # tokens are compared as they are
+    "score_standardised": True,
+    "score_neighbours": True,
+    "score_over_pixels": "mean",
+    "score_body": True,
+}
+"""For two CPU cores with foundation weights: it decodes the tokens of DINOv2 ViT-S/14, a variant of ours."""
+
+MODELS: dict[str, dict[str, Any]] = {"paper": PAPER, "small": SMALL, "dinov2_small": DINOV2_SMALL, "tiny": TINY}
 
 TRAINING: dict[str, dict[str, Any]] = {
     "paper": {"batch_size": 64, "max_epochs": 300, "learning_rate": 8e-5, "num_workers": 12, "precision": "float32"},
     "small": {"batch_size": 32, "max_epochs": 300, "learning_rate": 8e-5, "num_workers": 4, "precision": "auto"},
+    "dinov2_small": {
+        "batch_size": 16,
+        "max_epochs": 60,
+        "learning_rate": 1e-3,
+        "num_workers": 0,
+        "precision": "float32",
+    },
     "tiny": {"batch_size": 8, "max_epochs": 12, "learning_rate": 1e-3, "num_workers": 0, "precision": "float32"},
 }
 """How a preset is trained unless a configuration says otherwise."""
@@ -86,7 +123,7 @@ def model_settings(preset: str, changes: Mapping[str, Any] | None = None) -> dic
     """Every number of a model: sizes of its networks, distance, and how maps become scores.
 
     Args:
-        preset: `paper`, `small` or `tiny`.
+        preset: `paper`, `small`, `dinov2_small` or `tiny`.
         changes: values by name that replace the preset's.
 
     Raises:

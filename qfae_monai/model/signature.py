@@ -66,7 +66,7 @@ LATER = ("slice_share",)
 EQUAL = {"qfae_monai.transforms.QuickResized": "monai.transforms.Resized"}
 """Words that are signed by the name that they had in earlier versions, as their pixels are the same to the last bit."""
 
-NEUTRAL = ("weights", "frozen", "compile", "checkpointing", "trunk", "distance", "settings")
+NEUTRAL = ("weights", "frozen", "normals", "compile", "checkpointing", "trunk", "distance", "settings")
 """Arguments that change no score, lead to a file with a hash of its own, or stand under another signed key."""
 
 

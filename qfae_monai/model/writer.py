@@ -30,6 +30,7 @@ from qfae_monai.model.folder import (
     seal_again,
 )
 from qfae_monai.model.frozen_files import encoders_of, keep_perceptual
+from qfae_monai.model.score_fit import ScoreFit
 from qfae_monai.model.signature import resolved, running_configuration, signature
 from qfae_monai.model.written_configurations import inference_configuration, training_configuration, write_yaml
 from qfae_monai.training.held_out_check import HeldOutCheck
@@ -51,6 +52,7 @@ class ModelWriter:
         perceptual: the frozen network of the distance.
         include_weights: whether frozen networks become files of the folder; None where licence and size allow it.
         watches, held_out, device, seed: as in `TrainingRecord`.
+        score_fit: whose choice of a score becomes part of the model.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class ModelWriter:
         held_out: HeldOutCheck,
         device: torch.device,
         seed: int,
+        score_fit: ScoreFit | None = None,
         include_weights: bool | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder, self.score_fit = Path(folder), score_fit
         self.network, self.perceptual, self.include_weights = network, perceptual, include_weights
         self.config = running_configuration()
         self.record = TrainingRecord(
@@ -75,6 +78,7 @@ class ModelWriter:
             precision=resolved(self.config, "precision"),
             device=device,
             seed=seed,
+            **({} if score_fit is None else {"score": score_fit.record}),
         )
 
     def attach(self, engine: Engine) -> None:
@@ -91,6 +95,8 @@ class ModelWriter:
     def _write(self, engine: Engine) -> None:
         if not is_writer():
             return
+        if self.score_fit is not None and self.score_fit.chosen:
+            self.config["changes"] = {**(self.config.get("changes") or {}), **self.score_fit.chosen}
         write_model(
             self.folder,
             self.config,

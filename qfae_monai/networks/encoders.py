@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from qfae_monai.networks.precision import RoundedOnce
 
@@ -90,6 +91,7 @@ class FrozenViT(nn.Module):
         blocks: blocks whose states are used, concatenated along the token axis in this order.
         output_dim: width of the trainable linear projection shared by all states; None leaves the trunk's width.
         additional_block: arguments of one more trainable block before the projection (`num_heads`, `mlp_ratio`).
+        target_blocks: groups of blocks whose normalised patch tokens, averaged over a group, are to be decoded.
 
     Raises:
         ValueError: if a block is out of the trunk's range.
@@ -102,9 +104,14 @@ class FrozenViT(nn.Module):
         blocks: Sequence[int] = (-2, -4),
         output_dim: int | None = None,
         additional_block: Mapping[str, float] | None = None,
+        target_blocks: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__()
-        self.blocks = tuple(block_index(block, len(trunk.blocks)) for block in blocks)
+        depth = len(trunk.blocks)
+        self.blocks = tuple(block_index(block, depth) for block in blocks)
+        self.target_blocks = tuple(tuple(block_index(block, depth) for block in group) for group in target_blocks)
+        decoded = dict.fromkeys(block for group in self.target_blocks for block in group)  # in order, each once
+        self.read = (*self.blocks, *(block for block in decoded if block not in self.blocks))
         self.trunk = trunk.requires_grad_(False).eval()
         self._rounded = RoundedOnce[VisionTransformer]()
         self.additional_block: nn.Module = nn.Identity()
@@ -141,14 +148,28 @@ class FrozenViT(nn.Module):
         return self.project(self.states(image))
 
     def states(self, image: Tensor) -> Tensor:
-        """What the frozen trunk makes of an image, (B, num_tokens, D), without gradient."""
+        """What the frozen trunk makes of an image, without gradient: the blocks in `read`, one behind the other.
+
+        (B, len(read) * (prefix + N), D).
+        """
         if tuple(image.shape[-2:]) != self.image_size:
             raise ValueError(f"expected an image of {self.image_size} pixels, got {tuple(image.shape[-2:])}")
         with torch.no_grad():  # no activation of the trunk is kept for the backward pass
             (trunk,) = self._rounded([self.trunk])
-            states = hidden_states(trunk, as_three_channels(image), self.blocks)
-        return torch.cat(states, dim=1)  # (B, blocks * (prefix + N), D)
+            states = hidden_states(trunk, as_three_channels(image), self.read)
+        return torch.cat(states, dim=1)
 
     def project(self, states: Tensor) -> Tensor:
-        """What is trained behind the trunk: states (B, num_tokens, D) -> tokens (B, num_tokens, output_dim)."""
-        return self.projection(self.additional_block(states))
+        """What is trained behind the trunk: `states` -> tokens (B, num_tokens, output_dim)."""
+        return self.projection(self.additional_block(states[:, : self.num_tokens]))
+
+    def target(self, states: Tensor) -> Tensor:
+        """`states` -> what is to be decoded: (B, groups, N, D), float32."""
+        length = states.shape[1] // len(self.read)  # prefix + N
+        parts = dict(zip(self.read, states.float().split(length, dim=1), strict=True))
+        patches = {
+            block: F.layer_norm(parts[block][:, self.trunk.num_prefix_tokens :], states.shape[-1:])
+            for group in self.target_blocks
+            for block in group
+        }  # (B, N, D) by block
+        return torch.stack([torch.stack([patches[one] for one in group]).mean(0) for group in self.target_blocks], 1)

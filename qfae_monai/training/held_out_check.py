@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from qfae_monai.anomaly import NormalImages
+from qfae_monai.networks import QFAE
 from qfae_monai.networks.encoders import as_three_channels
 
 logger = logging.getLogger(__name__)
@@ -95,7 +97,7 @@ class HeldOutCheck:
         for part in images.split(FORWARD_BATCH):
             image = part.to(self.device)
             reconstruction = self.network(image)  # (B, 3, H, W)
-            stand_in = as_three_channels(mean).expand_as(as_three_channels(image))  # (B, 3, H, W)
+            stand_in = self._stand_in(mean, image)
             # a loss is a mean over a batch, and the last batch may be smaller
             sums += len(part) * torch.tensor([float(self.loss(found, image)) for found in (reconstruction, stand_in)])
             part_maps = distance(reconstruction, image).mean(dim=1).flatten(1).cpu()  # (B, H * W)
@@ -105,6 +107,13 @@ class HeldOutCheck:
         over_images = float(_spread(torch.cat(maps), dim=0).mean()) if len(images) > 1 else None
         count = len(images)
         return HeldOutFigures(count, float(sums[0] / count), float(sums[1] / count), spread / count, over_images)
+
+    def _stand_in(self, mean: Tensor, image: Tensor) -> Any:
+        """The mean image (1, 1, H, W) in the place of the reconstruction of each image (B, 1, H, W)."""
+        network = getattr(self.network, "module", self.network)  # within DistributedDataParallel
+        if isinstance(network, QFAE):
+            return network.stand_in(mean, image)
+        return as_three_channels(mean).expand_as(as_three_channels(image))
 
     def record(self) -> dict[str, float | int | None] | None:
         """The figures as plain numbers, None before the check."""

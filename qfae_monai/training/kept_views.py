@@ -19,11 +19,12 @@ from qfae_monai.anomaly.perceptual import Target
 PART = 32
 """Images whose features are one file, and are drawn in one pass of the networks."""
 OPENED = 4096  # files that a process keeps mapped
-STATES, FEATURES, FOREGROUND = "states", "features", "foreground"
+STATES, FEATURES, FOREGROUND, IMAGE = "states", "features", "foreground", "image"
 
 Kept = dict[str, Tensor]
 """What is kept of B views: `states0`, ... (B, T, D), one for each encoder; `features0`, ... (B, blocks, N, D) of the
-target, one for each patch size; and `foreground` (B, 1, H, W), boolean, where the loss weighs it."""
+target, one for each patch size; `foreground` (B, 1, H, W), boolean, where the loss weighs it; and the `image`
+(B, 1, H, W) in their place, where tokens are decoded."""
 
 
 class KeptViews(Dataset[Kept]):
@@ -89,16 +90,20 @@ def kept_views(dataset: Any, views: int | None, folder: str | PathLike) -> Any:
     return KeptViews(dataset, views, folder) if views or isinstance(views, bool) else dataset
 
 
-def packed(states: list[Tensor], target: Target, dtype: torch.dtype) -> Kept:
+def packed(states: list[Tensor], target: Target | Tensor, dtype: torch.dtype) -> Kept:
     """What the networks made of a batch, as it is kept."""
     kept = {f"{STATES}{number}": one.to(dtype) for number, one in enumerate(states)}
+    if isinstance(target, Tensor):
+        return {**kept, IMAGE: target.to(dtype)}
     # (B, blocks, N, D)
     kept |= {f"{FEATURES}{number}": torch.stack(one, dim=1).to(dtype) for number, one in enumerate(target.features)}
     return kept if target.foreground is None else {**kept, FOREGROUND: target.foreground}
 
 
-def unpacked(batch: Mapping[str, Tensor]) -> tuple[list[Tensor], Target]:
-    """A batch of kept views -> what the network and the loss take: states in float32, the target as it was kept."""
+def unpacked(batch: Mapping[str, Tensor]) -> tuple[list[Tensor], Target | Tensor]:
+    """A batch of kept views -> what the network and the loss take: states in float32, features as they were kept."""
+    if IMAGE in batch:
+        return [states.float() for states in _numbered(batch, STATES)], batch[IMAGE].float()
     features = [list(values.unbind(dim=1)) for values in _numbered(batch, FEATURES)]
     return [states.float() for states in _numbered(batch, STATES)], Target(features, batch.get(FOREGROUND))
 

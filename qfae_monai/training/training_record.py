@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 
 from qfae_monai import __version__
 from qfae_monai.files import read_object, sha256_of, write_json
-from qfae_monai.files.schema import choice, entries, items, number, optional, record, text, whole
+from qfae_monai.files.schema import choice, entries, items, number, optional, plain_value, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
 from qfae_monai.training.kept_views import KeptViews
@@ -38,6 +38,23 @@ def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 VERSION = 1
+SCORE = record(
+    {
+        "settings": entries(plain_value),  # that replace the preset's
+        # where they were chosen by synthetic lesions: AUROC of the choice and of the paper's way
+        "synthetic": optional(
+            record(
+                {
+                    "lesions": whole(1),
+                    "auroc": number(0, 1),
+                    "by_kind": entries(number(0, 1)),
+                    "as_published": number(0, 1),
+                }
+            )
+        ),
+    }
+)
+"""Schema of how a score was fitted to normal scans."""
 TRAINING = record(
     {
         "version": whole(VERSION, VERSION),
@@ -66,7 +83,11 @@ TRAINING = record(
         "warnings": items(text(longest=1000)),
         "versions": entries(text()),
     },
-    {"views": whole()},  # kept of each image, 0 where none are; not in older records
+    # not in older records
+    {
+        "views": whole(),  # kept of each image, 0 where none are
+        "score": optional(SCORE),
+    },
 )
 """Schema of `training.json`."""
 FILE = "training.json"
@@ -88,6 +109,7 @@ class TrainingRecord:
         precision: as configured.
         device: of the run.
         seed: of the run.
+        score: gives what was chosen of the score, None where nothing was.
     """
 
     def __init__(
@@ -99,8 +121,9 @@ class TrainingRecord:
         precision: Precision,
         device: torch.device,
         seed: int,
+        score: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
-        self.checkpoint = Path(checkpoint)
+        self.checkpoint, self.score = Path(checkpoint), score
         self.watches, self.held_out = list(watches), held_out
         self.precision, self.device, self.seed = precision, torch.device(device), seed
         self._began = time.monotonic()
@@ -134,6 +157,7 @@ class TrainingRecord:
             "views": images.views if isinstance(images, KeptViews) else 0,
             "seconds": round(time.monotonic() - self._began, 1),
             "held_out": self.held_out.record(),
+            "score": self.score(),
             "warnings": [sentence for watch in self.watches for sentence in watch.warnings],
             "versions": {"qfae-monai": __version__, **package_versions()},
         }

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from qfae_monai.anomaly import PerceptualLoss
+from qfae_monai.anomaly import PerceptualLoss, TokenDistance
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.files import remove_partials, whole_file
 from qfae_monai.networks import QFAE
@@ -43,8 +43,8 @@ def draw_views(trainer: SupervisedTrainer, *, seed: int) -> None:
         seed: of the run.
 
     Raises:
-        ValueError: when the network is no `QFAE`, the loss not perceptual, a transform cannot be told from another, the
-            disk has no room, or processes see different disks.
+        ValueError: when the network is no `QFAE`, the loss none of frozen features, a transform cannot be told from
+            another, the disk has no room, or processes see different disks.
     """
     kept = cast(DataLoader, trainer.data_loader).dataset
     if not isinstance(kept, KeptViews):
@@ -66,20 +66,19 @@ class _Frozen:
         self.network: nn.Module = getattr(trainer.network, "module", trainer.network)  # within DistributedDataParallel
         self.loss, self.prepare = cast(nn.Module, trainer.loss_function), trainer.prepare_batch
         self.device = cast(torch.device, trainer.state.device)
-        if not isinstance(self.network, QFAE) or not isinstance(self.loss, PerceptualLoss):
+        if not isinstance(self.network, QFAE) or not isinstance(self.loss, PerceptualLoss | TokenDistance):
             names = f"{type(self.network).__name__} and {type(self.loss).__name__}"
-            raise ValueError(f"views: expected a QFAE and the perceptual distance as its loss, got {names}")
+            raise ValueError(f"views: expected a QFAE and a distance of frozen features as its loss, got {names}")
 
     def key(self, kept: KeptViews, seed: int) -> str:
         """Name of all that the features depend on."""
-        network, loss = cast(QFAE, self.network), cast(PerceptualLoss, self.loss)
-        weighted = loss.foreground_weight != 1
+        network, loss = cast(QFAE, self.network), cast(PerceptualLoss | TokenDistance, self.loss)
         parts = {
             "images": [source_fingerprint(entry) for entry in kept.source.data],
             "transforms": [kept.source.transform, self.prepare],
-            "encoders": [(encoder.trunk, encoder.blocks) for encoder in network.encoders],
-            "target": [loss.trunks, loss.blocks, loss.patch_sizes, loss.foreground_above if weighted else None],
-            "formats": [network.precision, loss.precision, kept.dtype],
+            "encoders": [(encoder.trunk, encoder.read) for encoder in network.encoders],
+            "target": loss.depends_on(),
+            "formats": [network.precision, kept.dtype],
             "draws": [seed, PART],
         }
         return fingerprint(parts, random=True)
@@ -89,14 +88,14 @@ class _Frozen:
         """Features of a batch of the source."""
         seen, target = self.prepare(batch, self.device)
         states = cast(QFAE, self.network).states(seen)
-        return packed(states, cast(PerceptualLoss, self.loss).target(target), kept.dtype)
+        return packed(states, cast(PerceptualLoss | TokenDistance, self.loss).target(target), kept.dtype)
 
     def bytes_of_an_image(self, kept: KeptViews) -> int:
         """Of one view, by the shapes that the networks give."""
         image = torch.zeros(1, 1, *cast(QFAE, self.network).image_size, device=self.device)  # (1, 1, H, W)
         with torch.no_grad():
             states = cast(QFAE, self.network).states(image)
-            found = packed(states, cast(PerceptualLoss, self.loss).target(image), kept.dtype)
+            found = packed(states, cast(PerceptualLoss | TokenDistance, self.loss).target(image), kept.dtype)
         return sum(values.nbytes for values in found.values())
 
 

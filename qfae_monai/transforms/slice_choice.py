@@ -13,7 +13,7 @@ from torch import Tensor
 from qfae_monai.transforms.foreground import foreground_mask
 from qfae_monai.transforms.grey_slices import GreySlices
 
-__all__ = ["TRIVIAL_FEATURES", "SliceChoice", "SliceSummaryd"]
+__all__ = ["TRIVIAL_FEATURES", "SliceChoice", "SliceSummaryd", "places_along"]
 
 ROUNDING = 1e-9  # of a share times a number of slices
 
@@ -107,6 +107,19 @@ def _of_extent(count: int, low: float, high: float) -> tuple[int, int]:
     if first > last:
         first = last = min(count - 1, floor((low + high) / 2 * count))
     return first, last
+
+
+def places_along(visible: Tensor) -> Tensor:
+    """Place of each slice along the stack: 0 is the first one with foreground, 1 the last; 0.5 of a single one.
+
+    >>> places_along(torch.tensor([False, True, True, True])).tolist()
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    slices = visible.nonzero()[:, 0]  # (n,) slice numbers
+    if len(slices) < 2:
+        return torch.full((len(visible),), 0.5)
+    first, last = slices[0], slices[-1]
+    return ((torch.arange(len(visible), device=visible.device) - first) / (last - first)).clamp(0, 1)
 
 
 # Summary of each slice of an image or volume besides its score: its label, and features too simple to trust.

@@ -80,7 +80,8 @@ def test_sample_holds_its_slice(entry: dict[str, Any]) -> None:
 
 
 def test_training_samples_hold_no_label(entry: dict[str, Any]) -> None:
-    assert set(SliceDataset([entry], LOAD, normal_only=True)[0]) == {"image", "image_label", "case", "slice_index"}
+    kept = {"image", "image_label", "case", "slice_index", "position"}
+    assert set(SliceDataset([entry], LOAD, normal_only=True)[0]) == kept
 
 
 def test_foreground_share_decides(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def save_resumable(folder: Path) -> None:
 
 
 def store_slices(folder: Path) -> None:
-    slice_store._write(VolumeSlices(torch.as_tensor(VOLUME), torch.arange(len(VOLUME))), folder / "a.safetensors")
+    slice_store._write(
+        VolumeSlices(torch.as_tensor(VOLUME), torch.arange(len(VOLUME)), torch.zeros(len(VOLUME))),
+        folder / "a.safetensors",
+    )
 
 
 def write_result(folder: Path) -> None:

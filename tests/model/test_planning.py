@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qfae_monai.model.frozen import network_changes
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
 from qfae_monai.model.split import split
@@ -55,20 +56,30 @@ def test_the_best_pair_that_fits_the_device(tmp_path: Path) -> None:
     made = plan(weights=(tmp_path / "none", tmp_path))
     assert (made.encoder, made.image_size, made.batch_size) == (SMALL, 112, 16)
     assert "paper needs a GPU of 24 GB, there is no GPU" in made.why["preset"]
-    assert plan(weights=(tmp_path,), memory=8e9, side=256).image_size == 224
-    assert plan(weights=(tmp_path,), memory=8e9, side=64).image_size == 112
+    assert (made.preset, made.perceptual, made.score) == ("dinov2_small", "none", "chosen")
     large = plan(weights=(tmp_path,), memory=80e9)
     assert (large.preset, large.encoder) == ("paper", PAPER[0])
     assert large.settings()["changes"] == {"image_size": 224, "score_over_pixels": "max"}
+    assert (large.score, large.views) == ("preset", None)  # as published
 
 
-def test_a_small_pretrained_pair_has_the_measured_sizes(tmp_path: Path) -> None:
+def test_tokens_of_a_small_encoder_are_decoded_from_kept_views(tmp_path: Path) -> None:
     (tmp_path / f"{SMALL}.safetensors").touch()
-    changes = plan(weights=(tmp_path,)).settings()["changes"]
-    assert changes["encoder"] == {"name": SMALL, "weights": str(tmp_path)}
-    assert (changes["encoder_blocks"], changes["loss_blocks"], changes["score_blocks"]) == ([-2, -4], [7, 9], [5, 7, 9])
-    assert (changes["loss_patch_sizes"], changes["score_patch_sizes"]) == ([28, 56], [14, 28])
-    assert (changes["dim"], changes["grid"], changes["metric"]) == (192, 7, "cosine")
+    made = plan(weights=(tmp_path,))
+    settings = made.settings()
+    assert settings["changes"] == {"image_size": 112, "score_over_pixels": "mean"}
+    assert (settings["preset"], settings["weights_dir"]) == ("dinov2_small", str(tmp_path))
+    assert settings["score_fit::choose"] is True
+    assert made.views == 4  # of 100 images; of thousands fewer
+
+
+def test_another_encoder_can_be_decoded(tmp_path: Path) -> None:
+    changes = network_changes("dinov2_small", "vit_base_patch14_dinov2.lvd142m", "none", tmp_path, 168)
+    assert changes["encoder"] == {"name": "vit_base_patch14_dinov2.lvd142m", "weights": str(tmp_path)}
+    with pytest.raises(ValueError, match="image_size: expected a multiple of 14"):
+        network_changes("dinov2_small", SMALL, "none", tmp_path, 100)
+    with pytest.raises(ValueError, match="perceptual: expected none with preset dinov2_small, got"):
+        network_changes("dinov2_small", SMALL, SMALL, tmp_path, 112)
 
 
 def test_epochs_are_a_budget_of_images() -> None:

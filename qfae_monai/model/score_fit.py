@@ -1,0 +1,206 @@
+"""Fit of the score to held-out normal scans when a training is complete: statistics of their maps, and its choice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from qfae_monai.anomaly import AnomalyScorer, NormalImages, Normals
+from qfae_monai.anomaly.score_choice import Scored, Way, choose_way
+from qfae_monai.model.builders import create_scorer
+from qfae_monai.model.folder import NORMALS
+from qfae_monai.networks import QFAE
+from qfae_monai.networks.grey import MEAN, STD, normalized
+from qfae_monai.training.processes import is_writer
+from qfae_monai.transforms.synthetic_lesions import KINDS, SIZES, SyntheticLesions
+
+logger = logging.getLogger(__name__)
+
+FORWARD_BATCH = 16  # images
+PAINTED = 240
+"""Images with a synthetic lesion that a score is chosen by: ten of each kind and size."""
+MOST_TOKENS = 12_000
+"""Tokens of normal images that others are compared with, of each group of blocks."""
+FEWEST_PATIENTS = 2  # held out, to standardise each by the others
+
+
+class ScoreFit:
+    """Learn from normal images what a score needs of them; attach in front of what writes the model.
+
+    Args:
+        network: that was trained.
+        settings: all numbers of the model.
+        distance: that maps are made of.
+        folder: of the model.
+        reference: training images, with whose tokens those of an image are compared.
+        held_out: normal images that were not trained on.
+        choose: whether the score is chosen by synthetic lesions, instead of taken from the settings.
+        device: where the network is.
+        seed: of the lesions.
+
+    Attributes:
+        chosen: settings that replace those of the model; empty where none do.
+        synthetic: figures of the choice by synthetic lesions; None where there was none.
+        warnings: sentences about what could not be done.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: Mapping[str, Any],
+        distance: nn.Module,
+        *,
+        folder: str,
+        reference: NormalImages,
+        held_out: NormalImages,
+        choose: bool,
+        device: torch.device,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.settings, self.distance = network, dict(settings), distance
+        self.file = Path(folder) / NORMALS
+        self.reference, self.held_out, self.choose = reference, held_out, choose
+        self.device, self.seed = torch.device(device), seed
+        self.chosen: dict[str, Any] = {}
+        self.synthetic: dict[str, Any] | None = None
+        self.warnings: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a MONAI trainer."""
+        engine.add_event_handler(Events.COMPLETED, lambda _: self())
+
+    def __call__(self) -> None:
+        """Fit, and write the file of what was learned; nothing where the settings ask for nothing."""
+        if not is_writer():
+            return
+        self.file.unlink(missing_ok=True)  # of an earlier network in this folder
+        if not (self.choose or self.settings["score_standardised"] or self.settings["score_neighbours"]):
+            return
+        training = self.network.training
+        self.network.eval()
+        try:
+            self._fit()
+        finally:
+            self.network.train(training)
+        for sentence in self.warnings:
+            logger.warning(sentence)
+
+    def record(self) -> dict[str, Any] | None:
+        """What was chosen, for the record of the training; None where the settings are the preset's."""
+        return {"settings": self.chosen, "synthetic": self.synthetic} if self.chosen else None
+
+    def _fit(self) -> None:
+        scorer, tokens = self._raw_scorer()
+        normal = self._scored(scorer, self.held_out.images)
+        if len(set(normal.patient)) < FEWEST_PATIENTS:
+            self.warnings.append(
+                f"The score could not be fitted to normal scans: expected held-out scans of at least {FEWEST_PATIENTS} "
+                f"patients, got {len(set(normal.patient))}; maps are not standardised, and the score is the preset's"
+            )
+            self.chosen = {"score_standardised": False}
+        elif self.choose:
+            self._choose(scorer, normal, Normals.of(normal.maps, normal.patient, normal.position))
+        settings = {**self.settings, **self.chosen}
+        layers = settings["score_layers"]
+        if settings["score_standardised"] or settings["score_neighbours"]:
+            maps = normal.maps if layers is None else normal.maps[:, layers]
+            standard = settings["score_standardised"]
+            fitted = Normals.of(maps, normal.patient, normal.position) if standard else Normals({})
+            Normals(fitted.maps, tokens).save(self.file)
+
+    def _raw_scorer(self) -> tuple[AnomalyScorer, Tensor | None]:
+        """A scorer of all maps as they are, and the tokens that it compares with."""
+        tokens = self._tokens() if self.settings["score_neighbours"] else None
+        raw = {**self.settings, "score_standardised": False, "score_layers": None}
+        return create_scorer(raw, self.distance, normals=Normals({}, tokens)).to(self.device), tokens
+
+    @torch.no_grad()
+    def _tokens(self) -> Tensor:
+        """Tokens of training images, (G, M, N, D); of many images a share that is drawn."""
+        network = getattr(self.network, "module", self.network)  # within DistributedDataParallel
+        if not isinstance(network, QFAE) or self.settings["decodes"] != "tokens":
+            raise ValueError("score_neighbours: expected a network that decodes tokens, got one that decodes pixels")
+        images = self.reference.images
+        most = max(1, MOST_TOKENS // network.num_patches)  # images
+        drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[:most].sort().values
+        parts = [network(part.to(self.device)).encoded.cpu() for part in images[drawn].split(FORWARD_BATCH)]
+        return torch.cat(parts).transpose(0, 1)
+
+    @torch.no_grad()
+    def _scored(self, scorer: AnomalyScorer, images: Tensor, rows: list[int] | None = None) -> Scored:
+        """Maps of images that were made of the held-out ones in `rows`, (N, 1, H, W)."""
+        parts = [part.to(self.device) for part in images.split(FORWARD_BATCH)]
+        maps = torch.cat([scorer.maps(part, self.network(part)).cpu() for part in parts])
+        which = list(range(len(images))) if rows is None else rows
+        patients, positions = self.held_out.patients, self.held_out.positions
+        return Scored(images, maps, [patients[row] for row in which], None if positions is None else positions[which])
+
+    def _choose(self, scorer: AnomalyScorer, normal: Scored, normals: Normals) -> None:
+        images, rows, cells = self._painted()
+        if not rows:
+            self.warnings.append(
+                "The score could not be chosen by synthetic lesions: expected a body to paint them into, got none in "
+                f"{len(normal.image)} held-out images; the score is the preset's"
+            )
+            return
+        painted = self._scored(scorer, images, rows)
+        above = normalized(self.settings["foreground_level"])
+        sets = layer_sets(normal.maps.shape[1], len(self.settings["target_blocks"]), self.settings["score_neighbours"])
+        try:
+            way, tried = choose_way(normal, painted, cells, normals, body_above=above, layer_sets=sets)
+        except ValueError as error:
+            self.warnings.append(f"The score could not be chosen by synthetic lesions: {error}; it is the preset's")
+            return
+        self.chosen = way.settings
+        published = next(one for one in tried if _is_published(one))
+        figures = {"lesions": len(rows), "auroc": way.auroc, "by_kind": way.by_kind}
+        self.synthetic = {**figures, "as_published": published.auroc}
+        logger.info("score chosen by %d synthetic lesions: %s, AUROC %.3f", len(rows), self.chosen, way.auroc)
+
+    def _painted(self) -> tuple[Tensor, list[int], list[tuple[str, float]]]:
+        """Held-out images with a lesion each, their numbers, and kind and size of the lesion."""
+        lesions = SyntheticLesions(self.settings["foreground_level"], self.seed)
+        grey = (self.held_out.images[:, 0] * STD + MEAN).numpy()  # (M, H, W) in [0, 1]
+        combinations = list(product(KINDS, SIZES))
+        images, rows, cells = [], [], []
+        for number in range(PAINTED):
+            row, (kind, share) = number % len(grey), combinations[number % len(combinations)]
+            other = grey[(row + 1 + number // len(grey)) % len(grey)]
+            found = lesions(grey[row], other, kind=kind, share=share, number=number)
+            if found is not None:
+                images.append(torch.from_numpy((found.image - MEAN) / STD))
+                rows.append(row)
+                cells.append((kind, share))
+        return torch.stack(images)[:, None].float() if images else torch.empty(0), rows, cells
+
+
+def layer_sets(maps: int, groups: int, neighbours: bool) -> list[list[int]]:
+    """Sets of maps to choose from: all; where tokens are compared with normal ones, those of each kind and group, too.
+
+    Args:
+        maps: number of them: those of the reconstruction, then those of neighbours anywhere, and at the same place.
+        groups: of the encoder's blocks.
+        neighbours: whether there are maps of neighbours.
+
+    >>> layer_sets(6, 2, True)
+    [[0, 1, 2, 3, 4, 5], [0, 2, 4], [1, 3, 5], [0, 1], [2, 3], [4, 5], [0], [1], [2], [3], [4], [5]]
+    """
+    if not neighbours:
+        return [list(range(maps))]
+    of_groups = [list(range(group, maps, groups)) for group in range(groups)]
+    of_kinds = [list(range(first, first + groups)) for first in range(0, maps, groups)]
+    sets = [list(range(maps)), *of_groups, *of_kinds, *([one] for one in range(maps))]
+    return [one for place, one in enumerate(sets) if one not in sets[:place]]  # of a single group each once
+
+
+def _is_published(way: Way) -> bool:
+    """Whether a way is the paper's: the largest pixel of all maps as they are."""
+    settings = way.settings
+    return not (settings["score_standardised"] or settings["score_body"]) and settings["score_over_pixels"] == "max"

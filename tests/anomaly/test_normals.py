@@ -1,0 +1,79 @@
+"""What a score knows of normal scans, as a file; neighbours; folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from qfae_monai.anomaly import AnomalyScorer, Normals, TokenDistance
+from qfae_monai.anomaly.normals import ALL, FOLDS, NearestTokens, fold_of
+from qfae_monai.networks.token_decoder import Decoded
+
+PATIENTS = [f"P{number}" for number in range(30)]
+
+
+def decoded(batch: int = 2, groups: int = 2) -> Decoded:
+    torch.manual_seed(1)
+    tokens = [torch.randn(batch, groups, 16, 8) for _ in range(3)]
+    return Decoded(torch.zeros(batch, 3, 32, 32), *tokens)
+
+
+def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
+    maps = torch.rand(30, 3, 8, 8)
+    made = Normals.of(maps, PATIENTS, torch.rand(30), torch.randn(2, 5, 16, 8))
+    made.save(tmp_path / "models" / "normals.safetensors")
+    read = Normals.load(tmp_path / "models" / "normals.safetensors")
+    assert set(read.maps) == {ALL, *map(str, range(FOLDS))}
+    torch.testing.assert_close(read.maps[ALL].spread, made.maps[ALL].spread)
+    assert read.tokens is not None
+    assert read.tokens.shape == (2, 5, 16, 8)
+
+
+def test_a_fold_knows_nothing_of_its_own_patients() -> None:
+    maps = torch.zeros(30, 1, 4, 4) + 0.01 * torch.rand(30, 1, 4, 4)
+    strange = PATIENTS.index("P7")
+    maps[strange] = 100
+    normals = Normals.of(maps, PATIENTS)
+    own = str(fold_of("P7"))
+    assert float(normals.maps[own].location.max()) < 1
+    assert float(normals.maps[ALL].location.max()) > 1
+
+
+def test_a_score_leaves_out_the_fold_that_it_is_told() -> None:
+    maps = torch.rand(30, 2, 32, 32)
+    normals = Normals.of(maps, PATIENTS)
+    scorer = AnomalyScorer(TokenDistance("none"), normals=normals.maps)
+    found, image = decoded(), torch.zeros(2, 1, 32, 32)
+    scores = [scorer(image, found, without=without).score for without in (None, 0, 1)]
+    assert len({tuple(score.tolist()) for score in scores}) == 3
+    assert float(scorer(image, found).anomaly_map.min()) >= 0
+
+
+def test_neighbours_are_found_anywhere_and_stand_behind_the_reconstruction() -> None:
+    found = decoded()
+    known = found.encoded.transpose(0, 1).flip(2)  # the same tokens at other places
+    maps = NearestTokens(known)(found)
+    assert maps.shape == (2, 4, 32, 32)
+    assert float(maps[:, :2].abs().max()) < 1e-5  # found anywhere
+    assert float(maps[:, 2:].mean()) > 0.1  # but not there
+    same = NearestTokens(found.encoded.transpose(0, 1))(found)
+    assert float(same.abs().max()) < 1e-5
+    scorer = AnomalyScorer(TokenDistance("none"), neighbours=NearestTokens(known))
+    assert scorer.maps(torch.zeros(2, 1, 32, 32), found).shape == (2, 6, 32, 32)
+    chosen = AnomalyScorer(TokenDistance("none"), neighbours=NearestTokens(known), layers=[3])
+    torch.testing.assert_close(chosen.maps(torch.zeros(2, 1, 32, 32), found)[:, 0], maps[:, 1])
+
+
+def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "normals.safetensors"
+    with pytest.raises(FileNotFoundError, match="statistics of normal scans of this model, got no such file"):
+        Normals.load(path)
+    path.write_bytes(b"\0" * 100)
+    with pytest.raises(ValueError, match="expected statistics of normal scans, got another file"):
+        Normals.load(path)
+    save_file({"location.all": torch.zeros(1, 1, 2, 2)}, path)
+    with pytest.raises(ValueError, match="expected statistics of normal scans, got another file"):
+        Normals.load(path)
