@@ -34,7 +34,7 @@ def model(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model folder with thresholds."""
 
     def make(folder: Path) -> None:
-        common = {"dataset_dir": cohort, "model_dir": folder / "model"}
+        common: dict[str, Any] = {"dataset_dir": cohort, "model_dir": folder / "model"}
         run_bundle("train", **SETTINGS, **common, max_epochs=2, views=2)
         overlays = (folder / "model" / "configs" / "training.yaml", "evaluate", "calibrate")
         run_bundle(*overlays, run_id="calibrating", preset=None, bundle_root=folder / "model", **common)
