@@ -46,7 +46,7 @@ class PackagedWeights:
     sha256: str
     member: str
     size: int
-    architecture: Mapping[str, int]
+    architecture: Mapping[str, Any]
     package_licence: str
 
     @property

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from qfae_monai.weights.package_index import PackagedWeights, fetch_packaged
 onnx = pytest.importorskip("onnx")
 NAME = "vit_small_patch14_dinov2.lvd142m"
 MEMBER = "tiny_focus/model.onnx"
-TINY = {"image_size": 28, "patch_size": 14, "embed_dim": 8, "depth": 2, "num_heads": 2}
+TINY: dict[str, Any] = {"image_size": 28, "patch_size": 14, "embed_dim": 8, "depth": 2, "num_heads": 2}
 PARTS = {"attn.proj": "attention.output.dense", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
 
 
@@ -114,7 +115,7 @@ def test_weights_of_a_wheel_are_timms(
 @pytest.mark.slow
 def test_another_wheel_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     source = publish(tmp_path / "index", graph(truth()), monkeypatch)
-    for change, message in [
+    changes: list[tuple[dict[str, Any], str]] = [
         (
             {"sha256": "0" * 64},
             r"tiny_focus-0\.1-py3-none-any\.whl: expected a wheel of SHA-256 0{64}, got [0-9a-f]{64}",
@@ -122,7 +123,8 @@ def test_another_wheel_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ({"size": 5}, r"tiny_focus/model\.onnx: expected 5 bytes, got \d+"),
         ({"member": "other.onnx"}, r"other\.onnx: expected \d+ bytes, got no such file"),
         ({"architecture": {**TINY, "embed_dim": 16}}, r"tiny-focus==0\.1, .*, read as vit_small_patch14_dinov2"),
-    ]:
+    ]
+    for change, message in changes:
         monkeypatch.setitem(package_index.PACKAGED, NAME, replace(source, **change))
         with pytest.raises(ValueError, match=message):
             fetch_packaged(NAME, tmp_path / "weights")
@@ -140,8 +142,8 @@ def test_without_an_index_pip_has_the_last_word(monkeypatch: pytest.MonkeyPatch,
         fetch_packaged(NAME, tmp_path)
 
 
-def broken(key: str, value: Tensor | None) -> dict[str, Tensor]:
-    return {name: old if name != key else value for name, old in truth().items() if name != key or value is not None}
+def broken(key: str, value: Tensor) -> dict[str, Tensor]:
+    return {**truth(), key: value}
 
 
 def test_values_that_are_not_finite_or_no_graph_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
