@@ -5,7 +5,7 @@ from qfae_monai.anomaly.calibration import Calibration, load_calibration
 from qfae_monai.anomaly.detector import AnomalyDetector, OnnxDetector
 from qfae_monai.anomaly.inferer import AnomalyInferer
 from qfae_monai.anomaly.perceptual import PerceptualLoss
-from qfae_monai.anomaly.rivals import MeanDistance, NearestNeighbours, NormalImages, Rival
+from qfae_monai.anomaly.rivals import MeanDistance, MeanImage, NearestNeighbours, NormalImages, Rival
 from qfae_monai.anomaly.weighted_sum import WeightedSumLoss
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "AnomalyScorer",
     "Calibration",
     "MeanDistance",
+    "MeanImage",
     "NearestNeighbours",
     "NormalImages",
     "OnnxDetector",

@@ -65,10 +65,21 @@ class AnomalyScorer(nn.Module):
     def forward(self, image: Tensor, reconstruction: Tensor) -> AnomalyResult:
         """image, reconstruction: (B, 1 or 3, H, W), normalised -> AnomalyResult."""
         layers = self.distance(as_three_channels(reconstruction), as_three_channels(image))  # (B, L, H, W)
-        # (B,): over the pixels of each layer, then over layers
-        score = _reduce(_reduce(layers.flatten(2), self.score_over_pixels, dim=-1), self.score_over_layers, dim=-1)
+        score = _reduce(self.over_pixels(layers, image), self.score_over_layers, dim=-1)  # (B,)
         anomaly_map = _reduce(layers, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
         return AnomalyResult(anomaly_map, score)
+
+    def over_pixels(self, maps: Tensor, image: Tensor) -> Tensor:
+        """One number per map; rivals are scored by it, too.
+
+        Args:
+            maps: (B, L, H, W), higher is more abnormal.
+            image: (B, C, H, W) that they are of, normalised.
+
+        Returns:
+            (B, L).
+        """
+        return _reduce(maps.flatten(2), self.score_over_pixels, dim=-1)
 
 
 def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:
