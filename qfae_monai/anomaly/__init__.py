@@ -6,7 +6,7 @@ from qfae_monai.anomaly.detector import AnomalyDetector, OnnxDetector
 from qfae_monai.anomaly.inferer import AnomalyInferer
 from qfae_monai.anomaly.normals import Normals
 from qfae_monai.anomaly.perceptual import PerceptualLoss
-from qfae_monai.anomaly.rivals import MeanDistance, NearestNeighbours, NormalImages, Rival
+from qfae_monai.anomaly.rivals import MeanDistance, MeanImage, NearestNeighbours, NormalImages, Rival
 from qfae_monai.anomaly.token_distance import TokenDistance
 from qfae_monai.anomaly.weighted_sum import WeightedSumLoss
 
@@ -17,6 +17,7 @@ __all__ = [
     "AnomalyScorer",
     "Calibration",
     "MeanDistance",
+    "MeanImage",
     "NearestNeighbours",
     "NormalImages",
     "Normals",

@@ -101,7 +101,7 @@ class AnomalyScorer(nn.Module):
         """
         maps = self.standardised(self.maps(image, reconstruction), position, without)  # (B, L, H, W)
         # (B,): over the pixels of each layer, then over layers
-        score = _reduce(self.pool(maps, image), self.score_over_layers, dim=-1)
+        score = _reduce(self.over_pixels(maps, image), self.score_over_layers, dim=-1)
         anomaly_map = _reduce(maps, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
         # less than a normal scan's is no sign of anything, and a map starts at 0
         return AnomalyResult(anomaly_map if self.normals is None else anomaly_map.clamp_min(0), score)
@@ -128,6 +128,18 @@ class AnomalyScorer(nn.Module):
         return self.normals is not None and any(
             len(cast(StandardMaps, one).location) > 1 for one in self.normals.children()
         )
+
+    def over_pixels(self, maps: Tensor, image: Tensor) -> Tensor:
+        """One number per map; rivals are scored by it, too.
+
+        Args:
+            maps: (B, L, H, W), higher is more abnormal.
+            image: (B, C, H, W) that they are of, normalised.
+
+        Returns:
+            (B, L).
+        """
+        return self.pool(maps, image)
 
 
 def _reduce(values: Tensor, how: Reduction, dim: int) -> Tensor:

@@ -48,7 +48,7 @@ class AnomalyInferer(Inferer):
         batch_size: int = 16,
         volume_score: VolumeScore | None = None,
         return_reconstruction: bool = False,
-        rivals: Mapping[str, Callable[[Tensor], AnomalyResult]] | None = None,
+        rivals: Mapping[str, Callable[[Tensor, Tensor | None], AnomalyResult]] | None = None,
     ) -> None:
         super().__init__()
         self.scorer = scorer
@@ -101,7 +101,7 @@ class AnomalyInferer(Inferer):
         reconstruction, found = self._detect(images, network, position, without)
         output = _named("", found)
         for name, rival in self.rivals.items():
-            output |= _named(f"{name}_", rival(images))
+            output |= _named(f"{name}_", rival(images, position))
         return output | ({"reconstruction": reconstruction[:, :1]} if self.return_reconstruction else {})
 
     def _detect(

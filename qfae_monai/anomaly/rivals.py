@@ -1,4 +1,4 @@
-"""Training-free anomaly maps to show beside the method's: distance to the mean image, and to nearest neighbours.
+"""Training-free anomaly maps to show beside the method's: the mean image, and nearest neighbours.
 
 Both learn from the same normal slices that the autoencoder was trained on, when they are first used.
 """
@@ -13,11 +13,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from qfae_monai.anomaly.anomaly_map import AnomalyResult
+from qfae_monai.anomaly.anomaly_map import AnomalyResult, AnomalyScorer
+from qfae_monai.networks import QFAE
 from qfae_monai.networks.encoders import as_three_channels, block_index, hidden_states
 
 FORWARD_BATCH = 16  # images
@@ -74,6 +75,15 @@ class NormalImages:
         return None if None in found else torch.tensor(found, dtype=torch.float32)
 
 
+Pool = Callable[[Tensor, Tensor], Tensor]
+"""Maps (B, L, H, W) and the images (B, C, H, W) that they are of -> one number per map, (B, L)."""
+
+
+def largest(maps: Tensor, image: Tensor) -> Tensor:
+    """The maximum over pixels, a `Pool`."""
+    return maps.flatten(2).amax(-1)
+
+
 class Rival(ABC):
     """A training-free anomaly map.
 
@@ -85,24 +95,77 @@ class Rival(ABC):
         self.reference = reference
         self._learned: Tensor | None = None
 
-    def __call__(self, image: Tensor) -> AnomalyResult:
-        """image: (B, 1 or 3, H, W), normalised -> anomaly map and its maximum as the score."""
+    def __call__(self, image: Tensor, position: Tensor | None = None) -> AnomalyResult:
+        """Compare a batch with what was learned.
+
+        Args:
+            image: (B, 1 or 3, H, W), normalised.
+            position: (B,) of slices along their stack, in [0, 1]; None of images without one.
+        """
         with torch.no_grad():
             if self._learned is None:
                 self._learned = self.learn(self.reference.images.to(image.device))
-            anomaly_map = self.distance(image, self._learned)
-        return AnomalyResult(anomaly_map, anomaly_map.flatten(1).amax(1))
+            return self.compare(image, self._learned, position)
 
     @abstractmethod
     def learn(self, images: Tensor) -> Tensor:
         """Normal images (M, 1, H, W) -> what is kept of them."""
 
     @abstractmethod
+    def compare(self, image: Tensor, learned: Tensor, position: Tensor | None) -> AnomalyResult:
+        """Image (B, C, H, W), what was kept, and position (B,) -> map (B, 1, H, W) and score (B,)."""
+
+
+class MeanImage(Rival):
+    """The mean of the normal images in the place of the reconstruction, through the method's own score.
+
+    A model that does not beat it has learned nothing of the single image that helps.
+
+    Args:
+        reference: normal images.
+        scorer: image and reconstruction to map and score, as the model's own.
+        network: the model's own, which says what a picture is in the place of its reconstruction; None for the picture.
+    """
+
+    def __init__(self, reference: NormalImages, scorer: AnomalyScorer, network: nn.Module | None = None) -> None:
+        super().__init__(reference)
+        self.scorer, self.network = scorer, network
+
+    def learn(self, images: Tensor) -> Tensor:
+        return images.mean(dim=0, keepdim=True)  # (1, 1, H, W)
+
+    def compare(self, image: Tensor, learned: Tensor, position: Tensor | None) -> AnomalyResult:
+        stand_in = self.network.stand_in if isinstance(self.network, QFAE) else _as_it_is
+        found = stand_in(learned, image)  # the reconstruction
+        return self.scorer.to(image.device)(image, found, position)
+
+
+def _as_it_is(picture: Tensor, image: Tensor) -> Tensor:
+    return picture.expand(len(image), -1, -1, -1)
+
+
+class PooledRival(Rival):
+    """A rival whose map alone is its own: it is scored as the method's maps are.
+
+    Args:
+        reference: normal images.
+        pool: one number for a map, such as the scorer's `over_pixels`.
+    """
+
+    def __init__(self, reference: NormalImages, *, pool: Pool = largest) -> None:
+        super().__init__(reference)
+        self.pool = pool
+
+    def compare(self, image: Tensor, learned: Tensor, position: Tensor | None) -> AnomalyResult:
+        anomaly_map = self.distance(image, learned)
+        return AnomalyResult(anomaly_map, self.pool(anomaly_map, image)[:, 0])
+
+    @abstractmethod
     def distance(self, image: Tensor, learned: Tensor) -> Tensor:
         """Image (B, C, H, W) and what was kept -> map (B, 1, H, W)."""
 
 
-class MeanDistance(Rival):
+class MeanDistance(PooledRival):
     """|image - mean of the normal images|: anatomy that stands still and a lesion's brightness need nothing more."""
 
     def learn(self, images: Tensor) -> Tensor:
@@ -112,7 +175,7 @@ class MeanDistance(Rival):
         return (image[:, :1] - learned).abs()
 
 
-class NearestNeighbours(Rival):
+class NearestNeighbours(PooledRival):
     """Distance of each patch to the nearest normal patch at the same place, in the frozen encoder's own features.
 
     As PatchCore (Roth et al. 2022) without its core set, and position-wise, as anatomy allows: tokens of the encoder's
@@ -122,10 +185,18 @@ class NearestNeighbours(Rival):
         trunk: a timm vision transformer, the encoder's.
         reference: normal images; memory is their number * patches * width * 4 bytes.
         blocks: whose states are used; negative numbers count from the end.
+        pool: as in `PooledRival`.
     """
 
-    def __init__(self, trunk: VisionTransformer, reference: NormalImages, *, blocks: Sequence[int] = (-2, -4)) -> None:
-        super().__init__(reference)
+    def __init__(
+        self,
+        trunk: VisionTransformer,
+        reference: NormalImages,
+        *,
+        blocks: Sequence[int] = (-2, -4),
+        pool: Pool = largest,
+    ) -> None:
+        super().__init__(reference, pool=pool)
         self.trunk = trunk
         self.blocks = [block_index(block, len(trunk.blocks)) for block in blocks]
 

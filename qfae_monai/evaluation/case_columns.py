@@ -29,8 +29,12 @@ SLICE_COLUMNS = (
     "lesion_pixels",
     *TRIVIAL_COLUMNS,
     "rival_neighbours",
+    "rival_mean_image",
+    "error",
+    "mean_image_error",
 )
-"""One row a scored slice. position: slice / (slices - 1), in [0, 1]; 0.5 for an image. label: 0, 1 or empty."""
+"""One row a scored slice. position: slice / (slices - 1), in [0, 1]; 0.5 for an image. label: 0, 1 or empty.
+error, mean_image_error: mean over pixels of the model's map, and of the same distance from the mean training image."""
 
 RULE_COLUMNS = tuple(of_rule(column, rule) for rule in RULES for column in ("lesions_found", "false_positives"))
 
@@ -56,6 +60,7 @@ VOLUME_COLUMNS = (
     "channels",
     "matrix_size",
     "rival_neighbours",
+    "rival_mean_image",
     "slice_axis",
 )
 """One row per case, also of an image. mask: 1 where there is one. file_size: bytes. matrix_size: pixels of a slice.
@@ -78,6 +83,9 @@ TEXT_COLUMNS = frozenset({"case", "patient"})
 ADDED_COLUMNS = frozenset({name for name in VOLUME_COLUMNS + LESION_COLUMNS if name.endswith(tuple(RULES)[1:])}) | {
     *Surfaces._fields,
     "candidate_level",
+    "rival_mean_image",
+    "error",
+    "mean_image_error",
 }
 """Columns that tables of older runs lack: what they say is unknown there."""
 

@@ -28,8 +28,12 @@ MAPS = {
     "image": "image",
     "mean_distance": "mean_distance_map",
     "neighbours": "neighbours_map",
+    "mean_image": "mean_image_map",
 }
 """Name in `pixels.npz` -> key of the evaluator's output."""
+
+RIVALS = ("neighbours", "mean_image")
+"""Rivals whose scores become columns."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ def case_record(
         strata: columns of the data list to keep.
     """
     rows = _slice_rows(found, calibration)
+    _add_errors(rows, found, axis)
     volume = _volume_row(found, rows, axis, calibration)
     truth = {**_names(found), **truth_row(found, strata)}
     if found.get("label") is None:
@@ -124,8 +129,9 @@ def _slice_rows(found: Mapping[str, Any], calibration: Calibration | None) -> li
     p_values = np.full(len(scores), np.nan) if calibration is None else calibration.p_values("slice", scores)
     labels = _numbers(found["slice_labels"])
     columns = {f"trivial_{name}": _numbers(found[f"trivial_{name}"]) for name in TRIVIAL_FEATURES}
-    if "neighbours_slice_scores" in found:
-        columns["rival_neighbours"] = _numbers(found["neighbours_slice_scores"])
+    for name in RIVALS:
+        if f"{name}_slice_scores" in found:
+            columns[f"rival_{name}"] = _numbers(found[f"{name}_slice_scores"])
     last = len(scores) - 1
     return [
         {
@@ -158,7 +164,16 @@ def _volume_row(found: Mapping[str, Any], rows: list[Row], axis: int, calibratio
         "slice_axis": axis if _is_volume(found) else None,
         **_file_features(found)._asdict(),
     }
-    return row | ({"rival_neighbours": float(plain(found["neighbours_score"]))} if "neighbours_score" in found else {})
+    return row | {f"rival_{name}": float(plain(found[f"{name}_score"])) for name in RIVALS if f"{name}_score" in found}
+
+
+def _add_errors(rows: list[Row], found: Mapping[str, Any], axis: int) -> None:
+    """Mean over pixels of the model's map and of the mean image's, slice by slice."""
+    for column, key in (("error", "anomaly_map"), ("mean_image_error", "mean_image_map")):
+        if "mean_image_map" in found:
+            means = scored_slices(found, key, axis).flatten(1).double().mean(1).tolist()  # (scored slices,)
+            for row, mean in zip(rows, means, strict=True):
+                row[column] = mean
 
 
 def _histogram(found: Mapping[str, Any], key: str, regions: NDArray[np.int32], axis: int) -> MapHistogram:

@@ -17,6 +17,7 @@ from qfae_monai.evaluation.case_record import CaseRecord, case_record
 from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.truth_table import TRUTH_COLUMNS
+from qfae_monai.evaluation.variation import Variation
 from qfae_monai.training.processes import gather, is_writer
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ MERGED_AT = 64  # records; what is pending between two merges is bounded
 
 
 class CaseTables:
-    """Write `slices`, `volumes`, `truth`, `lesions.csv` and `pixels.npz` when a run is complete; each whole or absent.
+    """Write the tables, `pixels.npz` and `variation.json` when a run is complete; each whole or absent.
 
     Args:
         output_dir: folder, made if it is missing.
@@ -51,6 +52,7 @@ class CaseTables:
         self.strata = None if strata is None else tuple(dict.fromkeys(ensure_tuple(strata)))
         self._records: list[CaseRecord] = []
         self._maps: dict[str, list[MapHistogram]] = {}
+        self._variation = Variation()
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI evaluator whose batches and outputs are lists of dictionaries (decollated)."""
@@ -59,7 +61,7 @@ class CaseTables:
         engine.add_event_handler(Events.COMPLETED, self._write)
 
     def _start(self, engine: Engine) -> None:
-        self._records, self._maps = [], {}
+        self._records, self._maps, self._variation = [], {}, Variation()
 
     def _collect(self, engine: Engine) -> None:
         for batch, output in zip(cast(list, engine.state.batch), cast(list, engine.state.output), strict=True):
@@ -76,6 +78,7 @@ class CaseTables:
                 if len(pending) == MERGED_AT:
                     self._maps[name] = [MapHistogram.merge(pending)]
             record.maps.clear()  # one histogram over all cases is enough of these
+            self._variation.add({**batch, **output}, self.axis)
             self._records.append(record)
             self._announce(record)
 
@@ -94,12 +97,12 @@ class CaseTables:
 
     def _write(self, engine: Engine) -> None:
         merged = {name: MapHistogram.merge(parts) for name, parts in self._maps.items()}
-        gathered = gather((self._records, merged))
+        gathered = gather((self._records, merged, self._variation))
         if not is_writer():
             return
-        records = _once([record for part, _ in gathered for record in part])
-        names = {name: None for _, maps in gathered for name in maps}
-        maps = {name: MapHistogram.merge([maps[name] for _, maps in gathered if name in maps]) for name in names}
+        records = _once([record for part, _, _ in gathered for record in part])
+        names = {name: None for _, maps, _ in gathered for name in maps}
+        maps = {name: MapHistogram.merge([maps[name] for _, maps, _ in gathered if name in maps]) for name in names}
         cases = {r.volume["case"]: r.map_of_case for r in records if r.map_of_case is not None}
         self.output_dir.mkdir(parents=True, exist_ok=True)
         write_table(self.output_dir / "slices.csv", SLICE_COLUMNS, [row for r in records for row in r.slices])
@@ -111,6 +114,7 @@ class CaseTables:
         neighbours = {r.volume["case"]: r.neighbours_of_case for r in records if r.neighbours_of_case is not None}
         peaks = {r.volume["case"]: r.false_peaks for r in records if r.false_peaks is not None}
         PixelHistograms(maps, cases, neighbours, peaks).save(self.output_dir / "pixels.npz")
+        Variation.merge([part for _, _, part in gathered]).save(self.output_dir)
 
 
 def _once(records: Iterable[CaseRecord]) -> list[CaseRecord]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from qfae_monai.evaluation.case_columns import TRIVIAL_COLUMNS
 from qfae_monai.evaluation.differences import paired_difference
-from qfae_monai.evaluation.levels import FEATURES, MAPS, Level, measure_name
+from qfae_monai.evaluation.levels import FEATURES, MAPS, RIVALS, Level, measure_name
+from qfae_monai.evaluation.reconstruction import reconstruction_cautions
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.reading.left_aside import counted
 
@@ -45,17 +46,17 @@ def features(run: RunFolder, level: Level) -> dict[str, NDArray[np.float64]]:
             **{name: rows[name] for name in TRIVIAL_COLUMNS},
             "position": rows["position"],
             "distance_to_middle": np.abs(rows["position"] - 0.5),
-            "rival_neighbours": rows["rival_neighbours"],
+            **{name: rows[name] for name in RIVALS},
         }
     if level.name == "image":
         by_case = {case: number for number, case in enumerate(run.volumes["case"].tolist())}
         place = np.array([by_case[case] for case in rows["case"].tolist()], dtype=np.intp)
         return {
-            **{name: rows[name] for name in (*TRIVIAL_COLUMNS, "rival_neighbours")},
+            **{name: rows[name] for name in (*TRIVIAL_COLUMNS, *RIVALS)},
             **{name: run.volumes[name][place] for name in FILE_FEATURES},
         }
     return {
-        **{name: rows[name] for name in (*FILE_FEATURES, "scored", "rival_neighbours")},
+        **{name: rows[name] for name in (*FILE_FEATURES, "scored", *RIVALS)},
         **{name: _mean_over_slices(run, name, rows["case"].tolist()) for name in TRIVIAL_COLUMNS},
     }
 
@@ -126,6 +127,7 @@ def cautions(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
     return [
         *_undefined(summary, levels),
         *_missing(summary),
+        *reconstruction_cautions(summary, levels),
         *_rivals(summary),
         *_rates(summary),
     ]
@@ -205,7 +207,11 @@ def _missing(summary: Mapping[str, Any]) -> list[str]:
 def _rivals(summary: Mapping[str, Any]) -> list[str]:
     found = []
     for level, measures in summary["metrics"].items():
-        rivals = [row for row in summary["shortcuts"] if row["level"] == level and row["rivals"]]
+        rivals = [
+            row
+            for row in summary["shortcuts"]
+            if row["level"] == level and row["rivals"] and row["feature"] != "rival_mean_image"  # said on its own
+        ]
         if rivals:
             listed = ", ".join(f"{FEATURES[row['feature']]} ({row['separability']:.3f})" for row in rivals)
             model = measures["auroc"]["value"]

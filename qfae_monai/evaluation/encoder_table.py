@@ -13,7 +13,7 @@ import numpy as np
 from qfae_monai.evaluation.candidates import MEASURES, Candidate
 from qfae_monai.evaluation.differences import paired_difference
 from qfae_monai.evaluation.evaluation_report import INTERVALS, without_nan
-from qfae_monai.evaluation.levels import FEATURES, MAPS
+from qfae_monai.evaluation.levels import FEATURES, MAPS, RIVALS
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.files import reading_as
 
@@ -82,7 +82,7 @@ def _table(found: Sequence[Evaluated]) -> dict[str, Any]:
         "kind": first.kind,
         "counts": first.evaluation["counts"],
         "rows": rows,
-        "features": [one for one in first.evaluation["shortcuts"] if one["feature"] != "rival_neighbours"],
+        "features": [one for one in first.evaluation["shortcuts"] if one["feature"] not in RIVALS],
         "maps": {name: first.evaluation["maps"].get(name, {}).get("average_precision") for name in TRIVIAL_MAPS},
         "leads": leads,
         "intervals": INTERVALS,

@@ -26,6 +26,7 @@ from qfae_monai.evaluation.levels import Level, Pixels, levels_of
 from qfae_monai.evaluation.page import write_report
 from qfae_monai.evaluation.paper import checklist, methods, run_tables, write_tables
 from qfae_monai.evaluation.pictures import save_pictures
+from qfae_monai.evaluation.reconstruction import reconstruction_figures
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.truth_cautions import truth_cautions
 from qfae_monai.files import write_json
@@ -80,6 +81,7 @@ def summarise(
         "maps": maps,
         "maps_rivals": rivals,
         "pixel_ties": pixel_ties(run),
+        "reconstruction": reconstruction_figures(run),
         "intervals": INTERVALS,
     }
     summary["duplicates"] = without_duplicates(run, levels)

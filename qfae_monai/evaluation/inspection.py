@@ -13,9 +13,9 @@ from qfae_monai.anomaly.detector import GRAPH_RECORD, RECORD_KEY
 from qfae_monai.files import checked, parse_object, printable, read_rows, sha256_of, shown
 from qfae_monai.files.configurations import SUFFIXES as CONFIGURATIONS
 from qfae_monai.files.configurations import code_in, read_configuration
-from qfae_monai.pretraining.card import CARD, CARD_KEY
+from qfae_monai.pretraining.card import CARD
 from qfae_monai.weights import read_checkpoint
-from qfae_monai.weights.checkpoints import read_metadata
+from qfae_monai.weights.checkpoints import CARD_KEY, read_metadata
 
 __all__ = ["inspect_file", "inspect_folder"]
 

@@ -30,6 +30,7 @@ FEATURES = {
     "position": "position along the volume",
     "distance_to_middle": "distance to the volume's middle",
     "rival_neighbours": "nearest neighbours (no training)",
+    "rival_mean_image": "mean training image as reconstruction",
     "file_size": "file size",
     "channels": "channels",
     "matrix_size": "matrix size",
@@ -40,7 +41,10 @@ MAPS = {
     "image": "plain intensity",
     "mean_distance": "distance to the training mean",
     "neighbours": "nearest neighbours (no training)",
+    "mean_image": "mean training image as reconstruction",
 }
+RIVALS = ("rival_neighbours", "rival_mean_image")
+"""Features that are detectors of their own, and say nothing against the data."""
 NAMES = {"auroc": "AUROC", "average_precision": "average precision", "aupro": "AUPRO, to a false-positive rate of 0.3"}
 
 

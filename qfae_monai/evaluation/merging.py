@@ -17,6 +17,8 @@ from qfae_monai.evaluation.histogram import MapHistogram
 from qfae_monai.evaluation.histogram_file import PixelHistograms
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.truth_table import Truth
+from qfae_monai.evaluation.variation import FILE as VARIATION_FILE
+from qfae_monai.evaluation.variation import merge_variations, read_variation
 from qfae_monai.files import reading_as, write_json
 
 # Run folders of several folds become one: every patient is tested once, each by a model that never saw them.
@@ -53,6 +55,8 @@ def merge_runs(folders: Sequence[str | os.PathLike], output: str | os.PathLike, 
         output / "truth.csv", truth.columns, truth.rows({k: v for run in runs for k, v in run.patient_of.items()})
     )
     _merge_pixels(runs).save(output / "pixels.npz")
+    if (variation := merge_variations([read_variation(run.path) for run in runs])) is not None:
+        write_json(output / VARIATION_FILE, variation)
     write_json(output / "run.json", _describe(runs, name))
     return output
 

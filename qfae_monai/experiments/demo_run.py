@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qfae_monai.data.phantoms import write_phantom_cohort
 from qfae_monai.evaluation.demo_pictures import format_table, save_montage
+from qfae_monai.evaluation.levels import RIVALS
 from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.bundle import Bundle
@@ -65,7 +66,7 @@ def run_demo(output: Path, *, seed: int, epochs: int | None, volumes: int) -> st
         "trivial": {
             f"{one['level']} {one['feature']}": one["separability"]
             for one in found["shortcuts"]
-            if one["feature"] != "rival_neighbours"
+            if one["feature"] not in RIVALS
         },
         "seed": seed,
         "seconds": round(time.monotonic() - start, 1),

@@ -70,7 +70,7 @@ class FrozenNetwork:
             return self._read_overlay(path)
         architecture = read_architecture(path)
         if text.startswith(UNTRAINED):
-            network, described = {**architecture, "seed": SEEDS[self.role]}, f"random, architecture of {path.name}"
+            network, described = {**architecture, **_random(self.role)}, f"random, architecture of {path.name}"
         else:
             network = {**architecture, "weights": str(path.resolve())}
             described = path_text(f"{path.name}, {digest(path)}")
@@ -113,7 +113,7 @@ def built_in(overlays: Sequence[str | Path], role: Role, settings: Mapping[str, 
     network: dict[str, Any] = bundle.plain("model")[role]
     if "seed" in network:  # the preset `tiny` has random networks only
         return [FrozenNetwork(RANDOM, role)]
-    found = [FrozenNetwork(RANDOM, role, overlay={f"changes::{role}": {**network, "seed": SEEDS[role]}})]
+    found = [FrozenNetwork(RANDOM, role, overlay={f"changes::{role}": {**network, **_random(role)}})]
     try:
         find_weights(network["name"], bundle.part("weights_dir"))  # asks the disk, never the network
     except WeightsNotFoundError:
@@ -134,6 +134,11 @@ def read_architecture(path: Path) -> dict[str, Any]:
     if card is None:
         raise FileNotFoundError(f"{path}: expected its model card beside it, {beside.name}, got none")
     return {key: card["create_vit"][key] for key in ARCHITECTURE}
+
+
+def _random(role: Role) -> dict[str, Any]:
+    """Arguments of `create_vit` for random values, as in the preset `tiny`: queries can address places."""
+    return {"seed": SEEDS[role], "positions": "sincos"}
 
 
 def _place(role: Role, network: dict[str, Any]) -> dict[str, Any]:

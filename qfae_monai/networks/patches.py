@@ -71,7 +71,7 @@ def sincos_positions(dim: int, side: int) -> Tensor:
         ValueError: if `dim` is not divisible by 4.
     """
     if dim % 4:
-        raise ValueError(f"decoder dim {dim} is not divisible by 4, which 2D sine-cosine positions need")
+        raise ValueError(f"dim {dim} is not divisible by 4, which 2D sine-cosine positions need")
     # (dim / 4,), float64: rounded once, at the end
     frequencies = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     angles = torch.arange(side, dtype=torch.float64)[:, None] * frequencies  # (side, dim / 4), radians

@@ -19,10 +19,7 @@ from qfae_monai.pretraining.review import Survey
 from qfae_monai.training.training_record import package_versions
 from qfae_monai.weights import find_entry, find_weights
 from qfae_monai.weights.catalogue import UNKNOWN_LICENCE
-from qfae_monai.weights.checkpoints import read_metadata
-
-CARD_KEY = "model_card"
-"""Under which the card stands in the weights file's own metadata, too."""
+from qfae_monai.weights.checkpoints import CARD_KEY, read_metadata
 
 PACKAGES = ("torch", "timm", "monai", "lightly", "numpy")
 ARCHITECTURE = {

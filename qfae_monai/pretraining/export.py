@@ -13,12 +13,13 @@ from ignite.engine import Engine, Events
 from timm.models.vision_transformer import VisionTransformer
 
 from qfae_monai.files import sha256_of, write_json
-from qfae_monai.pretraining.card import CARD_KEY, model_card, read_card
+from qfae_monai.pretraining.card import model_card, read_card
 from qfae_monai.pretraining.curves import Curves
 from qfae_monai.pretraining.review import Survey
 from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.training.processes import is_writer, world_size
 from qfae_monai.weights import save_checkpoint
+from qfae_monai.weights.checkpoints import CARD_KEY
 from qfae_monai.weights.sources import WeightsNotFoundError
 
 logger = logging.getLogger(__name__)

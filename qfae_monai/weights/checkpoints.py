@@ -18,6 +18,8 @@ from qfae_monai.files import whole_file
 from qfae_monai.weights.released import Trunk, load_matching
 
 SAFETENSORS = ".safetensors"
+CARD_KEY = "model_card"
+"""Under which a model card of weights stands in the metadata of their file."""
 SUFFIXES = (".pt", ".pth", ".bin", SAFETENSORS)
 
 

@@ -67,6 +67,27 @@ def record_sum(path: Path) -> str:
     return sums[path.name]
 
 
+def store_file(came: Path, path: Path, *, insisted: bool = False) -> Path:
+    """Move a file that was fetched to its place, if it is what SHA256SUMS there recorded at an earlier fetch.
+
+    Args:
+        came: complete, on the same disk.
+        path: where it belongs.
+        insisted: take it whatever was recorded, because its sum was asked for.
+
+    Raises:
+        ChangedFileError: if another sum was recorded.
+    """
+    recorded, found = read_sums(path.parent).get(path.name), sha256_of(came)
+    if not insisted and recorded not in (None, found):
+        raise ChangedFileError(
+            f"{path.name}: {path.with_name(SUMS_FILE)} recorded SHA-256 {recorded} at an earlier fetch, got {found}; "
+            f"sha256={found!r} insists on the new one, so does a folder of its own"
+        )
+    os.replace(came, path)
+    return path
+
+
 def verify_file(path: Path) -> None:
     """Compare a file with the SHA256SUMS beside it or one folder above; without one there is nothing to compare.
 

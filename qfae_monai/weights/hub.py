@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
 from qfae_monai.files import sha256_of
 from qfae_monai.weights.catalogue import WeightsEntry, find_entry
-from qfae_monai.weights.checksums import SUMS_FILE, ChangedFileError, read_sums, record_sum
+from qfae_monai.weights.checksums import ChangedFileError, record_sum, store_file
 
 
 def cached_file(entry: WeightsEntry) -> Path | None:
@@ -115,12 +115,5 @@ def fetch_weights(
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".fetch-") as partial:
         came, commit = download(entry, partial, revision=revision, sha256=sha256)
-        path = folder / f"{entry.name}{came.suffix}"
-        recorded, found = read_sums(folder).get(path.name), sha256_of(came)
-        if sha256 is None and recorded not in (None, found):
-            raise ChangedFileError(
-                f"{entry.name}: {folder / SUMS_FILE} recorded SHA-256 {recorded} at an earlier "
-                f"fetch, got {found}; sha256={found!r} insists on the new one"
-            )
-        os.replace(came, path)
+        path = store_file(came, folder / f"{entry.name}{came.suffix}", insisted=sha256 is not None)
     return Fetched(path, commit, record_sum(path))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor
 
+from qfae_monai.networks.patches import sincos_positions
 from qfae_monai.weights.catalogue import find_entry
 from qfae_monai.weights.checkpoints import read_checkpoint
 from qfae_monai.weights.checksums import verify_file
@@ -27,6 +28,7 @@ def create_vit(
     weights: str | os.PathLike | None = None,
     seed: int | None = None,
     bias_std: float | None = None,
+    positions: Literal["sincos"] | None = None,
     image_size: int = 224,
     patch_size: int | None = None,
     download: bool = False,
@@ -45,6 +47,8 @@ def create_vit(
         seed: of random weights; the global random state stays as it is.
         bias_std: standard deviation of the patch embedding's bias in a random network; features then turn around a
             common offset, without which the cosine distance of patches near the mean grey is all noise.
+        positions: of a random network; `sincos` for fixed 2D sine-cosine ones, as large as its tokens, and zeros for
+            prefix tokens. None leaves timm's random ones, which are lost beside the tokens: 0.02 against 0.9.
         image_size: side of the square input in pixels; the file's position embedding is resampled to it.
         patch_size: side of a patch in pixels, None for the architecture's own; the file's patch embedding is resampled.
         download: with "hub", may the network be asked for what the cache lacks.
@@ -70,6 +74,8 @@ def create_vit(
     if path is not None:
         verify_file(path)
     network = _build(name, image_size, patch_size, architecture, seed=seed, bias_std=bias_std)
+    if positions is not None:
+        _set_positions(network, name, positions)
     if path is not None:
         _load_file(network, name, path)
     elif weights == CHECKPOINT:
@@ -104,6 +110,16 @@ def _build(
     if image_size % side:
         raise ValueError(f"{name}: image_size {image_size} is not divisible by patch_size {side}")
     return network
+
+
+def _set_positions(network: VisionTransformer, name: str, positions: str) -> None:
+    """Fill the position embedding; prefix tokens, where they have a place in it, stand nowhere."""
+    if positions != "sincos" or network.pos_embed is None:
+        raise ValueError(f"{name}: positions: expected None or sincos for a network with positions, got {positions!r}")
+    fixed = sincos_positions(network.embed_dim, int(network.patch_embed.grid_size[0]))  # (N, D)
+    with torch.no_grad():
+        network.pos_embed.zero_()  # (1, prefix + N, D)
+        network.pos_embed[0, -len(fixed) :] = fixed
 
 
 def _load_file(network: VisionTransformer, name: str, path: Path) -> None:

@@ -21,7 +21,7 @@ WAYS = {
     "nib.save": (),  # reading/nifti_file.py writes NIfTI
     "nib.nifti1.save": (),
     "SaveImage": (),
-    "os.replace": ("files/whole.py", "weights/hub.py"),  # of a folder that is removed as a whole
+    "os.replace": ("files/whole.py", "weights/checksums.py"),  # of a folder that is removed as a whole
 }
 WITHIN = ("torch.save", "write_text", "write_bytes")  # each inside of `with whole_file(...)`
 

@@ -16,9 +16,10 @@ from qfae_monai.model import create_frozen, create_qfae
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.folder import ModelFolder
 from qfae_monai.predict.model import Model
-from qfae_monai.pretraining.card import CARD_KEY, model_card
+from qfae_monai.pretraining.card import model_card
 from qfae_monai.pretraining.review import Survey
 from qfae_monai.weights import load_checkpoint, save_checkpoint
+from qfae_monai.weights.checkpoints import CARD_KEY
 from qfae_monai.weights.checksums import ChangedFileError
 from tests.model.conftest import make_model
 

@@ -51,5 +51,5 @@ def test_positions_are_the_formula_width_first() -> None:
 
 
 def test_positions_refuse_a_width_not_divisible_by_4() -> None:
-    with pytest.raises(ValueError, match="decoder dim 10 is not divisible by 4"):
+    with pytest.raises(ValueError, match="dim 10 is not divisible by 4"):
         sincos_positions(10, 2)

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from qfae_monai.pretraining import model_card, own_networks, read_card
-from qfae_monai.pretraining.card import CARD_KEY
 from qfae_monai.pretraining.review import Survey
 from qfae_monai.weights import create_vit, save_checkpoint
+from qfae_monai.weights.checkpoints import CARD_KEY
 from tests.pretraining.conftest import small_trunk
 
 NAME = "vit_tiny_patch16_224"

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from qfae_monai.anomaly.perceptual import at_patch_size
+from qfae_monai.networks.patches import sincos_positions
 from qfae_monai.weights import ChangedFileError, WeightsNotFoundError, create_vit
 from qfae_monai.weights.checksums import record_sum
 
@@ -190,3 +192,23 @@ def test_arguments_that_cannot_be_served(name: str, arguments: dict, message: st
 def test_download_is_for_the_hub_only(file: Path, tiny: dict) -> None:
     with pytest.raises(ValueError, match="download is for weights='hub', got weights="):
         create_vit(NAME, weights=file, download=True, **tiny)
+
+
+def test_random_networks_know_places_on_request() -> None:
+    """Sine-cosine positions as large as tokens, none for prefix tokens; without the word, the values of old models."""
+    sizes: dict[str, Any] = {"image_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 1, "num_heads": 4}
+    old, new = (create_vit("vit_tiny_patch16_224", seed=7, positions=one, **sizes) for one in (None, "sincos"))
+    before, after = old.state_dict(), new.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"pos_embed"}
+    assert torch.equal(after["pos_embed"][0, 1:], sincos_positions(64, 4))
+    assert not after["pos_embed"][0, 0].any()
+    assert after["pos_embed"][0, 1:].std() > 10 * before["pos_embed"][0, 1:].std()
+    coarse = at_patch_size(new, 16).state_dict()["pos_embed"]
+    assert torch.allclose(coarse[0, 1:].mean(0), sincos_positions(64, 4).mean(0), atol=0.2)  # still the same square
+
+
+def test_unknown_positions() -> None:
+    with pytest.raises(
+        ValueError, match="positions: expected None or sincos for a network with positions, got 'learned'"
+    ):
+        create_vit("vit_tiny_patch16_224", seed=7, positions="learned")  # type: ignore[arg-type]
