@@ -78,6 +78,7 @@ def write_datalist(folder: Path, path: Path, image: str, split: int) -> None:
             "label": str(mask.resolve()),
             "mask": str((mask.parent / "brainmask.nii.gz").resolve()),
             "case": mask.parent.name,
+            "patient": mask.parent.name,
         }
         for mask in patients
     ]

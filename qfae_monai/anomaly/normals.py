@@ -91,7 +91,7 @@ class Normals:
         found = {ALL: StandardMaps.of(maps, position)}
         for fold in range(FOLDS):
             others = folds != fold
-            # of a single patient nothing is left without it: its own then, and `cross_fitted` says so
+            # of a single patient nothing is left without it: its own then
             kept = others if int(others.sum()) > 1 else torch.ones_like(others)
             found[str(fold)] = StandardMaps.of(maps[kept], None if position is None else position[kept])
         return cls(found, tokens)

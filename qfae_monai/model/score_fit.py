@@ -28,7 +28,7 @@ PAINTED = 240
 """Images with a synthetic lesion that a score is chosen by: ten of each kind and size."""
 MOST_TOKENS = 12_000
 """Tokens of normal images that others are compared with, of each group of blocks."""
-FEWEST_PATIENTS = 2  # held out, to standardise each by the others
+FEWEST = 10  # held-out images to standardise by
 
 
 class ScoreFit:
@@ -99,14 +99,19 @@ class ScoreFit:
     def _fit(self) -> None:
         scorer, tokens = self._raw_scorer()
         normal = self._scored(scorer, self.held_out.images)
-        if len(set(normal.patient)) < FEWEST_PATIENTS:
+        if len(normal.image) < FEWEST:
             self.warnings.append(
-                f"The score could not be fitted to normal scans: expected held-out scans of at least {FEWEST_PATIENTS} "
-                f"patients, got {len(set(normal.patient))}; maps are not standardised, and the score is the preset's"
+                f"The score could not be fitted to normal scans: expected at least {FEWEST} held-out images, got "
+                f"{len(normal.image)}; maps are not standardised, and the score is the preset's"
             )
             self.chosen = {"score_standardised": False}
         elif self.choose:
             self._choose(scorer, normal, Normals.of(normal.maps, normal.patient, normal.position))
+        if len(set(normal.patient)) == 1 and {**self.settings, **self.chosen}["score_standardised"]:
+            self.warnings.append(
+                "Maps are standardised by the one held-out patient whose scans also give the thresholds: expected at "
+                "least 2 patients; the thresholds are too low"
+            )
         settings = {**self.settings, **self.chosen}
         layers = settings["score_layers"]
         if settings["score_standardised"] or settings["score_neighbours"]:

@@ -57,7 +57,7 @@ def test_map_lies_on_the_volumes_grid(axis: int) -> None:
 
 
 def test_rivals_are_scored_on_the_same_slices() -> None:
-    def brightness(image: Tensor) -> AnomalyResult:
+    def brightness(image: Tensor, position: Tensor | None) -> AnomalyResult:
         return AnomalyResult(image, image.flatten(1).amax(1))
 
     found = inferer(rivals={"brightness": brightness}, volume_score=VolumeScore("mean"))(volume(), clipped)

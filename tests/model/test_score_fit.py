@@ -90,10 +90,15 @@ def test_the_papers_score_needs_no_file(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_held_out_scans_of_one_patient_are_too_few(tmp_path: Path) -> None:
-    made = fit(tmp_path, patients=1)
+def test_thresholds_of_one_patient_are_told_to_be_too_low(tmp_path: Path) -> None:
+    made = fit(tmp_path, choose=False, patients=1)
+    assert "standardised by the one held-out patient whose scans also give the thresholds" in made.warnings[0]
+
+
+def test_few_held_out_images_standardise_nothing(tmp_path: Path) -> None:
+    made = fit(tmp_path, count=3)
     assert made.chosen == {"score_standardised": False}
-    assert "expected held-out scans of at least 2 patients, got 1" in made.warnings[0]
+    assert "expected at least 10 held-out images, got 3" in made.warnings[0]
     assert Normals.load(tmp_path / NORMALS).maps == {}
     create_scorer({**TOKENS, **made.chosen}, normals=tmp_path / NORMALS)
 
