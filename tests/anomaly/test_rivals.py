@@ -10,7 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from qfae_monai.anomaly import MeanDistance, NearestNeighbours, NormalImages, Rival
+from qfae_monai.anomaly import AnomalyScorer, MeanDistance, MeanImage, NearestNeighbours, NormalImages, Rival
 from qfae_monai.weights import create_vit
 
 
@@ -63,3 +63,21 @@ def test_images_are_drawn_once_and_seeded() -> None:
     assert not torch.equal(drawn.images, reference(pool, max_images=5, seed=2).images)
     with pytest.raises(ValueError, match="max_images"):
         reference(pool, max_images=0)
+
+
+def test_mean_image_is_a_reconstruction_of_the_methods_own_score() -> None:
+    known = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scorer = AnomalyScorer(torch.nn.L1Loss(reduction="none"), score_over_pixels="mean")
+    found = MeanImage(reference(known), scorer)(known[:2])
+    expected = scorer(known[:2], known.mean(0, keepdim=True).expand(2, -1, -1, -1))
+    assert torch.equal(found.score, expected.score)
+    assert torch.equal(found.anomaly_map, expected.anomaly_map)
+
+
+def test_rivals_are_pooled_as_the_scorer_pools() -> None:
+    known = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scorer = AnomalyScorer(torch.nn.L1Loss(reduction="none"), score_over_pixels="mean")
+    pooled, highest = MeanDistance(reference(known), pool=scorer.over_pixels), MeanDistance(reference(known))
+    assert torch.equal(pooled(known).anomaly_map, highest(known).anomaly_map)
+    assert torch.equal(pooled(known).score, pooled(known).anomaly_map.flatten(1).mean(1))
+    assert torch.equal(highest(known).score, highest(known).anomaly_map.flatten(1).amax(1))

@@ -37,7 +37,7 @@ def test_untrained_twin_has_the_architecture_and_no_weights(tmp_path: Path) -> N
     path = write_own(tmp_path / "mae.safetensors", seed=1)
     network = parse_network(f"twin=random:{path}", "encoder")
     found = network.settings("any")
-    assert found["changes::encoder"] == {**ARCHITECTURE, "seed": 7}
+    assert found["changes::encoder"] == {**ARCHITECTURE, "seed": 7, "positions": "sincos"}
     assert not network.in_house
 
 
@@ -77,7 +77,8 @@ def test_public_weights_are_a_choice_where_they_are(role: Role, stand_ins: Path,
     assert [one.settings("any") for one in built_in(["train"], role, {"preset": "tiny"})] == [{}]  # seeded already
     (unfilled,) = built_in(["train"], role, {"preset": "small", "weights_dir": str(tmp_path)})
     trunk = unfilled.settings("any")[f"changes::{role}"]
-    assert trunk == {"name": MODELS["small"][role]["name"], "seed": 7 if role == "encoder" else 11}
+    seed = 7 if role == "encoder" else 11
+    assert trunk == {"name": MODELS["small"][role]["name"], "seed": seed, "positions": "sincos"}
     found = built_in(["train"], role, {"preset": "small", "weights_dir": str(stand_ins)})
     assert [one.name for one in found] == ["random", "public"]
     assert not any(one.in_house for one in found)

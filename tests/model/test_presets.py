@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from qfae_monai.model.builders import create_frozen
 from qfae_monai.model.presets import MODELS, TRAINING, model_settings, training_setting
 
 
@@ -34,3 +36,13 @@ def test_unknown_names_are_refused(preset: str, changes: dict[str, int], message
 def test_training_numbers_of_an_unknown_preset_are_refused() -> None:
     with pytest.raises(ValueError, match="got 'huge'"):
         training_setting("huge", "batch_size")
+
+
+def test_random_networks_of_earlier_models_keep_their_values() -> None:
+    """A model's folder names its networks in full: without the word `positions` they are what they were."""
+    now = model_settings("tiny")["encoder"]
+    before = {name: value for name, value in now.items() if name != "positions"}
+    assert now["positions"] == "sincos"
+    old, new = (create_frozen(one, image_size=64).state_dict() for one in (before, now))
+    assert old["pos_embed"][0, 1:].std() == pytest.approx(0.02, rel=0.1)  # timm's
+    assert {name for name in old if not torch.equal(old[name], new[name])} == {"pos_embed"}
