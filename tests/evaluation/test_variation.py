@@ -33,7 +33,7 @@ def test_ratio_of_standard_deviations(share: float, expected: float, tmp_path: P
     texture = torch.rand(64, 64, generator=torch.Generator().manual_seed(1))  # in every reconstruction
     labels, scores = [0, 0, 0, 0, 1, 0], [1.0] * 5 + [math.nan]
     found = Variation()
-    found.add(case(images, share * images + texture, labels, scores), axis=2)
+    found.add(case(images, share * images + texture, [float(one) for one in labels], scores), axis=2)
     assert found.count == 4
     found.save(tmp_path)
     assert ratio(read_variation(tmp_path)) == pytest.approx(expected, abs=1e-5)
