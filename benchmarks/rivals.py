@@ -1,0 +1,226 @@
+"""Does a model beat simple rivals on its own test section? `python benchmarks/rivals.py MODEL ... [--weights WEIGHTS]`.
+
+MODEL is a folder that `qfae train` made, with its `training/`. Rivals learn from the same training images, in the same
+frozen features and at the same image size: nearest neighbours of each block (anywhere, at the same place), the class
+token's five nearest neighbours, PCA of pixels, and the mean image as a "reconstruction". Each is pooled over pixels by
+maximum, highest 5 and 20 % and mean, over the body or the image, as it is and standardised by held-out normals; of all
+these ways the best ON THE TEST SET is shown, which no user could choose. The difference is that of the model's own
+score, which saw no abnormal image; intervals are by patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from qfae_monai.anomaly.pooling import PixelPooling
+from qfae_monai.anomaly.rivals import MeanImage, NormalImages
+from qfae_monai.anomaly.score_choice import POOLINGS
+from qfae_monai.anomaly.standard_maps import StandardMaps
+from qfae_monai.evaluation.differences import paired_difference
+from qfae_monai.evaluation.estimates import Area, area
+from qfae_monai.evaluation.weighted import WeightedRanking
+from qfae_monai.model.bundle import Bundle
+from qfae_monai.networks.encoders import as_three_channels, hidden_states
+from qfae_monai.networks.grey import normalized
+from qfae_monai.training.training_record import read_training
+from qfae_monai.transforms.grey_slices import GreySlices
+from qfae_monai.transforms.slice_choice import places_along
+from qfae_monai.weights.checkpoints import load_checkpoint
+
+PART = 16  # images at a time
+BANK = 12_000  # tokens that others are compared with, as in the model
+COMPONENTS = (4, 16, 64)
+NEIGHBOURS = 5  # of the class token
+
+
+@dataclass
+class Images:
+    """image: (N, 1, S, S), normalised; label, patient: of each; position: (N,) along the stack, None without one."""
+
+    image: Tensor
+    label: list[float]
+    patient: list[str]
+    position: Tensor | None
+
+
+def test_images(dataset: Any, inferer: Any) -> Images:
+    """Images, and slices of volumes that are scored."""
+    images, labels, patients, positions = [], [], [], []
+    for item in dataset:
+        image, patient = torch.as_tensor(item["image"]), str(item.get("patient", item["case"]))
+        if image.dim() == 3:
+            images.append(image[None, :1].float())
+            labels.append(float(item["image_label"]))
+            patients.append(patient)
+            continue
+        slices = GreySlices(item["image"], inferer.axis)
+        visible, inside = inferer.choice(slices)
+        chosen = (visible & inside).nonzero()[:, 0]
+        images.append(inferer.resize(slices[chosen])[:, None])
+        mask = item.get("label")
+        lesion = (
+            (torch.as_tensor(mask)[0] > 0).movedim(inferer.axis, 0)[chosen].flatten(1).any(1)
+            if mask is not None
+            else None
+        )
+        labels += [float(item["image_label"])] * len(chosen) if lesion is None else lesion.float().tolist()
+        patients += [patient] * len(chosen)
+        positions.append(places_along(visible)[chosen])
+    return Images(torch.cat(images).as_subclass(Tensor), labels, patients, torch.cat(positions) if positions else None)
+
+
+def normal_images(images: NormalImages) -> Images:
+    """Training or held-out images."""
+    return Images(images.images, [0.0] * len(images.images), images.patients, images.positions)
+
+
+@torch.no_grad()
+def states(trunk: Any, images: Tensor) -> Tensor:
+    """Tokens of all blocks, (blocks, N, prefix + patches, D), in half the memory."""
+    parts = [
+        torch.stack(hidden_states(trunk, as_three_channels(part), range(len(trunk.blocks)))).half()
+        for part in images.split(PART)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def on_image(patches: Tensor, side: int) -> Tensor:
+    """(N, patches) -> (N, 1, S, S)."""
+    grid = round(patches.shape[1] ** 0.5)
+    return F.interpolate(patches.unflatten(1, (1, grid, grid)), (side, side), mode="bilinear", align_corners=False)
+
+
+def neighbours(known: Tensor, wanted: Tensor, *, there: bool) -> Tensor:
+    """Cosine distance of tokens (N, P, D) to the nearest of (M, P, D), anywhere or at the same place: (N, P)."""
+    known, wanted = (F.normalize(F.layer_norm(one.float(), one.shape[-1:]), dim=-1) for one in (known, wanted))
+    if there:
+        return torch.cat([1 - torch.einsum("npd,mpd->npm", part, known).amax(-1) for part in wanted.split(PART)])
+    bank = known.flatten(0, 1)
+    bank = bank[torch.randperm(len(bank), generator=torch.Generator().manual_seed(0))[:BANK]]
+    return torch.cat([1 - (part @ bank.T).amax(-1) for part in wanted.split(PART)])
+
+
+def residuals(known: Tensor, wanted: Tensor, components: int) -> Tensor:
+    """Absolute error of a reconstruction by principal components of the pixels of normal images: (N, 1, S, S)."""
+    flat, mean = known.flatten(1), known.flatten(1).mean(0)
+    axes = torch.linalg.svd(flat - mean, full_matrices=False)[2][:components]
+    apart = wanted.flatten(1) - mean
+    return (apart - apart @ axes.T @ axes).abs().reshape(wanted.shape)
+
+
+def ways(maps: Tensor, held_out: Tensor, test: Images, normal: Images, above: float) -> Iterator[tuple[str, NDArray]]:
+    """Each way to pool maps (N, 1, S, S), and the scores (N,)."""
+    standard = StandardMaps.of(held_out, normal.position)
+    for standardised, body, (how, share) in product((False, True), (True, False), POOLINGS):
+        pool = PixelPooling(how, share=share, above=above if body else None)
+        of = standard(maps, test.position) if standardised else maps
+        name = f"{how}{'' if how != 'top' else f' {share:.0%}'}{', body' if body else ''}"
+        yield name + (", standardised" if standardised else ""), pool(of, test.image)[:, 0].numpy()
+
+
+def figure(scores: NDArray, test: Images) -> Area:
+    """AUROC with what its interval needs."""
+    labels = np.array(test.label)
+    ranked = WeightedRanking(scores, labels)
+    value = float(ranked.auroc(np.ones((1, len(labels))))[0])
+    return area(value, test.patient, np.stack([1 - labels, labels], 1), ranked.auroc, ranked.separation)
+
+
+def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, maps of the test images and of held-out ones."""
+    side = test.image.shape[-1]
+    tokens = [states(trunk, images.image) for images in (known, held_out, test)]
+    prefix = trunk.num_prefix_tokens
+    for there, block in product((False, True), range(len(trunk.blocks))):
+        of = [one[block][:, prefix:] for one in tokens]
+        found = [on_image(neighbours(of[0], one, there=there), side) for one in (of[2], of[1])]
+        yield f"neighbours {'at the same place' if there else 'anywhere'}, block {block}", found[0], found[1]
+    for block in range(len(trunk.blocks)) if prefix else ():
+        of = [F.normalize(one[block][:, 0].float(), dim=-1) for one in tokens]
+        far = [torch.cdist(one, of[0]).topk(NEIGHBOURS, largest=False).values.mean(1) for one in (of[2], of[1])]
+        flat = [one[:, None, None, None].expand(-1, 1, side, side) for one in far]
+        yield f"class token, block {block}", flat[0], flat[1]
+    for components in COMPONENTS:
+        if components < len(known.image):
+            found = [residuals(known.image, one.image, components) for one in (test, held_out)]
+            yield f"PCA, {components} components", found[0], found[1]
+
+
+def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str], Area]:
+    """Figures of a model ("QFAE") and of its rivals, by kind of rival and way."""
+    given = {"bundle_root": str(model), "model_dir": str(model), "dataset_dir": str(data)}
+    folder = {} if weights is None else {"weights_dir": str(weights.resolve())}
+    bundle = Bundle([model / "configs" / "training.yaml", "evaluate"], {**given, **folder})
+    network, scorer, inferer = (bundle.part(name) for name in ("network_def", "scorer", "validate::inferer"))
+    load_checkpoint(network, model / "models" / "model.pt")
+    network.eval()
+    reference = bundle.part("normal_images")
+    known, held_out = normal_images(reference), normal_images(bundle.part("score_fit::held_out"))
+    test = test_images(bundle.part("test_dataset"), inferer)
+    record = read_training(model / "models" / "model.pt") or {}
+    print(f"{model.name}: {len(test.label)} images of {len(set(test.patient))} patients; score {record.get('score')}")
+    mean = MeanImage(reference, scorer, network)
+    own, of_mean = [], []
+    for first in range(0, len(test.label), PART):
+        image = test.image[first : first + PART]
+        where = None if test.position is None else test.position[first : first + PART]
+        with torch.no_grad():
+            own.append(scorer(image, network(image), where).score)
+        of_mean.append(mean(image, where).score)
+    found = {("QFAE", ""): figure(torch.cat(own).numpy(), test)}
+    found["mean image, through the same score", ""] = figure(torch.cat(of_mean).numpy(), test)
+    above = normalized(bundle.plain("model")["foreground_level"])
+    for name, maps, of_held_out in rival_maps(known, held_out, test, network.encoders[0].trunk):
+        kind, _, what = name.partition(", ")
+        for way, scores in ways(maps, of_held_out, test, held_out, above):
+            found[kind, f"{what}; {way}"] = figure(scores, test)
+    return found
+
+
+def difference(rival: Sequence[Area], own: Sequence[Area]) -> str:
+    """How much better the model is: with an interval of one test section, in how many of several."""
+    apart = [paired_difference(one, other) for one, other in zip(rival, own, strict=True)]
+    value = np.mean([one.value for one in apart])
+    if len(apart) > 1:
+        return f"{value:+.3f} (in {sum(one.value > 0 for one in apart)} of {len(apart)} splits)"
+    limits = apart[0].reason or f"{apart[0].low:+.3f} to {apart[0].high:+.3f}, p {apart[0].p:.3f}"
+    return f"{value:+.3f} ({limits})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path, nargs="+", help="one, or those of several splits: figures are their means")
+    parser.add_argument("--data", type=Path, nargs="+", help="folder of each model's data; MODEL/training otherwise")
+    parser.add_argument("--weights", type=Path, help="folder of the frozen networks that are not part of the model")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    models = [model.resolve() for model in arguments.model]
+    data = [one.resolve() for one in arguments.data or [model / "training" for model in models]]
+    found = [scored(model, place, arguments.weights) for model, place in zip(models, data, strict=True)]
+    own = [one["QFAE", ""] for one in found]
+    span = own[0].interval()
+    limits = f" ({span.low:.3f} to {span.high:.3f})" if len(own) == 1 else ""
+    print(f"\nQFAE {np.mean([one.value for one in own]):.3f}{limits}\n")
+    print("| rival | best way on the test set | AUROC | QFAE better by |\n|---|---|---|---|")
+    means = {
+        key: float(np.mean([one[key].value for one in found])) for key in found[0] if all(key in one for one in found)
+    }
+    for kind in dict.fromkeys(kind for kind, _ in means if kind != "QFAE"):
+        key = max((key for key in means if key[0] == kind), key=means.__getitem__)
+        print(f"| {kind} | {key[1]} | {means[key]:.3f} | {difference([one[key] for one in found], own)} |")
+
+
+if __name__ == "__main__":
+    main()
