@@ -68,8 +68,8 @@ class Variation:
             folder / FILE,
             {
                 "normal_slices": self.count,
-                "images": max(float(images), 0.0),
-                "reconstructions": max(float(reconstructions), 0.0),
+                "images": _written(images),
+                "reconstructions": _written(reconstructions),
             },
         )
 
@@ -101,6 +101,11 @@ def ratio(variation: Mapping[str, Any] | None) -> float:
     if variation is None or not variation["images"]:
         return math.nan
     return math.sqrt(variation["reconstructions"] / variation["images"])
+
+
+def _written(variance: float) -> float:
+    """Nine digits, as in tables: the order in which processes add up is not seen."""
+    return float(f"{max(variance, 0.0):.9g}")
 
 
 def _squares(slices: torch.Tensor) -> torch.Tensor:

@@ -55,6 +55,7 @@ def test_run_folder_is_complete(evaluated: Path, cohort: Path) -> None:
         "lesions.csv",
         "truth.csv",
         "pixels.npz",
+        "variation.json",
         "run.json",
         "metrics.csv",
         "pictures",

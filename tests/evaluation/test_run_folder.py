@@ -52,7 +52,7 @@ BAD_FILES = [
         r"case case000 the patient patient000, got patient009",
     ),
     ("slices.csv", "case000,patient000,2,", "case009,patient000,2,", r"as volumes\.csv lacks the case"),
-    ("slices.csv", "case000,patient000,2,", "case000,patient000,2,,", r"line 3: expected 14 cells, got 15"),
+    ("slices.csv", "case000,patient000,2,", "case000,patient000,2,,", r"line 3: expected 17 cells, got 18"),
     (
         "run.json",
         '"kind": "volume"',

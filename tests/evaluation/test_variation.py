@@ -31,7 +31,7 @@ def test_ratio_of_standard_deviations(share: float, expected: float, tmp_path: P
     images = torch.rand(6, 64, 64, generator=torch.Generator().manual_seed(0))
     images[4:] += 100  # an abnormal and a skipped slice, which do not count
     texture = torch.rand(64, 64, generator=torch.Generator().manual_seed(1))  # in every reconstruction
-    labels, scores = [0, 0, 0, 0, 1, 0], [1.0] * 5 + [math.nan]
+    labels, scores = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0], [1.0] * 5 + [math.nan]
     found = Variation()
     found.add(case(images, share * images + texture, [float(one) for one in labels], scores), axis=2)
     assert found.count == 4
