@@ -71,7 +71,8 @@ def read_source(
     folder.check_signature(bundle.signature)
     module = bundle.part(MODULES[graph])
     load_checkpoint(module if graph == "reconstruction" else module.network, folder.checkpoint)
-    module = Picture(module) if graph == "reconstruction" else module
+    decodes_tokens = bundle.plain("model").get("decodes") == "tokens"  # which older models do not say
+    module = Picture(module) if graph == "reconstruction" and decodes_tokens else module
     record = GraphRecord(
         graph=graph,
         image_size=int(bundle.plain("model")["image_size"]),
@@ -83,10 +84,10 @@ def read_source(
 
 
 class Picture(nn.Module):
-    """A network whose reconstruction is an image, whatever it decodes.
+    """The picture of a network that decodes tokens.
 
     Args:
-        network: image (B, 1, H, W) to reconstruction (B, 3, H, W), or to `Decoded`.
+        network: image (B, 1, H, W) to `Decoded`.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -95,8 +96,7 @@ class Picture(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1, H, W), normalised -> (B, 3, H, W)."""
-        found = self.network(image)
-        return found if isinstance(found, Tensor) else found.image
+        return self.network(image).image
 
 
 # Writing a module as ONNX or TorchScript, whole or not at all, and reading it back to compare.

@@ -69,7 +69,7 @@ class QFAE(WholeState):
     def reconstruct(self, image: Tensor | Sequence[Tensor], mask: Tensor | None = None) -> Tensor | Decoded:
         """As `forward`, with an optional cross-attention mask: (Q, T) or (B, Q or 1, T), True is visible."""
         with autocast(self.qformer.queries.device, self.precision):
-            states = self.states(image) if isinstance(image, Tensor) else image
+            states = self._read(image) if isinstance(image, Tensor) else image
             queries = self.qformer(self.encode(states), mask)  # (B, Q, output_dim)
             decoded = self.decoder(queries)
         if isinstance(decoded, Tensor):
@@ -114,12 +114,15 @@ class QFAE(WholeState):
     def states(self, image: Tensor) -> list[Tensor]:
         """What the frozen trunks make of an image, (B, T, D) for each encoder: it never changes in training."""
         with autocast(image.device, self.precision):
-            return [encoder.states(image) for encoder in cast(Sequence[FrozenViT], self.encoders)]
+            return self._read(image)
+
+    def _read(self, image: Tensor) -> list[Tensor]:
+        return [encoder.states(image) for encoder in cast(Sequence[FrozenViT], self.encoders)]
 
     def encode(self, image: Tensor | Sequence[Tensor]) -> Tensor:
         """Image, or its `states`, to the tokens of all encoders: (B, T, dim)."""
         encoders = cast(Sequence[FrozenViT], self.encoders)
-        states = self.states(image) if isinstance(image, Tensor) else image
+        states = self._read(image) if isinstance(image, Tensor) else image
         return torch.cat([encoder.project(one) for encoder, one in zip(encoders, states, strict=True)], dim=1)
 
     @property

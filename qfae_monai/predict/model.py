@@ -125,9 +125,9 @@ class Model:
         total = 1 if prepared.slices is None else len(prepared.slices)
         done = 0
 
-        def network(images: torch.Tensor) -> torch.Tensor:
+        def network(images: torch.Tensor, **position: torch.Tensor) -> Any:  # a graph takes slices' places, too
             nonlocal done
-            found = self.network(images)
+            found = self.network(images, **position)
             done += len(images)  # slices of this forward batch
             progress(done, total)
             return found

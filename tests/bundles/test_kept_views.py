@@ -100,5 +100,5 @@ def test_another_distance_is_refused_before_anything_is_written(cohort: Path, tm
             max_epochs=1,
             views=2,
         )
-    assert "views: expected a QFAE and the perceptual distance" in str(error.value.__cause__)
+    assert "views: expected a QFAE and a distance of frozen features" in str(error.value.__cause__)
     assert not list(tmp_path.rglob("views"))

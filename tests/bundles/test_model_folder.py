@@ -56,11 +56,13 @@ def test_monai_finds_what_the_package_finds_to_the_last_bit(calibrated: Path, sc
         saved = nib.Nifti1Image.from_filename(tmp_path / "out" / "one_anomaly_map.nii.gz").get_fdata(dtype=np.float32)
         np.testing.assert_array_equal(saved, found.anomaly_map)
         (volume,) = csv.DictReader((tmp_path / "out" / "volumes.csv").open())
-        assert float(volume["score"]) == pytest.approx(found.score, rel=1e-9)
+        assert float(volume["score"]) == pytest.approx(found.score, rel=5e-9)
         slices = {
             int(row["slice"]): float(row["score"]) for row in csv.DictReader((tmp_path / "out" / "slices.csv").open())
         }
-        np.testing.assert_allclose([found.slice_scores[index] for index in slices], list(slices.values()), rtol=1e-9)
+        np.testing.assert_allclose(
+            [found.slice_scores[index] for index in slices], list(slices.values()), rtol=5e-9
+        )  # of nine digits
         assert found.mask is not None
 
 

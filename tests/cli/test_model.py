@@ -65,7 +65,10 @@ def test_bad_input_is_one_line(
         (["pack", model_copy, "-o", tmp_path / "a.tar"], "ends in .zip, got .tar"),
         (["pack", tmp_path / "none"], "got nothing"),
         (["import", tmp_path / "none.pt", "-o", out], "none.pt"),
-        (["import", model_copy / NETWORK, "-o", out, "--preset", "huge"], "expected one of paper, small, tiny"),
+        (
+            ["import", model_copy / NETWORK, "-o", out, "--preset", "huge"],
+            "expected one of paper, small, dinov2_small, tiny",
+        ),
         (["import", model_copy / NETWORK, "-o", out, "--config", "datasets/none"], "none.yaml"),
         (["import", model_copy / NETWORK, "-o", out, "--set", "bits"], "KEY=VALUE"),
     ):
