@@ -76,7 +76,7 @@ class AnomalyScorer(nn.Module):
             raise ValueError(f"smoothing must be at least 0, got {smoothing}")
         self.distance, self.neighbours = distance, neighbours
         self.pool = PixelPooling(score_over_pixels, share=share, above=body_above)
-        self.score_over_layers = score_over_layers
+        self.score_over_pixels, self.score_over_layers = score_over_pixels, score_over_layers
         self.map_over_layers = map_over_layers
         self.layers = None if layers is None else list(layers)
         self.smooth = GaussianFilter(2, smoothing) if smoothing > 0 else nn.Identity()
