@@ -30,7 +30,7 @@ def scored(cases: list[dict[str, Any]], network: Callable[[Tensor], Any], batch:
     keep = Keep()
 
     class Network(torch.nn.Module):
-        def forward(self, images: Tensor) -> Any:
+        def forward(self, images: Tensor, position: Tensor | None = None) -> Any:
             return network(images)
 
     evaluator = SupervisedEvaluator(

@@ -211,7 +211,8 @@ def overlay(folder: Path) -> Entrance:
 
 def slice_store(folder: Path) -> Entrance:
     path = folder / "stored.safetensors"
-    tensors = {"image": torch.zeros(1, 2, 2), "slice_index": torch.zeros(1, dtype=torch.int64)}
+    places = {"slice_index": torch.zeros(1, dtype=torch.int64), "position": torch.zeros(1)}
+    tensors = {"image": torch.zeros(1, 2, 2), **places}
     save_file(tensors, path, metadata={"skipped": json.dumps({"empty": 1})})
     return Entrance(path, lambda: StoredSlices.open(path))
 
