@@ -69,8 +69,8 @@ class AnomalyInferer(Inferer):
         Args:
             inputs: images (B, 1 or 3, H, W) of the network's size, or volumes (B, 1, X, Y, Z); normalised.
             without: fold of the normals that maps are not standardised by, as in `AnomalyScorer`.
-            network: image (B, C, H, W) to reconstruction (B, 3, H, W), or `Decoded`; without a scorer to reconstruction,
-                anomaly map (B, 1, H, W) and score (B,), and of slices it also takes their `position` (B,).
+            network: image (B, C, H, W) to reconstruction (B, 3, H, W), or `Decoded`; without a scorer to
+                reconstruction, anomaly map (B, 1, H, W) and score (B,), and of slices it also takes `position` (B,).
 
         Returns:
             `anomaly_map` of the input's spatial shape with one channel, `slice_scores` (B, number of slices; 1 for an

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from qfae_monai.anomaly import AnomalyInferer
-from qfae_monai.evaluation import score_cases
+from qfae_monai.anomaly.normals import fold_of
+from qfae_monai.evaluation import score_cases, score_held_out
 
 
 class Keep(Transform):
@@ -97,3 +100,25 @@ def test_a_volume_whose_score_is_no_number_is_named() -> None:
     volume = MetaTensor(torch.rand(1, 8, 8, 3), meta={"filename_or_obj": "v.nii"})
     with pytest.raises(ValueError, match=r"^v.nii: expected finite scores"):
         scored([{"image": volume, "case": "a"}], blind)
+
+
+def test_held_out_cases_are_scored_without_the_fold_of_their_patient() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def inferer(images: Tensor, network: Any, *, without: int) -> dict[str, Tensor]:
+        asked.append((len(images), without))
+        return {"score": images.amax((1, 2, 3))}
+
+    cases = [{"image": image(float(number)), "case": str(number), "patient": f"P{number % 3}"} for number in range(6)]
+    engine: Any = SimpleNamespace(
+        state=SimpleNamespace(device=torch.device("cpu"), batch=None, output=None),
+        non_blocking=False,
+        network=None,
+        mode=lambda network: nullcontext(),
+        inferer=inferer,
+        fire_event=lambda event: None,
+    )
+    found = score_held_out(engine, cases)
+    assert [float(case["pred"]["score"]) for case in found] == [0, 1, 2, 3, 4, 5]
+    folds = [fold_of(f"P{number}") for number in range(3)]
+    assert sorted(asked) == sorted((2 * folds.count(fold), fold) for fold in set(folds))  # those of a fold at once
