@@ -29,7 +29,7 @@ class TokenDistance(_Loss):
     Example:
         >>> import torch
         >>> tokens = torch.ones(1, 2, 4, 8)
-        >>> same = Decoded(torch.zeros(1, 3, 6, 6), tokens, tokens)
+        >>> same = Decoded(torch.zeros(1, 3, 6, 6), tokens, tokens, tokens)
         >>> TokenDistance("none")(same, torch.zeros(1, 1, 6, 6)).shape
         torch.Size([1, 2, 6, 6])
     """

@@ -48,7 +48,7 @@ class SyntheticLesions:
     Example:
         >>> image = np.full((32, 32), 0.5, np.float32)
         >>> found = SyntheticLesions()(image, image, kind="bright", share=0.1, number=0)
-        >>> 0.05 < found.mask.mean() < 0.15, bool(found.image[found.mask].mean() > 0.5)
+        >>> 0.05 < float(found.mask.mean()) < 0.15, bool(found.image[found.mask].mean() > 0.5)
         (True, True)
     """
 
