@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import nibabel as nib
@@ -21,6 +23,7 @@ from lib.gate import Gate, Options
 from lib.own_folder import open_own_folder, pseudonyms_of
 from lib.served import Served
 from local import application
+from monailabel.datastore.local import LocalDatastore
 
 from tests.deploy.asking import ask, form
 from tests.deploy.conftest import Place
@@ -435,3 +438,24 @@ def test_a_study_whose_qform_drops_its_shear_is_handed_on_as_a_copy_without(tmp_
     assert np.allclose(served.affine, affine, atol=1e-5)
     assert store.get_image_info("tilted")["path"] == store.get_image_uri("tilted")
     assert store.source("tilted") == tmp_path / "tilted.nii.gz"
+
+
+def test_a_request_and_the_watching_thread_do_not_list_the_folder_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, inside, most = StudyDatastore(str(tmp_path)), 0, 0
+
+    def reconcile(self: LocalDatastore) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.02)
+        inside -= 1
+
+    monkeypatch.setattr(LocalDatastore, "_reconcile_datastore", reconcile)
+    threads = [Thread(target=store.refresh) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1

@@ -7,6 +7,7 @@ import os
 import shutil
 from itertools import islice
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from filelock import FileLock
@@ -43,6 +44,7 @@ class StudyDatastore(LocalDatastore):
     def __init__(self, studies: str) -> None:
         self.studies = Path(studies)
         self._left_out: set[str] = set()
+        self._reconciling = RLock()
         extensions = [f"*{suffix}" for suffix in VOLUME_SUFFIXES]
         super().__init__(studies, extensions=extensions, auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)
 
@@ -146,6 +148,10 @@ class StudyDatastore(LocalDatastore):
         super()._init_from_datastore_file(throw_exception)
         if self._datastore is not before:
             self._only_names(self._datastore)
+
+    def _reconcile_datastore(self) -> None:
+        with self._reconciling:  # a request may come while the thread that watches the folder is at it
+            super()._reconcile_datastore()
 
     def _only_names(self, known: LocalDatastoreModel) -> None:
         """Keep of a file that anybody may have written what is called as studies and labels are."""
