@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
+from qfae_monai.anomaly.normals import NearestTokens
 from qfae_monai.anomaly.pooling import PixelPooling
 from qfae_monai.anomaly.rivals import MeanImage, NormalImages
 from qfae_monai.anomaly.score_choice import POOLINGS
@@ -34,6 +36,7 @@ from qfae_monai.evaluation.weighted import WeightedRanking
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.networks.encoders import as_three_channels, hidden_states
 from qfae_monai.networks.grey import normalized
+from qfae_monai.networks.token_decoder import Decoded
 from qfae_monai.training.training_record import read_training
 from qfae_monai.transforms.grey_slices import GreySlices
 from qfae_monai.transforms.slice_choice import places_along
@@ -96,28 +99,25 @@ def states(trunk: Any, images: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def on_image(patches: Tensor, side: int) -> Tensor:
-    """(N, patches) -> (N, 1, S, S)."""
-    grid = round(patches.shape[1] ** 0.5)
-    return F.interpolate(patches.unflatten(1, (1, grid, grid)), (side, side), mode="bilinear", align_corners=False)
+def neighbours(known: Tensor, images: Tensor, tokens: Tensor) -> Tensor:
+    """Distance from the nearest of known tokens (M, P, D), as the model has it: (N, 2, S, S), anywhere and there.
 
-
-def neighbours(known: Tensor, wanted: Tensor, *, there: bool) -> Tensor:
-    """Cosine distance of tokens (N, P, D) to the nearest of (M, P, D), anywhere or at the same place: (N, P)."""
-    known, wanted = (F.normalize(F.layer_norm(one.float(), one.shape[-1:]), dim=-1) for one in (known, wanted))
-    if there:
-        return torch.cat([1 - torch.einsum("npd,mpd->npm", part, known).amax(-1) for part in wanted.split(PART)])
-    bank = known.flatten(0, 1)
-    bank = bank[torch.randperm(len(bank), generator=torch.Generator().manual_seed(0))[:BANK]]
-    return torch.cat([1 - (part @ bank.T).amax(-1) for part in wanted.split(PART)])
+    Args:
+        known: of training images.
+        images: (N, 1, S, S).
+        tokens: theirs, (N, P, D).
+    """
+    known, tokens = (F.layer_norm(one.float(), one.shape[-1:]) for one in (known, tokens))
+    nearest = NearestTokens(known[None, : max(1, BANK // known.shape[1])])
+    parts = zip(images.split(PART), tokens[:, None].split(PART), strict=True)
+    return torch.cat([nearest(Decoded(image, part, part, part)) for image, part in parts])
 
 
 def residuals(known: Tensor, wanted: Tensor, components: int) -> Tensor:
     """Absolute error of a reconstruction by principal components of the pixels of normal images: (N, 1, S, S)."""
-    flat, mean = known.flatten(1), known.flatten(1).mean(0)
-    axes = torch.linalg.svd(flat - mean, full_matrices=False)[2][:components]
-    apart = wanted.flatten(1) - mean
-    return (apart - apart @ axes.T @ axes).abs().reshape(wanted.shape)
+    pca = PCA(components, svd_solver="full").fit(known.flatten(1).numpy())
+    flat = wanted.flatten(1).numpy()
+    return torch.from_numpy(np.abs(flat - pca.inverse_transform(pca.transform(flat)))).reshape(wanted.shape)
 
 
 def ways(maps: Tensor, held_out: Tensor, test: Images, normal: Images, above: float) -> Iterator[tuple[str, NDArray]]:
@@ -143,10 +143,11 @@ def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Ite
     side = test.image.shape[-1]
     tokens = [states(trunk, images.image) for images in (known, held_out, test)]
     prefix = trunk.num_prefix_tokens
-    for there, block in product((False, True), range(len(trunk.blocks))):
+    for block in range(len(trunk.blocks)):
         of = [one[block][:, prefix:] for one in tokens]
-        found = [on_image(neighbours(of[0], one, there=there), side) for one in (of[2], of[1])]
-        yield f"neighbours {'at the same place' if there else 'anywhere'}, block {block}", found[0], found[1]
+        of_test, of_held_out = neighbours(of[0], test.image, of[2]), neighbours(of[0], held_out.image, of[1])
+        for kind, name in enumerate(("anywhere", "at the same place")):
+            yield f"neighbours {name}, block {block}", of_test[:, [kind]], of_held_out[:, [kind]]
     for block in range(len(trunk.blocks)) if prefix else ():
         of = [F.normalize(one[block][:, 0].float(), dim=-1) for one in tokens]
         far = [torch.cdist(one, of[0]).topk(NEIGHBOURS, largest=False).values.mean(1) for one in (of[2], of[1])]

@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from qfae_monai.anomaly import AnomalyScorer, NormalImages, Normals
+from qfae_monai.anomaly.normals import fold_of
 from qfae_monai.anomaly.score_choice import Scored, Way, choose_way
 from qfae_monai.model.builders import create_scorer
 from qfae_monai.model.folder import NORMALS
@@ -64,7 +65,9 @@ class ScoreFit:
         device: torch.device,
         seed: int = 0,
     ) -> None:
-        self.network, self.settings, self.distance = network, dict(settings), distance
+        # one process fits: within DistributedDataParallel its forward pass would wait for the others
+        self.network: nn.Module = getattr(network, "module", network)
+        self.settings, self.distance = dict(settings), distance
         self.file = Path(folder) / NORMALS
         self.reference, self.held_out, self.choose = reference, held_out, choose
         self.device, self.seed = torch.device(device), seed
@@ -107,15 +110,17 @@ class ScoreFit:
             self.chosen = {"score_standardised": False}
         elif self.choose:
             self._choose(scorer, normal, Normals.of(normal.maps, normal.patient, normal.position))
-        if len(set(normal.patient)) == 1 and {**self.settings, **self.chosen}["score_standardised"]:
+        alone = len({fold_of(patient) for patient in normal.patient}) == 1  # nobody is left to standardise by
+        if alone and {**self.settings, **self.chosen}["score_standardised"]:
             self.warnings.append(
-                "Maps are standardised by the one held-out patient whose scans also give the thresholds: expected at "
-                "least 2 patients; the thresholds are too low"
+                "Maps are standardised by the same held-out patients whose scans give the thresholds: expected some "
+                f"of other folds, got {len(set(normal.patient))} in one; the thresholds are too low"
             )
         settings = {**self.settings, **self.chosen}
         layers = settings["score_layers"]
         if settings["score_standardised"] or settings["score_neighbours"]:
             maps = normal.maps if layers is None else normal.maps[:, layers]
+            tokens = tokens if settings["score_neighbours"] else None  # of maps that were left out
             standard = settings["score_standardised"]
             fitted = Normals.of(maps, normal.patient, normal.position) if standard else Normals({})
             Normals(fitted.maps, tokens).save(self.file)
@@ -129,7 +134,7 @@ class ScoreFit:
     @torch.no_grad()
     def _tokens(self) -> Tensor:
         """Tokens of training images, (G, M, N, D); of many images a share that is drawn."""
-        network = getattr(self.network, "module", self.network)  # within DistributedDataParallel
+        network = self.network
         if not isinstance(network, QFAE) or self.settings["decodes"] != "tokens":
             raise ValueError("score_neighbours: expected a network that decodes tokens, got one that decodes pixels")
         images = self.reference.images
@@ -163,7 +168,10 @@ class ScoreFit:
         except ValueError as error:
             self.warnings.append(f"The score could not be chosen by synthetic lesions: {error}; it is the preset's")
             return
-        self.chosen = way.settings
+        used = self.settings["score_neighbours"] and max(way.settings["score_layers"]) >= len(
+            self.settings["target_blocks"]
+        )
+        self.chosen = {**way.settings, "score_neighbours": used}
         published = next(one for one in tried if _is_published(one))
         figures = {"lesions": len(rows), "auroc": way.auroc, "by_kind": way.by_kind}
         self.synthetic = {**figures, "as_published": published.auroc}

@@ -61,3 +61,16 @@ def test_refuses_an_unknown_reduction(name: str) -> None:
 def test_refuses_a_distance_that_returns_a_scalar() -> None:
     with pytest.raises(ValueError, match="needs reduction 'none', got 'mean'"):
         AnomalyScorer(nn.L1Loss())
+
+
+def test_smoothing_spreads_a_pixel_and_keeps_its_place() -> None:
+    image = torch.zeros(1, 1, 16, 16)
+    image[..., 8, 5] = 1.0
+    sharp, smooth = (
+        AnomalyScorer(nn.L1Loss(reduction="none"), smoothing=sigma)(image, torch.zeros_like(image))
+        for sigma in (0.0, 1.5)
+    )
+    assert float(smooth.anomaly_map.max()) < 0.2 * float(sharp.anomaly_map.max())
+    assert int(smooth.anomaly_map.argmax()) == int(sharp.anomaly_map.argmax())
+    with pytest.raises(ValueError, match="smoothing must be at least 0, got -1"):
+        AnomalyScorer(nn.L1Loss(reduction="none"), smoothing=-1)

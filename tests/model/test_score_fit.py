@@ -60,6 +60,7 @@ def test_what_is_chosen_builds_a_scorer_from_the_file(tmp_path: Path) -> None:
         "score_over_pixels",
         "score_share",
         "score_body",
+        "score_neighbours",
     }
     assert made.synthetic is not None
     assert 0.5 < made.synthetic["auroc"] <= 1
@@ -92,7 +93,7 @@ def test_the_papers_score_needs_no_file(tmp_path: Path) -> None:
 
 def test_thresholds_of_one_patient_are_told_to_be_too_low(tmp_path: Path) -> None:
     made = fit(tmp_path, choose=False, patients=1)
-    assert "standardised by the one held-out patient whose scans also give the thresholds" in made.warnings[0]
+    assert "standardised by the same held-out patients whose scans give the thresholds" in made.warnings[0]
 
 
 def test_few_held_out_images_standardise_nothing(tmp_path: Path) -> None:
