@@ -67,8 +67,8 @@ def test_smoothing_spreads_a_pixel_and_keeps_its_place() -> None:
     image = torch.zeros(1, 1, 16, 16)
     image[..., 8, 5] = 1.0
     sharp, smooth = (
-        AnomalyScorer(nn.L1Loss(reduction="none"), smoothing=sigma)(image, torch.zeros_like(image))
-        for sigma in (0.0, 1.5)
+        AnomalyScorer(nn.L1Loss(reduction="none"), smoothing=deviation)(image, torch.zeros_like(image))
+        for deviation in (0.0, 1.5)
     )
     assert float(smooth.anomaly_map.max()) < 0.2 * float(sharp.anomaly_map.max())
     assert int(smooth.anomaly_map.argmax()) == int(sharp.anomaly_map.argmax())
