@@ -37,8 +37,7 @@ def read_dinov2(content: bytes, source: str) -> dict[str, Tensor]:
         from onnx import numpy_helper  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{source}: expected the package onnx, which reads it, got none installed: "
-            "pip install 'qfae-monai[export]' adds it"
+            f"{source}: expected the package onnx, which reads it, got none installed: pip install onnx adds it"
         ) from error
     try:
         graph = onnx.load_model_from_string(content).graph
