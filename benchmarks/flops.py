@@ -18,7 +18,7 @@ from benchmarks.plain import PlainPerceptualLoss, PlainQFAE
 from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.networks import QFAE
-from qfae_monai.training.kept_views import packed, unpacked
+from qfae_monai.training.views import packed, unpacked
 
 ATEN = torch.ops.aten
 CPU_ATTENTION: dict[Any, Callable[..., int]] = {

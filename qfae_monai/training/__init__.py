@@ -10,7 +10,6 @@ from qfae_monai.training.batches import (
 from qfae_monai.training.checkpoints import CheckpointLoader, ResumeCheckpoint, WholeCheckpoints, WholeMetrics
 from qfae_monai.training.epochs import EpochLengthCheck, EpochSeed, StepSchedule, every
 from qfae_monai.training.held_out_check import HeldOutCheck
-from qfae_monai.training.kept_views import kept_views
 from qfae_monai.training.memory_advice import OutOfMemoryAdvice
 from qfae_monai.training.processes import (
     check_shares,
@@ -24,6 +23,7 @@ from qfae_monai.training.section_check import SectionCheck
 from qfae_monai.training.training_guard import BatchOutput, TrainingGuard
 from qfae_monai.training.training_record import TrainingRecord
 from qfae_monai.training.view_drawing import draw_views
+from qfae_monai.training.views import kept_views
 
 __all__ = [
     "BatchOutput",

@@ -10,7 +10,7 @@ from monai.engines import PrepareBatch, SupervisedTrainer
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from qfae_monai.training.kept_views import is_kept, unpacked
+from qfae_monai.training.views import is_kept, unpacked
 
 # Gradient accumulation in MONAI's trainer: a batch handed over in parts, one optimiser step for all of them.
 

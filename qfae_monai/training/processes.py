@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset, RandomSampler, Sampler
 
 from qfae_monai.training.batches import whole_batches
-from qfae_monai.training.kept_views import KeptViews
+from qfae_monai.training.views import KeptViews
 
 # Objects gathered from all processes; MONAI gathers tensors and strings alone.
 

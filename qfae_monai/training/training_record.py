@@ -18,8 +18,8 @@ from qfae_monai.files import read_object, sha256_of, write_json
 from qfae_monai.files.schema import choice, entries, items, number, optional, plain_value, record, text, whole
 from qfae_monai.networks.precision import FORMATS, PRECISIONS, Precision, format_name
 from qfae_monai.training.held_out_check import HeldOutCheck
-from qfae_monai.training.kept_views import KeptViews
 from qfae_monai.training.processes import is_writer, world_size
+from qfae_monai.training.views import KeptViews
 
 # Versions of the packages that numbers depend on, for records of runs.
 

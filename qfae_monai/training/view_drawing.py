@@ -22,8 +22,8 @@ from qfae_monai.anomaly import PerceptualLoss, TokenDistance
 from qfae_monai.data.fingerprint import fingerprint, source_fingerprint
 from qfae_monai.files import remove_partials, whole_file
 from qfae_monai.networks import QFAE
-from qfae_monai.training.kept_views import PART, Kept, KeptViews, packed
 from qfae_monai.training.processes import gather, is_writer, world_size
+from qfae_monai.training.views import PART, Kept, KeptViews, packed
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from qfae_monai.model.builders import create_distance, create_qfae
 from qfae_monai.networks import QFAE
 from qfae_monai.training import ReconstructionPrepareBatch, draw_views, kept_views, training_sampler
 from qfae_monai.training import view_drawing as module
-from qfae_monai.training.kept_views import PART, KeptViews, packed, unpacked
+from qfae_monai.training.views import PART, KeptViews, packed, unpacked
 from qfae_monai.transforms import CoarseNoise, RandBrightnessContrastd
 
 IMAGES = PART + 3  # two files a view
