@@ -77,12 +77,12 @@ def float16_on_cpu() -> Iterator[None]:
 
 
 @contextmanager
-def part_in(kinds: tuple[type[nn.Module], ...], dtype: torch.dtype) -> Iterator[None]:
+def part_in(kinds: tuple[type[nn.Module], ...], dtype: torch.dtype, device_type: str = "cpu") -> Iterator[None]:
     """Modules of these classes run in a low format, all else as configured; their results come out in float32."""
 
     def wrapped(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def low(*args: Any, **kwargs: Any) -> Tensor:
-            with torch.autocast("cpu", dtype=dtype):
+            with torch.autocast(device_type, dtype=dtype):
                 return forward(*args, **kwargs).float()
 
         return low

@@ -5,9 +5,11 @@
     python -m benchmarks.formats CHEST OUTPUT --overlays datasets/bmad benchmarks/formats_dinov2.yaml \
         --set weights_file=FILE
 
-DATA is what `dataset_dir` names; overlays follow train.yaml. A format that the CPU lacks is emulated
-(benchmarks/emulation.py): its figures are the format's, its time says nothing and is left out. Each run has a folder of
-its own in OUTPUT, and what is complete there is not run again. One thread, so that a run repeats to the last bit.
+DATA is what `dataset_dir` names; overlays follow train.yaml. A GPU, where there is one, computes in its own formats. On
+a CPU, a format that it lacks is emulated (benchmarks/emulation.py): its figures are the format's, its time says nothing
+and is left out. Each run has a folder of its own in OUTPUT, and what is complete there is not run again, so formats and
+seeds may also run at the same time, in processes of their own. One thread, so that a run on a CPU repeats to the last
+bit.
 """
 
 from __future__ import annotations
@@ -43,9 +45,17 @@ PARTS: dict[str, tuple[type, ...]] = {
 FIGURES = (("slice", "auroc"), ("volume", "auroc"), ("pixel", "average_precision"), ("image", "auroc"))
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether times in bfloat16 are the device's own."""
+    return device.type != "cpu" or cpu_has_bfloat16()
+
+
 @contextmanager
-def in_format(name: str) -> Iterator[dict[str, Any]]:
-    """What a run in this format needs around it, and the bundle's settings for it."""
+def in_format(name: str, device: torch.device) -> Iterator[dict[str, Any]]:
+    """What a run in this format needs around it, and the bundle's settings for it: on a GPU, the format alone."""
+    if device.type != "cpu":
+        yield {"precision": name}
+        return
     with ExitStack() as stack:
         if name == "tf32" or (name != "float32" and not cpu_has_bfloat16()) or name == "float16":
             stack.enter_context(EmulatedProducts(tf32=name == "tf32"))
@@ -55,13 +65,13 @@ def in_format(name: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def in_part(name: str) -> Iterator[dict[str, Any]]:
+def in_part(name: str, device: torch.device) -> Iterator[dict[str, Any]]:
     """As `in_format`, with one part in bfloat16 and all others in float32."""
     with ExitStack() as stack:
-        if not cpu_has_bfloat16():
+        if not has_bfloat16(device):
             stack.enter_context(EmulatedProducts())
         if name in PARTS:
-            stack.enter_context(part_in(PARTS[name], torch.bfloat16))
+            stack.enter_context(part_in(PARTS[name], torch.bfloat16, device.type))
         both = {"loss_def::precision": "bfloat16", "score_distance::precision": "bfloat16"}
         yield {"precision": "float32", **(both if name == "perceptual distance" else {})}
 
@@ -108,14 +118,15 @@ def table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 def runs_of(given: argparse.Namespace) -> list[tuple[str, AbstractContextManager[dict[str, Any]], int]]:
     """Name, what it needs around it, and seed of each run."""
     if given.parts:
-        parts = [(name, in_part(name), given.seeds[0]) for name in (*PARTS, "perceptual distance")]
-        return [("all in float32", in_format("float32"), given.seeds[0]), *parts]
-    return [(name, in_format(name), seed) for name in given.formats for seed in given.seeds]
+        parts = [(name, in_part(name, given.device), given.seeds[0]) for name in (*PARTS, "perceptual distance")]
+        return [("all in float32", in_format("float32", given.device), given.seeds[0]), *parts]
+    return [(name, in_format(name, given.device), seed) for name in given.formats for seed in given.seeds]
 
 
 def settings_of(given: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of the configuration; values are JSON or text."""
-    return {"preset": "tiny", "dataset_dir": str(given.data), "num_workers": 0, **parse_settings(given.set)}
+    always = {"preset": "tiny", "dataset_dir": str(given.data), "num_workers": 0}
+    return {**always, "device": f"$torch.device({str(given.device)!r})", **parse_settings(given.set)}
 
 
 def main() -> None:
@@ -128,6 +139,12 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=["float32", "bfloat16"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parts", action="store_true", help="each part alone in bfloat16, with the first seed")
+    parser.add_argument(
+        "--device",
+        type=torch.device,
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="default: %(default)s",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -140,7 +157,7 @@ def main() -> None:
             rows.setdefault(name, []).append(figures(folder, ["train", *overlays], settings))
         print(f"{name}, seed {seed}: {rows[name][-1]}", flush=True)
     print(table(rows))
-    if not given.parts and cpu_has_bfloat16() and {"float32", "bfloat16"} <= set(rows):
+    if not given.parts and has_bfloat16(given.device) and {"float32", "bfloat16"} <= set(rows):
         took = [statistics.fmean(run["seconds"] for run in rows[name]) for name in ("float32", "bfloat16")]
         print(f"training in bfloat16 took {took[1] / took[0]:.2f} of float32's time")
 
