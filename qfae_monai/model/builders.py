@@ -240,6 +240,7 @@ def _token_decoder(
         patch_size=trunk.patch_embed.patch_size[0],  # pixels
         token_dim=trunk.embed_dim,
         groups=len(numbers["target_blocks"]),
+        whiten_directions=numbers["whiten_directions"],
         dim=numbers["dim"],
         depth=numbers["decoder_depth"],
         heads=numbers["decoder_heads"],

@@ -81,7 +81,8 @@ PAIRS = (
     Pair("tiny", IN_HOUSE, IN_HOUSE, 0, 8, 1e-3, (35_000, 100_000)),
 )
 """The best first."""
-SEEDED = Pair("tiny", RANDOM, RANDOM, 0, 8, 1e-3, (35_000, 100_000))
+SEEDED = Pair("tiny_tokens", RANDOM, NONE, 0, 16, 1e-3, (16_000, 50_000))
+PIXELS = Pair("tiny", RANDOM, RANDOM, 0, 8, 1e-3, (35_000, 100_000))  # for a plan that asks for it
 WEAK = (
     "the frozen networks are seeded random ones: detection is weak with them, fit for a first look only; give a folder "
     f"with {DINOV2_SMALL}.safetensors by --weights or QFAE_WEIGHTS (`qfae weights fetch {DINOV2_SMALL} --output "
@@ -123,13 +124,14 @@ def network_changes(
         FileNotFoundError: if in-house weights are not there.
     """
     changes: dict[str, Any] = {"image_size": image_size}
-    own = {pair.preset: (pair.encoder, pair.perceptual) for pair in (SEEDED, *PAIRS[:3])}[preset]
+    own = {pair.preset: (pair.encoder, pair.perceptual) for pair in (SEEDED, PIXELS, *PAIRS[:3])}[preset]
     if (perceptual == NONE) != (own[1] == NONE):
         raise ValueError(f"perceptual: expected {own[1]} with preset {preset}, got {perceptual}")
     if perceptual == NONE:
-        arguments = _arguments("encoder", encoder, weights)
+        if encoder == RANDOM != own[0]:
+            raise ValueError(f"encoder: expected another than random with preset {preset}, got random")
         if encoder != own[0]:
-            changes["encoder"] = _with_weights("encoder", encoder, arguments, weights)
+            changes["encoder"] = _with_weights("encoder", encoder, _arguments("encoder", encoder, weights), weights)
     elif (encoder, perceptual) != own:
         changes |= _changed(preset, encoder, perceptual, weights)
         if preset == "tiny":

@@ -67,8 +67,8 @@ SCHEMA: dict[str, tuple[str, Check]] = {
     ),
     "preset": (
         "Sizes of Q-Former and decoder, which makes pixels: tiny, small or paper; or the encoder's own tokens: "
-        "dinov2_small",
-        choice("tiny", "dinov2_small", "small", "paper"),
+        "tiny_tokens or dinov2_small",
+        choice("tiny", "tiny_tokens", "dinov2_small", "small", "paper"),
     ),
     "encoder": (
         "Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
@@ -253,7 +253,7 @@ class Plan:
 
     def _changes(self) -> dict[str, Any]:
         folder = None if self.weights is None else Path(self.weights)
-        if folder is None and (self.encoder, self.perceptual) != ("random", "random"):
+        if folder is None and not {self.encoder, self.perceptual} <= {"random", "none"}:
             raise ValueError(f"plan: weights: expected the folder of {self.encoder} and {self.perceptual}, got none")
         try:
             return network_changes(self.preset, self.encoder, self.perceptual, folder, self.image_size)

@@ -155,7 +155,7 @@ def _course(choice: Choice, pictures: int, images: int | None, device_memory: fl
     pair = choice.pair
     budget = images or pair.images[device_memory is not None]
     batch = min(pair.batch_size, max(1, pictures // 2))  # two steps an epoch at least
-    measured = pair.preset in ("tiny", "dinov2_small")
+    measured = pair.preset in ("tiny", "tiny_tokens", "dinov2_small")
     rate = f"as measured with {pair.encoder} networks" if measured else "as published"
     return {
         "batch_size": (batch, f"of {counted(pictures, 'training image')}"),

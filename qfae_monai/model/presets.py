@@ -17,6 +17,7 @@ PAPER: dict[str, Any] = {
     "dim": 768,  # width of queries and decoder
     "decodes": "pixels",  # or the encoder's own `tokens`
     "target_blocks": [],  # groups of the encoder's blocks whose tokens are decoded, where they are
+    "whiten_directions": True,  # of these tokens, and not their channels alone
     "grid": 28,  # patches along a side that pixels are decoded by: grid ** 2 queries
     "queries": None,  # their number where tokens are decoded
     "qformer_width": None,  # of what leaves the Q-Former; null for `dim`
@@ -83,7 +84,7 @@ TINY: dict[str, Any] = PAPER | {
 """For a few minutes on two CPU cores: the frozen networks are random, of a fixed seed."""
 
 DINOV2_SMALL: dict[str, Any] = PAPER | {
-    "image_size": 112,
+    "image_size": 224,
     "encoder": {"name": "vit_small_patch14_dinov2.lvd142m"},
     "encoder_blocks": [4],
     "decodes": "tokens",
@@ -102,7 +103,26 @@ DINOV2_SMALL: dict[str, Any] = PAPER | {
 }
 """For two CPU cores with foundation weights: it decodes the tokens of DINOv2 ViT-S/14, a variant of ours."""
 
-MODELS: dict[str, dict[str, Any]] = {"paper": PAPER, "small": SMALL, "dinov2_small": DINOV2_SMALL, "tiny": TINY}
+TINY_TOKENS: dict[str, Any] = TINY | {
+    "decodes": "tokens",
+    "target_blocks": [[-1]],
+    "whiten_directions": False,  # random tokens vary in few directions, and the others are noise
+    "queries": 16,
+    "perceptual": None,
+    "score_standardised": True,
+    "score_neighbours": True,
+    "score_over_pixels": "mean",
+    "score_body": True,
+}
+"""As `tiny`, but the random encoder's tokens are decoded: on real scans better than pixels from random networks."""
+
+MODELS: dict[str, dict[str, Any]] = {
+    "paper": PAPER,
+    "small": SMALL,
+    "dinov2_small": DINOV2_SMALL,
+    "tiny": TINY,
+    "tiny_tokens": TINY_TOKENS,
+}
 
 TRAINING: dict[str, dict[str, Any]] = {
     "paper": {"batch_size": 64, "max_epochs": 300, "learning_rate": 8e-5, "num_workers": 12, "precision": "float32"},
@@ -115,6 +135,13 @@ TRAINING: dict[str, dict[str, Any]] = {
         "precision": "float32",
     },
     "tiny": {"batch_size": 8, "max_epochs": 12, "learning_rate": 1e-3, "num_workers": 0, "precision": "float32"},
+    "tiny_tokens": {
+        "batch_size": 16,
+        "max_epochs": 12,
+        "learning_rate": 1e-3,
+        "num_workers": 0,
+        "precision": "float32",
+    },
 }
 """How a preset is trained unless a configuration says otherwise."""
 
@@ -123,7 +150,7 @@ def model_settings(preset: str, changes: Mapping[str, Any] | None = None) -> dic
     """Every number of a model: sizes of its networks, distance, and how maps become scores.
 
     Args:
-        preset: `paper`, `small`, `dinov2_small` or `tiny`.
+        preset: `paper`, `small`, `dinov2_small`, `tiny` or `tiny_tokens`.
         changes: values by name that replace the preset's.
 
     Raises:

@@ -45,6 +45,7 @@ class TokenDecoder(nn.Module):
         patch_size: side of a patch in pixels, of the picture.
         token_dim: width of the encoder's tokens.
         groups: of the encoder's blocks that are decoded.
+        whiten_directions: as `directions` of `Whitening`.
         dim, depth, heads, mlp_ratio: of the transformer.
         checkpointing: as in `PatchDecoder`.
     """
@@ -57,6 +58,7 @@ class TokenDecoder(nn.Module):
         *,
         token_dim: int,
         groups: int,
+        whiten_directions: bool = True,
         dim: int,
         depth: int,
         heads: int,
@@ -77,7 +79,7 @@ class TokenDecoder(nn.Module):
         )
         self.norm = LayerNorm(dim)
         self.prediction = nn.Linear(dim, token_dim * groups)
-        self.whitening = Whitening(groups, grid * grid, token_dim)
+        self.whitening = Whitening(groups, grid * grid, token_dim, directions=whiten_directions)
         self.picture = nn.Linear(dim, patch_size * patch_size)
 
     def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Whitening of tokens by those of normal images: every direction in which normal tokens vary counts alike.
 
 Cosine and plain distances are ruled by the few directions along which tokens vary most, such as brightness and place.
-After whitening, a distance of 0 is the mean normal token and the squared length is Mahalanobis' distance.
+After whitening, a distance of 0 is the mean normal token and the squared length is Mahalanobis' distance. Tokens of
+random networks vary in few directions, and what is left is noise: there only the channels are scaled.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Whitening(nn.Module):
         groups: of blocks, each with tokens of its own.
         patches: places in an image.
         dim: width of the tokens.
+        directions: whether all directions are scaled, and not the channels alone.
 
     Example:
         >>> tokens = torch.randn(500, 1, 2, 4) @ torch.diag(torch.tensor([1.0, 2.0, 3.0, 4.0])) + 5
@@ -31,8 +33,9 @@ class Whitening(nn.Module):
         (True, True)
     """
 
-    def __init__(self, groups: int, patches: int, dim: int) -> None:
+    def __init__(self, groups: int, patches: int, dim: int, *, directions: bool = True) -> None:
         super().__init__()
+        self.directions = directions
         self.mean: Tensor
         self.matrix: Tensor
         self.register_buffer("mean", torch.zeros(groups, patches, dim))
@@ -50,6 +53,8 @@ class Whitening(nn.Module):
         mean = tokens.mean(dim=0)  # (G, N, D)
         apart = (tokens - mean).transpose(0, 1).flatten(1, 2).double()  # (G, M * N, D)
         covariance = apart.transpose(1, 2) @ apart / apart.shape[1]  # (G, D, D)
+        if not self.directions:
+            covariance = torch.diag_embed(covariance.diagonal(dim1=1, dim2=2))
         values, vectors = torch.linalg.eigh(covariance)  # (G, D) and (G, D, D), columns
         values = values.clamp_min(0)
         scale = (values + RIDGE * values.mean(dim=1, keepdim=True)).rsqrt()

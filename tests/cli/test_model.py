@@ -67,7 +67,7 @@ def test_bad_input_is_one_line(
         (["import", tmp_path / "none.pt", "-o", out], "none.pt"),
         (
             ["import", model_copy / NETWORK, "-o", out, "--preset", "huge"],
-            "expected one of paper, small, dinov2_small, tiny",
+            "expected one of paper, small, dinov2_small, tiny, tiny_tokens",
         ),
         (["import", model_copy / NETWORK, "-o", out, "--config", "datasets/none"], "none.yaml"),
         (["import", model_copy / NETWORK, "-o", out, "--set", "bits"], "KEY=VALUE"),

@@ -72,7 +72,7 @@ def test_without_thresholds_there_are_none(former: Path, tmp_path: Path) -> None
 
 def test_what_does_not_fit_is_refused(former: Path, tmp_path: Path) -> None:
     cases: list[tuple[Path, dict[str, Any], str]] = [
-        (former, {"preset": "huge"}, "preset: expected one of paper, small, dinov2_small, tiny"),
+        (former, {"preset": "huge"}, "preset: expected one of paper, small, dinov2_small, tiny, tiny_tokens"),
         (former, {**TINY, "changes::dim": 64}, "does not fit QFAE"),
         (RELEASED, TINY, "does not fit QFAE"),
     ]

@@ -41,8 +41,9 @@ def test_round_trip_with_a_comment_for_every_key(tmp_path: Path) -> None:
         ({"image_size": 100}, "image_size: expected a multiple of 16"),
         ({"levels": [99.5, 0.5]}, "levels: expected the smaller number first"),
         ({"levels": [-200, 250]}, "levels: expected percentiles"),
-        ({"encoder": "resnet50"}, "weights: expected the folder of resnet50 and random"),
-        ({"preset": "small"}, "expected both to be random"),
+        ({"encoder": "resnet50"}, "weights: expected the folder of resnet50 and none"),
+        ({"preset": "tiny"}, "perceptual: expected random with preset tiny, got none"),
+        ({"preset": "small", "perceptual": "random"}, "expected both to be random"),
         ({"encoder": "in-house", "perceptual": "in-house"}, "weights: expected the folder"),
         ({"weights": "$open('x')"}, "weights: expected a path"),
         ({"slice_share": [0.2, 1.5]}, "expected a finite number from 0 to 1"),
@@ -77,7 +78,7 @@ def test_missing_and_repeated_keys_are_refused(tmp_path: Path) -> None:
 
 def test_settings_are_keys_of_the_training() -> None:
     settings = PLAN.settings()
-    assert settings["changes"] == {"image_size": 64, "score_over_pixels": "max"}
+    assert settings["changes"] == {"image_size": 64, "score_over_pixels": "mean"}
     assert (settings["slice_axis"], settings["max_epochs"]) == (2, PLAN.epochs)
     window = replace(PLAN, intensity="window", levels=[0, 80]).settings()["intensity"]
     assert (window["a_min"], window["a_max"]) == (0, 80)

@@ -45,7 +45,8 @@ def test_intensity_by_modality(of_scans: dict[str, Any], intensity: str, levels:
 
 def test_without_weights_a_warning_says_what_to_do() -> None:
     made = plan()
-    assert (made.preset, made.encoder, made.image_size) == ("tiny", "random", 64)
+    assert (made.preset, made.encoder, made.perceptual) == ("tiny_tokens", "random", "none")
+    assert (made.image_size, made.score) == (64, "chosen")
     assert "detection is weak" in made.warnings[0]
     assert "qfae pretrain" in made.warnings[0]
 
@@ -54,7 +55,7 @@ def test_the_best_pair_that_fits_the_device(tmp_path: Path) -> None:
     for name in (SMALL, *PAPER):
         (tmp_path / f"{name}.safetensors").touch()
     made = plan(weights=(tmp_path / "none", tmp_path))
-    assert (made.encoder, made.image_size, made.batch_size) == (SMALL, 112, 16)
+    assert (made.encoder, made.image_size, made.batch_size) == (SMALL, 224, 16)
     assert "paper needs a GPU of 24 GB, there is no GPU" in made.why["preset"]
     assert (made.preset, made.perceptual, made.score) == ("dinov2_small", "none", "chosen")
     large = plan(weights=(tmp_path,), memory=80e9)
@@ -67,7 +68,7 @@ def test_tokens_of_a_small_encoder_are_decoded_from_kept_views(tmp_path: Path) -
     (tmp_path / f"{SMALL}.safetensors").touch()
     made = plan(weights=(tmp_path,))
     settings = made.settings()
-    assert settings["changes"] == {"image_size": 112, "score_over_pixels": "mean"}
+    assert settings["changes"] == {"image_size": 224, "score_over_pixels": "mean"}
     assert (settings["preset"], settings["weights_dir"]) == ("dinov2_small", str(tmp_path))
     assert settings["score_fit::choose"] is True
     assert made.views == 4  # of 100 images; of thousands fewer
@@ -78,8 +79,10 @@ def test_another_encoder_can_be_decoded(tmp_path: Path) -> None:
     assert changes["encoder"] == {"name": "vit_base_patch14_dinov2.lvd142m", "weights": str(tmp_path)}
     with pytest.raises(ValueError, match="image_size: expected a multiple of 14"):
         network_changes("dinov2_small", SMALL, "none", tmp_path, 100)
+    with pytest.raises(ValueError, match="encoder: expected another than random with preset dinov2_small"):
+        network_changes("dinov2_small", "random", "none", None, 224)
     with pytest.raises(ValueError, match="perceptual: expected none with preset dinov2_small, got"):
-        network_changes("dinov2_small", SMALL, SMALL, tmp_path, 112)
+        network_changes("dinov2_small", SMALL, SMALL, tmp_path, 224)
 
 
 def test_epochs_are_a_budget_of_images() -> None:

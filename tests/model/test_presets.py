@@ -24,7 +24,7 @@ def test_a_change_stays_with_who_asked_for_it() -> None:
 @pytest.mark.parametrize(
     ("preset", "changes", "message"),
     [
-        ("huge", {}, "expected one of paper, small, dinov2_small, tiny, got 'huge'"),
+        ("huge", {}, "expected one of paper, small, dinov2_small, tiny, tiny_tokens, got 'huge'"),
         ("tiny", {"dimm": 1}, r"changes: expected names of .*; got 'dimm'"),
     ],
 )

@@ -43,3 +43,11 @@ def test_each_place_has_a_mean_of_its_own() -> None:
     whitening = Whitening(1, 2, 4)
     whitening.fit(tokens)
     torch.testing.assert_close(whitening(tokens).mean(0), torch.zeros(1, 2, 4), atol=1e-4, rtol=0)
+
+
+def test_channels_alone_are_scaled_where_directions_are_noise() -> None:
+    tokens = torch.randn(500, 1, 2, 3) @ torch.tensor([[2.0, 2.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 5.0]])
+    whitening = Whitening(1, 2, 3, directions=False)
+    whitening.fit(tokens)
+    assert torch.equal(whitening.matrix, torch.diag_embed(whitening.matrix.diagonal(dim1=1, dim2=2)))
+    torch.testing.assert_close(whitening(tokens).std((0, 1, 2)), torch.ones(3), atol=0.02, rtol=0)
