@@ -172,6 +172,8 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
     patients = summary["counts"]["patients"]
     if patients < FEW:
         found.append(f"The figures are of {counted(patients, 'patient')}: so few stand for no population.")
+    else:
+        found += _few(summary, levels)
     return found + no_intervals(
         {
             f"{level} {measure_name(name)}": interval
@@ -179,6 +181,18 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
             for name, interval in measures.items()
         }
     )
+
+
+def _few(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
+    """A sentence on levels with few patients in a class; one with none is undefined, which is said."""
+    counts = {level.name: summary["metrics"][level.name]["auroc"]["smaller_class"] for level in levels}
+    few = ", ".join(f"{count} with such {level}s" for level, count in counts.items() if 0 < count < FEW)
+    if not few:
+        return []
+    return [
+        f"Few patients in the smaller class, normal or abnormal: {few}, expected at least {FEW}: the figures are a "
+        "hint, and their intervals wide or undefined."
+    ]
 
 
 def no_intervals(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:

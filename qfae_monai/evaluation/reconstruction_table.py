@@ -68,5 +68,5 @@ def _mean_image(evaluation: Mapping[str, Any], level: str, *, used: bool) -> Fig
         return FigureRow(name, value, f"Says nothing: {SAME_SCORE}.", NEVER, False)
     own = number(evaluation["metrics"][level]["auroc"]["value"])
     meaning = f"The mean training image in place of the reconstruction, through the same score; the model has {own}."
-    limit = f"above the model's minus {MARGIN:g}, or if the interval of the lead includes 0"
+    limit = f"it, or 1 minus it, is above the model's minus {MARGIN:g}, or the interval of the lead includes 0"
     return FigureRow(name, value, meaning, limit, bool(rows) and rows[0]["rivals"])
