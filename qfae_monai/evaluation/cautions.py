@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qfae_monai.evaluation.case_columns import TRIVIAL_COLUMNS
 from qfae_monai.evaluation.differences import paired_difference
 from qfae_monai.evaluation.levels import FEATURES, MAPS, RIVALS, Level, measure_name
-from qfae_monai.evaluation.reconstruction import reconstruction_cautions
+from qfae_monai.evaluation.reconstruction import reconstruction_cautions, score_uses_reconstruction
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.reading.left_aside import counted
 
@@ -27,14 +27,18 @@ FILE_FEATURES = ("file_size", "channels", "matrix_size")
 
 
 def shortcuts(run: RunFolder, levels: Sequence[Level]) -> list[dict[str, Any]]:
-    """Every feature against the model at its level, strongest first; none where a class is missing."""
-    found = []
+    """Every feature against the model at its level, strongest first; none where a class is missing.
+
+    The mean image rivals no score that does not use the reconstruction: it is the same score.
+    """
+    found, same = [], _same_score(run)
     for level in levels:
         for name, values in features(run, level).items():
             known = ~np.isnan(values)
             rows = level.where(known)
             if rows.normals and rows.abnormals:
-                found.append(_held_against(rows, name, values[known]))
+                row = _held_against(rows, name, values[known])
+                found.append({**row, "rivals": row["rivals"] and name not in same})
     return sorted(found, key=lambda row: (row["level"], -row["separability"], row["feature"]))
 
 
@@ -69,8 +73,14 @@ def map_measures(run: RunFolder) -> tuple[dict[str, dict[str, float]], list[str]
         if name != "anomaly_map"
     }
     model = run.pixels.maps.get("anomaly_map")
-    wanted = float("nan") if model is None else model.average_precision()
-    return maps, [name for name, measures in maps.items() if measures["average_precision"] >= wanted - MARGIN]
+    wanted = (float("nan") if model is None else model.average_precision()) - MARGIN
+    others = {name: measures for name, measures in maps.items() if name not in _same_score(run)}
+    return maps, [name for name, measures in others.items() if measures["average_precision"] >= wanted]
+
+
+def _same_score(run: RunFolder) -> tuple[str, ...]:
+    """Feature and map that are the model's own."""
+    return () if score_uses_reconstruction(run.run["configuration"]) else ("rival_mean_image", "mean_image")
 
 
 def pixel_ties(run: RunFolder) -> dict[str, float]:
@@ -162,6 +172,8 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
     patients = summary["counts"]["patients"]
     if patients < FEW:
         found.append(f"The figures are of {counted(patients, 'patient')}: so few stand for no population.")
+    else:
+        found += _few(summary, levels)
     return found + no_intervals(
         {
             f"{level} {measure_name(name)}": interval
@@ -169,6 +181,18 @@ def _undefined(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]
             for name, interval in measures.items()
         }
     )
+
+
+def _few(summary: Mapping[str, Any], levels: Sequence[Level]) -> list[str]:
+    """A sentence on levels with few patients in a class; one with none is undefined, which is said."""
+    counts = {level.name: summary["metrics"][level.name]["auroc"]["smaller_class"] for level in levels}
+    few = ", ".join(f"{count} with such {level}s" for level, count in counts.items() if 0 < count < FEW)
+    if not few:
+        return []
+    return [
+        f"Few patients in the smaller class, normal or abnormal: {few}, expected at least {FEW}: the figures are a "
+        "hint, and their intervals wide or undefined."
+    ]
 
 
 def no_intervals(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:

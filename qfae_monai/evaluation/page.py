@@ -25,6 +25,7 @@ from qfae_monai.evaluation.froc import Froc
 from qfae_monai.evaluation.groups import FEW
 from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
 from qfae_monai.evaluation.paper import STATES
+from qfae_monai.evaluation.reconstruction_table import reconstruction_rows
 from qfae_monai.evaluation.rendering import number, write_page
 from qfae_monai.evaluation.run_folder import RunFolder
 from qfae_monai.evaluation.sprites import Picture, picture_limits
@@ -42,6 +43,7 @@ SECTIONS = (
     ("scores", "Scores"),
     ("detections", "Lesions found"),
     ("sizes", "Lesion sizes"),
+    ("reconstruction", "Reconstruction"),
     ("shortcuts", "Shortcuts"),
     ("worst", "Misses, alarms"),
     ("cases-section", ""),
@@ -61,6 +63,7 @@ def write_report(folder: Path) -> Path:
     evaluation, kind = run.evaluation, run.kind
     # not in evaluations of earlier versions
     classes, strata = evaluation.get("classes", []), evaluation.get("strata", {})
+    reconstruction = reconstruction_rows(evaluation)
     threshold = evaluation["threshold"]
     thresholds = Thresholds(_threshold(threshold, "slice", "image"), _threshold(threshold, "volume", "image"))
     volumes, slices = run.volumes, run.slices
@@ -86,7 +89,10 @@ def write_report(folder: Path) -> Path:
         evaluation=evaluation,
         kind=kind,
         counts=evaluation["counts"],
-        sections=_sections({"groups": classes or strata, "checklist": evaluation.get("checklist")}, kind),
+        sections=_sections(
+            {"groups": classes or strata, "checklist": evaluation.get("checklist"), "reconstruction": reconstruction},
+            kind,
+        ),
         classes=classes,
         strata=strata,
         few=FEW,
@@ -108,6 +114,7 @@ def write_report(folder: Path) -> Path:
         chosen=evaluation["chosen_on_test_set"],
         bands=bands,
         sizes=size_figure([name for name, _ in bands], [band["sensitivity"] for _, band in bands]),
+        reconstruction=reconstruction,
         shortcuts=_shortcuts(evaluation),
         maps=_maps(evaluation),
         checklist=evaluation.get("checklist", []),

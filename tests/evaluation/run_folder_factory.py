@@ -53,6 +53,7 @@ def make_run_folder(
     masks: bool = True,
     calibrated: bool = True,
     baselines: bool = True,
+    mean_image: bool = False,
     classes: Sequence[str] = (),
     strata: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
@@ -67,6 +68,8 @@ def make_run_folder(
         signal: height of a lesion in the anomaly map, in standard deviations of its noise.
         masks: whether there are masks, else labels alone. calibrated: whether thresholds were fitted.
         baselines: whether `rival_neighbours` and the maps `mean_distance` and `neighbours` are on.
+        mean_image: whether the mean image was held against the model, which has its very scores and half its error, and
+            reconstructions were kept, which vary 0.6 times as much as images.
         classes: of the abnormal cases, in turn; strata: column -> values of all cases, in turn. Without both there is
             no `truth.csv`, as in runs of earlier versions.
     """
@@ -102,6 +105,8 @@ def make_run_folder(
             found = {"anomaly_map": case.anomaly_map, "image": case.image}
             if baselines:
                 found |= {"mean_distance": np.abs(case.image - 0.5), "neighbours": case.anomaly_map * 0.5 + case.image}
+            if mean_image:
+                found["mean_image"] = case.anomaly_map
             for name, values in found.items():
                 maps.setdefault(name, []).append(MapHistogram.of(values[..., case.scored], regions, FINE_BITS))
             per_case[case.name] = MapHistogram.of(case.anomaly_map[..., case.scored], regions, COARSE_BITS)
@@ -110,6 +115,8 @@ def make_run_folder(
                 neighbours[case.name] = MapHistogram.of(values, regions, COARSE_BITS)
         _save_maps(path, case, kind)
         _save_pictures(path / "pictures", case, rows)
+    if mean_image:
+        _add_mean_image(path, slices, volumes)
     write_table(path / "slices.csv", SLICE_COLUMNS, slices)
     write_table(path / "volumes.csv", VOLUME_COLUMNS, volumes)
     write_table(path / "lesions.csv", LESION_COLUMNS, lesions)
@@ -214,6 +221,16 @@ def _volume_row(
         "rival_neighbours": max(row["rival_neighbours"] for row in rows) if baselines else None,
         "slice_axis": 2 if kind == "volume" else None,
     }
+
+
+def _add_mean_image(path: Path, slices: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> None:
+    for row in (*slices, *volumes):
+        row["rival_mean_image"] = row["score"]
+    for row in slices:
+        row |= {"error": 0.5 * row["score"], "mean_image_error": row["score"]}
+    normal = sum(row["label"] == 0 for row in slices)
+    found = {"normal_slices": normal, "images": 1.0, "reconstructions": 0.36}  # variances
+    (path / "variation.json").write_text(json.dumps(found))
 
 
 def _save_maps(path: Path, case: Case, kind: str) -> None:

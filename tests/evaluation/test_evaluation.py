@@ -179,6 +179,20 @@ def test_what_is_undefined_is_said_and_the_rest_stands(
         assert summary["shortcuts"] == []
 
 
+@pytest.mark.parametrize(
+    ("abnormal", "said"), [(7, "5 with such images"), (6, "4 with such images"), (14, ""), (0, "")]
+)
+def test_few_patients_in_a_class_are_told(tmp_path: Path, abnormal: int, said: str) -> None:
+    """Five have an interval, though a wide one, and four have none: with 21 patients in all, either is told."""
+    folder = make_run_folder(tmp_path / "run", kind="image", cases=28, abnormal=abnormal)
+    assert json.loads((folder / "run.json").read_text())["data"]["patients"] == 21
+    summary = summarise(folder)
+    told = [sentence for sentence in summary["warnings"] if sentence.startswith("Few patients in the smaller class")]
+    assert len(told) == bool(said)
+    assert all(f"{said}, expected at least 10" in sentence for sentence in told)
+    assert any("undefined: expected normal and abnormal images" in one for one in summary["warnings"]) == (not abnormal)
+
+
 def test_one_patient_has_figures_but_no_intervals(tmp_path: Path) -> None:
     summary = summarise(make_run_folder(tmp_path / "run", cases=2))  # two cases of one patient
     assert summary["metrics"]["slice"]["auroc"]["value"] is not None

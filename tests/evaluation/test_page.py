@@ -60,6 +60,7 @@ def test_the_page_has_every_part_in_order(tmp_path: Path, kind: Any) -> None:
         "scores",
         "detections",
         "sizes",
+        "reconstruction",
         "shortcuts",
         "worst",
         "cases-section",
@@ -91,6 +92,14 @@ def test_figures_are_those_of_the_summary_beside_published_ones(tmp_path: Path) 
     files = {link for link in links if not link.startswith("#")}
     assert files == {"slices.csv", "volumes.csv", "lesions.csv", "evaluation.json", "run.json"}
     assert all((folder / name).is_file() for name in files)
+
+
+def test_the_table_of_the_reconstruction_says_when_it_warns(tmp_path: Path) -> None:
+    words = text(parsed(make_run_folder(tmp_path / "run", mean_image=True)))
+    assert "Does the reconstruction follow its input?" in words
+    assert "relative to the mean training image 0.500 The model's error" in words
+    assert "above 0.8" in words
+    assert "below 0.5" in words
 
 
 def test_names_are_escaped_wherever_they_come_from(tmp_path: Path) -> None:

