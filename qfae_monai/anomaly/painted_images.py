@@ -1,4 +1,4 @@
-"""Held-out normal images with a synthetic lesion each, in the networks' space: what a score or a network is judged by."""
+"""Held-out normal images with a synthetic lesion each, normalised: what a score or a network is judged by."""
 
 from __future__ import annotations
 
