@@ -21,6 +21,8 @@ from qfae_monai.networks.token_decoder import Decoded
 FOLDS = 5
 """Parts of the held-out patients: a scan of one of them is standardised by the others when thresholds are taken."""
 ALL = "all"
+MOST_TOKENS = 12_000
+"""Tokens of normal images that others are compared with, of each group of blocks."""
 LOCATION, SPREAD, TOKENS = "location", "spread", "tokens"
 
 

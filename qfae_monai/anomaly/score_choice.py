@@ -101,7 +101,7 @@ def choose_way(
                 "score_share": share if how == "top" else 0.05,
                 "score_body": body,
             }
-            tried.append(_judged(settings, well, ill, groups))
+            tried.append(Way(settings, *_auroc(well, ill, groups)))
     return _best(tried), tried
 
 
@@ -164,11 +164,27 @@ def _standardised(scored: Scored, normals: Normals) -> Tensor:
     return found
 
 
-def _judged(settings: dict[str, Any], well: NDArray, ill: NDArray, groups: dict[tuple[str, float], NDArray]) -> Way:
+def painted_auroc(well: NDArray, ill: NDArray, cells: Sequence[tuple[str, float]]) -> tuple[float, dict[str, float]]:
+    """AUROC of painted images against normal ones: mean over kinds and sizes, and by kind; each counts alike.
+
+    Args:
+        well: (N,) scores of normal images.
+        ill: (M,) scores of painted ones.
+        cells: kind and size of the lesion of each painted image.
+
+    Raises:
+        ValueError: if there are too few painted images for any kind and size.
+    """
+    return _auroc(well, ill, _groups(cells))
+
+
+def _auroc(
+    well: NDArray, ill: NDArray, groups: dict[tuple[str, float], NDArray[np.int64]]
+) -> tuple[float, dict[str, float]]:
     by_cell = {
         cell: float(roc_auc_score(np.r_[np.zeros(len(well)), np.ones(len(rows))], np.r_[well, ill[rows]]))
         for cell, rows in groups.items()
     }
     kinds = dict.fromkeys(kind for kind, _ in by_cell)
     by_kind = {kind: float(np.mean([value for cell, value in by_cell.items() if cell[0] == kind])) for kind in kinds}
-    return Way(settings, float(np.mean(list(by_cell.values()))), by_kind)
+    return float(np.mean(list(by_cell.values()))), by_kind

@@ -115,6 +115,7 @@ def pretrain(
     with quick_imports():
         from qfae_monai.model.bundle import parse_settings
         from qfae_monai.model.runs import Data, pretraining
+        from qfae_monai.pretraining.card import read_card_file
 
     settings = parse_settings(set_ or [])
     data = Data(scans, patient=patient, image=image, volume=volume, include=tuple(include or ()))
@@ -125,7 +126,10 @@ def pretrain(
         echo(bundle.command(run_id), lines=True)
         return
     bundle.run(run_id, quiet=True)
-    echo(f"weights: {output / f'{method.value}.safetensors'}; report: {output / 'report.html'}")
+    weights = output / f"{method.value}.safetensors"
+    if (card := weights.with_suffix(".json")).is_file():  # elsewhere where a setting says so
+        echo(read_card_file(card)["judgement"]["summary"])
+    echo(f"weights: {weights}; report: {output / 'report.html'}")
 
 
 # `qfae prepare`: from a raw data set to what is trained on, by the recipe that knows its layout.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,18 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from qfae_monai.anomaly import AnomalyScorer, NormalImages, Normals
-from qfae_monai.anomaly.normals import fold_of
+from qfae_monai.anomaly.normals import MOST_TOKENS, fold_of
+from qfae_monai.anomaly.painted_images import paint_lesions
 from qfae_monai.anomaly.score_choice import Scored, Way, choose_way
 from qfae_monai.model.builders import create_scorer
 from qfae_monai.model.folder import NORMALS
 from qfae_monai.networks import QFAE
-from qfae_monai.networks.grey import MEAN, STD, normalized
+from qfae_monai.networks.grey import normalized
 from qfae_monai.training.processes import is_writer
-from qfae_monai.transforms.synthetic_lesions import KINDS, SIZES, SyntheticLesions
 
 logger = logging.getLogger(__name__)
 
 FORWARD_BATCH = 16  # images
-PAINTED = 240
-"""Images with a synthetic lesion that a score is chosen by: ten of each kind and size."""
-MOST_TOKENS = 12_000
-"""Tokens of normal images that others are compared with, of each group of blocks."""
 FEWEST = 10  # held-out images to standardise by
 
 
@@ -144,7 +139,7 @@ class ScoreFit:
         return torch.cat(parts).transpose(0, 1)
 
     @torch.no_grad()
-    def _scored(self, scorer: AnomalyScorer, images: Tensor, rows: list[int] | None = None) -> Scored:
+    def _scored(self, scorer: AnomalyScorer, images: Tensor, rows: Sequence[int] | None = None) -> Scored:
         """Maps of images that were made of the held-out ones in `rows`, (N, 1, H, W)."""
         parts = [part.to(self.device) for part in images.split(FORWARD_BATCH)]
         maps = torch.cat([scorer.maps(part, self.network(part)).cpu() for part in parts])
@@ -153,7 +148,9 @@ class ScoreFit:
         return Scored(images, maps, [patients[row] for row in which], None if positions is None else positions[which])
 
     def _choose(self, scorer: AnomalyScorer, normal: Scored, normals: Normals) -> None:
-        images, rows, cells = self._painted()
+        images, rows, cells = paint_lesions(
+            self.held_out.images, level=self.settings["foreground_level"], seed=self.seed
+        )
         if not rows:
             self.warnings.append(
                 "The score could not be chosen by synthetic lesions: expected a body to paint them into, got none in "
@@ -176,22 +173,6 @@ class ScoreFit:
         figures = {"lesions": len(rows), "auroc": way.auroc, "by_kind": way.by_kind}
         self.synthetic = {**figures, "as_published": published.auroc}
         logger.info("score chosen by %d synthetic lesions: %s, AUROC %.3f", len(rows), self.chosen, way.auroc)
-
-    def _painted(self) -> tuple[Tensor, list[int], list[tuple[str, float]]]:
-        """Held-out images with a lesion each, their numbers, and kind and size of the lesion."""
-        lesions = SyntheticLesions(self.settings["foreground_level"], self.seed)
-        grey = (self.held_out.images[:, 0] * STD + MEAN).numpy()  # (M, H, W) in [0, 1]
-        combinations = list(product(KINDS, SIZES))
-        images, rows, cells = [], [], []
-        for number in range(PAINTED):
-            row, (kind, share) = number % len(grey), combinations[number % len(combinations)]
-            other = grey[(row + 1 + number // len(grey)) % len(grey)]
-            found = lesions(grey[row], other, kind=kind, share=share, number=number)
-            if found is not None:
-                images.append(torch.from_numpy((found.image - MEAN) / STD))
-                rows.append(row)
-                cells.append((kind, share))
-        return torch.stack(images)[:, None].float() if images else torch.empty(0), rows, cells
 
 
 def layer_sets(maps: int, groups: int, neighbours: bool) -> list[list[int]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         FeatureFigures,
     )
     from qfae_monai.pretraining.export import TrunkExport, own_networks
+    from qfae_monai.pretraining.judgement import NothingLearnedError, PaintedJudgement
     from qfae_monai.pretraining.mae import MaskedAutoencoder, MaskedPatchLoss
     from qfae_monai.pretraining.review import CheckImaged, TrainingSetReview, survey_data
     from qfae_monai.pretraining.self_distillation import SelfDistillation, SelfDistillationLoss, TeacherUpdate
@@ -35,6 +36,8 @@ __all__ = [
     "MaskedAutoencoder",
     "MaskedPatchLoss",
     "MultiCrop",
+    "NothingLearnedError",
+    "PaintedJudgement",
     "RandGreyBatch",
     "SelfDistillation",
     "SelfDistillationLoss",
@@ -56,6 +59,7 @@ _found = lazy_names(
         "card": ("model_card", "read_card"),
         "curves": ("AssignmentInformation", "CollapseCheck", "CollapseError", "Curves", "FeatureFigures"),
         "export": ("TrunkExport", "own_networks"),
+        "judgement": ("NothingLearnedError", "PaintedJudgement"),
         "mae": ("MaskedAutoencoder", "MaskedPatchLoss"),
         "review": ("CheckImaged", "TrainingSetReview", "survey_data"),
         "self_distillation": ("SelfDistillation", "SelfDistillationLoss", "TeacherUpdate"),

@@ -49,6 +49,7 @@ def model_card(
     settings: Mapping[str, Any],
     epochs: Mapping[str, int],
     last: Mapping[str, Any],
+    judgement: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything but the weights' own sum, ready for JSON.
 
@@ -61,6 +62,7 @@ def model_card(
         settings: seed, batch size and other numbers of the run.
         epochs: "done" and "planned".
         last: figures at the end.
+        judgement: figures of `PaintedJudgement`; None without one.
     """
     start = origin(name, initial_weights)
     return {
@@ -73,6 +75,7 @@ def model_card(
         "epochs": dict(epochs),
         "settings": dict(settings),
         "last": dict(last),
+        **({} if judgement is None else {"judgement": dict(judgement)}),
         "versions": {"qfae-monai": __version__, **package_versions(PACKAGES)},
         "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

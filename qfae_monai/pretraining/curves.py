@@ -71,8 +71,11 @@ ADVICE = (
 )
 
 
-class CollapseError(RuntimeError):
-    """Features or assignments no longer depend on the image."""
+class CollapseError(ValueError):
+    """Features or assignments no longer depend on the image.
+
+    A ValueError, as all that a command says in one line: the data and the settings are to change, not the program.
+    """
 
 
 class CollapseCheck:

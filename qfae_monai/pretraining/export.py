@@ -15,6 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from qfae_monai.files import sha256_of, write_json
 from qfae_monai.pretraining.card import model_card, read_card
 from qfae_monai.pretraining.curves import Curves
+from qfae_monai.pretraining.judgement import PaintedJudgement
 from qfae_monai.pretraining.review import Survey
 from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
 from qfae_monai.training.processes import is_writer, world_size
@@ -35,6 +36,7 @@ class TrunkExport:
         trunk: the trained network.
         method, name, data, initial_weights, settings: see `model_card`.
         curves: whose last rows the card quotes.
+        judgement: whose figures the card quotes; it runs before. None without one.
     """
 
     def __init__(
@@ -46,16 +48,13 @@ class TrunkExport:
         name: str,
         data: Survey,
         curves: Curves,
+        judgement: PaintedJudgement | None = None,
         initial_weights: str | os.PathLike | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.trunk, self.method, self.name = Path(path), trunk, method, name
-        self.data, self.curves, self.initial_weights, self.settings = (
-            data,
-            curves,
-            initial_weights,
-            dict(settings or {}),
-        )
+        self.data, self.curves, self.judgement = data, curves, judgement
+        self.initial_weights, self.settings = initial_weights, dict(settings or {})
 
     def attach(self, engine: Engine) -> None:
         """Register with a MONAI trainer."""
@@ -75,6 +74,7 @@ class TrunkExport:
             initial_weights=self.initial_weights,
             settings={**self.settings, "processes": world_size()},
             last=last,
+            judgement=None if self.judgement is None else self.judgement.figures,
             epochs={"done": engine.state.epoch, "planned": int(engine.state.max_epochs or 0)},
         )
         state = {key: value.cpu() for key, value in self.trunk.state_dict().items()}

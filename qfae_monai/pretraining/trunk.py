@@ -45,6 +45,15 @@ def score_blocks(depth: int) -> list[int]:
     return _at(depth, (1 / 2, 2 / 3, 5 / 6))
 
 
+def judged_blocks(depth: int) -> list[int]:
+    """At each quarter of the depth, the same of a trained network and of a random one.
+
+    >>> judged_blocks(12), judged_blocks(4), judged_blocks(1)
+    ([2, 5, 8, 11], [0, 1, 2, 3], [0])
+    """
+    return _at(depth, (1 / 4, 1 / 2, 3 / 4, 1))
+
+
 def _at(depth: int, shares: Sequence[float]) -> list[int]:
     """Blocks at shares of the depth, each once."""
     # a shallow network has fewer blocks than shares

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from qfae_monai.anomaly import PerceptualLoss
 from qfae_monai.networks import FrozenViT
-from qfae_monai.pretraining import CollapseError, read_card
+from qfae_monai.pretraining import CollapseError, NothingLearnedError, read_card
 from qfae_monai.weights import create_vit
 from tests.bundles.conftest import BUNDLE, RESUMABLE, config, run_bundle, weights
 from tests.forked import in_two_processes
@@ -44,6 +44,7 @@ SMALL: dict[str, Any] = {
     "checks": 2,
     "held_out_images": 8,
     "reference_images": 16,
+    "least_gain": "$None",  # so short a run need not beat random weights
 }
 
 
@@ -134,6 +135,11 @@ def test_the_card_says_what_it_is_and_stands_in_the_file_too(pretrained: Path) -
     assert card["epochs"] == {"done": 2, "planned": 2}
     assert card["settings"]["seed"] == 42
     assert card["last"]["neighbour_score"] > 0
+    judged = card["judgement"]
+    assert judged["least_gain"] is None
+    assert judged["lesions"] > 200
+    assert all(0 < judged[name] < 1 for name in ("auroc", "untrained_twin"))
+    assert judged["summary"] in (pretrained / "report.html").read_text()
 
 
 def test_curves_and_log_hold_losses_and_figures(pretrained: Path) -> None:
@@ -194,6 +200,18 @@ def test_a_collapsed_network_stops_the_run_and_writes_nothing(method: str, cohor
     assert isinstance(cause(error), CollapseError)
     assert "expected spread_over_images of at least" in str(cause(error))
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_no_better_than_its_twin_stops_the_run_and_writes_nothing(
+    method: str, cohort: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError) as error:
+        pretrain(method, cohort, tmp_path, max_epochs=1, least_gain=0.9)
+    assert isinstance(cause(error), NothingLearnedError)
+    assert "these weights would be no better than random ones" in str(cause(error))
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert not (tmp_path / f"{method}.json").exists()
 
 
 def test_fewer_images_than_a_batch_are_refused(cohort: Path, tmp_path: Path) -> None:

@@ -19,8 +19,16 @@ def test_weights_card_and_report(
     said = capsys.readouterr().out
     assert "4 volumes of 4 patients" in said
     assert "python -m monai.bundle run pretraining_mae --config_file " in said
-    assert code_of(monkeypatch, *command, "--set", "max_epochs=1") == 0
-    assert f"weights: {out / 'mae.safetensors'}" in capsys.readouterr().out
+    short = [*command, "--set", "max_epochs=1"]
+    assert code_of(monkeypatch, *short, "--set", "least_gain=1.0") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: judged by ")
+    assert "Traceback" not in error
+    assert not (out / "mae.safetensors").exists()
+    assert code_of(monkeypatch, *short, "--set", "least_gain=null") == 0
+    said = capsys.readouterr().out
+    assert "painted lesions: 0." in said
+    assert f"weights: {out / 'mae.safetensors'}" in said
     assert (out / "mae.safetensors").is_file()
     assert (out / "report.html").is_file()
 
