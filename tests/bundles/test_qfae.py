@@ -25,7 +25,7 @@ load = nib.Nifti1Image.from_filename
 
 def checkpoint(model: Path, epoch: int = 2) -> dict[str, Any]:
     """What a training resumes from."""
-    return torch.load(model / "training" / f"resume_checkpoint_epoch={epoch}.pt", weights_only=True)
+    return torch.load(model / "training" / f"resume_checkpoint_epoch={epoch}.pt", map_location="cpu", weights_only=True)
 
 
 def test_training_leaves_a_model_a_checkpoint_and_a_log(trained: Path) -> None:
@@ -34,6 +34,7 @@ def test_training_leaves_a_model_a_checkpoint_and_a_log(trained: Path) -> None:
     assert list((trained / "training" / "logs").glob("events*"))
 
 
+@pytest.mark.cpu
 def test_resumed_run_repeats_uninterrupted_one(trained: Path, cohort: Path, tmp_path: Path) -> None:
     (first_epoch,) = (trained / "training").glob("resume*epoch=1.pt")
     run_bundle(*TINY, dataset_dir=cohort, model_dir=tmp_path, max_epochs=2, val_interval=1, resume=first_epoch)
