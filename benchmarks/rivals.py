@@ -163,12 +163,16 @@ def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str
     """Figures of a model ("QFAE") and of its rivals, by kind of rival and way."""
     given = {"bundle_root": str(model), "model_dir": str(model), "dataset_dir": str(data)}
     folder = {} if weights is None else {"weights_dir": str(weights.resolve())}
-    bundle = Bundle([model / "configs" / "training.yaml", "evaluate"], {**given, **folder})
+    trained = model / "configs" / "training.yaml"
+    bundle = Bundle([trained, "evaluate"], {**given, **folder})
     network, scorer, inferer = (bundle.part(name) for name in ("network_def", "scorer", "validate::inferer"))
     load_checkpoint(network, model / "models" / "model.pt")
     network.eval()
     reference = bundle.part("normal_images")
-    known, held_out = normal_images(reference), normal_images(bundle.part("score_fit::held_out"))
+    known, held_out = (
+        normal_images(reference),
+        normal_images(Bundle([trained], {**given, **folder}).part("score_fit::held_out")),
+    )
     test = test_images(bundle.part("test_dataset"), inferer)
     record = read_training(model / "models" / "model.pt") or {}
     print(f"{model.name}: {len(test.label)} images of {len(set(test.patient))} patients; score {record.get('score')}")
