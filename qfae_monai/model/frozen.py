@@ -82,7 +82,7 @@ PAIRS = (
 )
 """The best first."""
 SEEDED = Pair("tiny_tokens", RANDOM, NONE, 0, 16, 1e-3, (16_000, 50_000))
-PIXELS = Pair("tiny", RANDOM, RANDOM, 0, 8, 1e-3, (35_000, 100_000))  # for a plan that asks for it
+PIXELS = Pair("tiny", RANDOM, RANDOM, 0, 8, 5e-4, (35_000, 100_000))  # for a plan that asks for it
 WEAK = (
     "the frozen networks are seeded random ones: detection is weak with them, fit for a first look only; give a folder "
     f"with {DINOV2_SMALL}.safetensors by --weights or QFAE_WEIGHTS (`qfae weights fetch {DINOV2_SMALL} --output "

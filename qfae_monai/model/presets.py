@@ -134,7 +134,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "num_workers": 0,
         "precision": "float32",
     },
-    "tiny": {"batch_size": 8, "max_epochs": 12, "learning_rate": 1e-3, "num_workers": 0, "precision": "float32"},
+    "tiny": {"batch_size": 8, "max_epochs": 12, "learning_rate": 5e-4, "num_workers": 0, "precision": "float32"},
     "tiny_tokens": {
         "batch_size": 16,
         "max_epochs": 12,

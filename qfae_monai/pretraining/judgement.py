@@ -35,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 FEWEST = 10  # held-out images to judge by
 
-FEWEST = 10  # held-out images to judge by
-
 
 class NothingLearnedError(ValueError):
     """A trained network tells painted lesions from normal images no better than random weights do."""
