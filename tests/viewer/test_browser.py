@@ -61,6 +61,7 @@ def test_the_policy_stops_what_would_leave(visit: Visit) -> None:
 def test_the_highest_score_is_first_and_open(visit: Visit) -> None:
     names = visit.page.locator("#studies .name").all_inner_texts()
     assert names == [STUDIES[2], STUDIES[1], STUDIES[0]]
+    visit.page.locator("#study-name:not(:empty)").wait_for()  # set when the study is there, after the list
     assert visit.text("study-name") == STUDIES[2]
     assert visit.page.locator("#studies [aria-current=true] .name").inner_text() == STUDIES[2]
     assert visit.text("counts") == "3 studies, 2 above threshold"
