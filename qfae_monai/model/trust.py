@@ -61,6 +61,7 @@ EARLIER = {
     ("held_out_normals::dataset", "$lambda: @validate::dataset"),
     ("held_out_normals::max_images", "@reference_images"),
     ("held_out_normals::seed", "@seed"),
+    ("initialize::*", "$training.check_shares(len(@validate::dataset))"),
     ("imports::*", "$import qfae_monai.engines.tuning as tuning"),
     (
         "accumulation_steps",

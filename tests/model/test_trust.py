@@ -49,6 +49,16 @@ def test_models_of_earlier_versions_need_no_trust(tmp_path: Path) -> None:
     check_model_trusted(model.path, trusted=False)
 
 
+def test_trainings_that_did_not_ask_for_held_out_scans_need_no_trust(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", device="cpu")
+    file = model.path / "configs" / "training.yaml"
+    content = read_configuration(file)
+    (place,) = [n for n, one in enumerate(content["initialize"]) if "check_shares(len(@validate::dataset)" in str(one)]
+    content["initialize"][place] = "$training.check_shares(len(@validate::dataset))"
+    file.write_text(yaml.safe_dump(content))
+    check_model_trusted(model.path, "configs/training.yaml", trusted=False)
+
+
 def test_models_that_could_be_tuned_run_without_trust(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", device="cpu")
     words = {
