@@ -169,10 +169,9 @@ def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str
     load_checkpoint(network, model / "models" / "model.pt")
     network.eval()
     reference = bundle.part("normal_images")
-    known, held_out = (
-        normal_images(reference),
-        normal_images(Bundle([trained], {**given, **folder}).part("score_fit::held_out")),
-    )
+    known = normal_images(reference)
+    # of the training alone: with what evaluates, they would be scans of the test
+    held_out = normal_images(Bundle([trained], {**given, **folder}).part("score_fit::held_out"))
     test = test_images(bundle.part("test_dataset"), inferer)
     record = read_training(model / "models" / "model.pt") or {}
     print(f"{model.name}: {len(test.label)} images of {len(set(test.patient))} patients; score {record.get('score')}")

@@ -42,7 +42,7 @@ def paint_lesions(normal: Tensor, *, level: float, seed: int) -> PaintedImages:
     grey = (normal[:, 0] * STD + MEAN).numpy()  # (N, H, W) in [0, 1]
     combinations = list(product(KINDS, SIZES))
     images, rows, cells = [], [], []
-    for number in range(PAINTED):
+    for number in range(PAINTED if len(grey) else 0):
         row, (kind, share) = number % len(grey), combinations[number % len(combinations)]
         other = grey[(row + 1 + number // len(grey)) % len(grey)]
         found = lesions(grey[row], other, kind=kind, share=share, number=number)
