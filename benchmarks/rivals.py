@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
-from qfae_monai.anomaly.normals import NearestTokens
+from qfae_monai.anomaly.normals import MOST_TOKENS, NearestTokens
 from qfae_monai.anomaly.pooling import PixelPooling
 from qfae_monai.anomaly.rivals import MeanImage, NormalImages
 from qfae_monai.anomaly.score_choice import POOLINGS
@@ -43,7 +43,6 @@ from qfae_monai.transforms.slice_choice import places_along
 from qfae_monai.weights.checkpoints import load_checkpoint
 
 PART = 16  # images at a time
-BANK = 12_000  # tokens that others are compared with, as in the model
 COMPONENTS = (4, 16, 64)
 NEIGHBOURS = 5  # of the class token
 
@@ -92,25 +91,27 @@ def normal_images(images: NormalImages) -> Images:
 @torch.no_grad()
 def states(trunk: Any, images: Tensor) -> Tensor:
     """Tokens of all blocks, (blocks, N, prefix + patches, D), in half the memory."""
+    device = next(trunk.parameters()).device
     parts = [
-        torch.stack(hidden_states(trunk, as_three_channels(part), range(len(trunk.blocks)))).half()
+        torch.stack(hidden_states(trunk, as_three_channels(part.to(device)), range(len(trunk.blocks)))).half().cpu()
         for part in images.split(PART)
     ]
     return torch.cat(parts, dim=1)
 
 
-def neighbours(known: Tensor, images: Tensor, tokens: Tensor) -> Tensor:
+def neighbours(known: Tensor, images: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
     """Distance from the nearest of known tokens (M, P, D), as the model has it: (N, 2, S, S), anywhere and there.
 
     Args:
         known: of training images.
         images: (N, 1, S, S).
         tokens: theirs, (N, P, D).
+        device: that compares.
     """
     known, tokens = (F.layer_norm(one.float(), one.shape[-1:]) for one in (known, tokens))
-    nearest = NearestTokens(known[None, : max(1, BANK // known.shape[1])])
-    parts = zip(images.split(PART), tokens[:, None].split(PART), strict=True)
-    return torch.cat([nearest(Decoded(image, part, part, part)) for image, part in parts])
+    nearest = NearestTokens.of(known[None, : max(1, MOST_TOKENS // known.shape[1])]).to(device)
+    parts = zip(images.split(PART), tokens[:, None].to(device).split(PART), strict=True)
+    return torch.cat([nearest(Decoded(image, part, part, part)).cpu() for image, part in parts])
 
 
 def residuals(known: Tensor, wanted: Tensor, components: int) -> Tensor:
@@ -141,22 +142,24 @@ def figure(scores: NDArray, test: Images) -> Area:
 def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, maps of the test images and of held-out ones."""
     side = test.image.shape[-1]
-    tokens = [states(trunk, images.image) for images in (known, held_out, test)]
-    prefix = trunk.num_prefix_tokens
+    found = [states(trunk, images.image) for images in (known, held_out, test)]
+    prefix, device = trunk.num_prefix_tokens, next(trunk.parameters()).device
     for block in range(len(trunk.blocks)):
-        of = [one[block][:, prefix:] for one in tokens]
-        of_test, of_held_out = neighbours(of[0], test.image, of[2]), neighbours(of[0], held_out.image, of[1])
+        of = [one[block][:, prefix:] for one in found]
+        of_test, of_held_out = (
+            neighbours(of[0], images.image, tokens, device) for images, tokens in ((test, of[2]), (held_out, of[1]))
+        )
         for kind, name in enumerate(("anywhere", "at the same place")):
             yield f"neighbours {name}, block {block}", of_test[:, [kind]], of_held_out[:, [kind]]
     for block in range(len(trunk.blocks)) if prefix else ():
-        of = [F.normalize(one[block][:, 0].float(), dim=-1) for one in tokens]
+        of = [F.normalize(one[block][:, 0].float(), dim=-1) for one in found]
         far = [torch.cdist(one, of[0]).topk(NEIGHBOURS, largest=False).values.mean(1) for one in (of[2], of[1])]
         flat = [one[:, None, None, None].expand(-1, 1, side, side) for one in far]
         yield f"class token, block {block}", flat[0], flat[1]
     for components in COMPONENTS:
         if components < len(known.image):
-            found = [residuals(known.image, one.image, components) for one in (test, held_out)]
-            yield f"PCA, {components} components", found[0], found[1]
+            apart = [residuals(known.image, one.image, components) for one in (test, held_out)]
+            yield f"PCA, {components} components", apart[0], apart[1]
 
 
 def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str], Area]:
@@ -167,7 +170,9 @@ def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str
     bundle = Bundle([trained, "evaluate"], {**given, **folder})
     network, scorer, inferer = (bundle.part(name) for name in ("network_def", "scorer", "validate::inferer"))
     load_checkpoint(network, model / "models" / "model.pt")
-    network.eval()
+    device = bundle.part("device")
+    network.to(device).eval()
+    scorer.to(device)
     reference = bundle.part("normal_images")
     known = normal_images(reference)
     # of the training alone: with what evaluates, they would be scans of the test
@@ -178,11 +183,11 @@ def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str
     mean = MeanImage(reference, scorer, network)
     own, of_mean = [], []
     for first in range(0, len(test.label), PART):
-        image = test.image[first : first + PART]
-        where = None if test.position is None else test.position[first : first + PART]
+        image = test.image[first : first + PART].to(device)
+        where = None if test.position is None else test.position[first : first + PART].to(device)
         with torch.no_grad():
-            own.append(scorer(image, network(image), where).score)
-        of_mean.append(mean(image, where).score)
+            own.append(scorer(image, network(image), where).score.cpu())
+        of_mean.append(mean(image, where).score.cpu())
     found = {("QFAE", ""): figure(torch.cat(own).numpy(), test)}
     found["mean image, through the same score", ""] = figure(torch.cat(of_mean).numpy(), test)
     above = normalized(bundle.plain("model")["foreground_level"])

@@ -21,9 +21,12 @@ from qfae_monai.networks.token_decoder import Decoded
 FOLDS = 5
 """Parts of the held-out patients: a scan of one of them is standardised by the others when thresholds are taken."""
 ALL = "all"
-MOST_TOKENS = 12_000
+MOST_TOKENS = 48_000
 """Tokens of normal images that others are compared with, of each group of blocks."""
-LOCATION, SPREAD, TOKENS = "location", "spread", "tokens"
+DIRECTIONS = 128
+"""Most directions of tokens that are compared: those in which normal tokens lie, so that products stay the same."""
+PART = 12_000  # tokens compared with at a time
+LOCATION, SPREAD, TOKENS, BASIS = "location", "spread", "tokens", "directions"
 
 
 def fold_of(patient: str) -> int:
@@ -41,26 +44,55 @@ class NearestTokens(nn.Module):
     Anywhere as PatchCore (Roth et al. 2022), at the same place as anatomy allows where images are aligned.
 
     Args:
-        tokens: (G, M, N, D), normalised over channels, of G groups of blocks, M images and N places.
+        tokens: (G, M, N, D), normalised over channels, of G groups of blocks, M images and N places; with directions
+            their parts in these, (G, M, N, d).
+        directions: (G, D, d), orthonormal columns; None compares tokens as they are.
+
+    Raises:
+        ValueError: for shapes that do not fit together.
     """
 
-    def __init__(self, tokens: Tensor) -> None:
+    def __init__(self, tokens: Tensor, directions: Tensor | None = None) -> None:
         super().__init__()
         self.tokens: Tensor
-        self.register_buffer("tokens", F.normalize(tokens.float(), dim=-1), persistent=False)
+        self.directions: Tensor | None
+        if directions is not None and (len(directions), directions.shape[-1]) != (len(tokens), tokens.shape[-1]):
+            raise ValueError(
+                f"expected directions (G, D, d) of tokens (G, M, N, d), got {tuple(directions.shape)} and "
+                f"{tuple(tokens.shape)}"
+            )
+        known = F.normalize(tokens.float(), dim=-1) if directions is None else tokens.float()
+        self.register_buffer("tokens", known, persistent=False)
+        self.register_buffer("directions", None if directions is None else directions.float(), persistent=False)
+
+    @classmethod
+    def of(cls, tokens: Tensor) -> NearestTokens:
+        """Of tokens (G, M, N, D), normalised over channels, the `DIRECTIONS` in which most of them lies.
+
+        Known tokens lie in these, so a product of any token with them is the whole one's: what is unlike all normal
+        tokens stays far from them.
+        """
+        if tokens.shape[-1] <= DIRECTIONS:
+            return cls(tokens)
+        known = F.normalize(tokens.float(), dim=-1)
+        flat = known.flatten(1, 2)  # (G, M * N, D)
+        vectors = torch.linalg.eigh(flat.transpose(1, 2) @ flat)[1]  # (G, D, D), by rising value
+        directions = vectors[..., -DIRECTIONS:].contiguous()
+        return cls(torch.einsum("gmnd,gde->gmne", known, directions), directions)
 
     def forward(self, found: Decoded) -> Tensor:
         """Maps (B, 2 * G, H, W) of the encoder's tokens: 1 - the largest cosine similarity, anywhere, then there."""
         wanted = F.normalize(found.encoded, dim=-1)  # (B, G, N, D)
-        anywhere = torch.stack(
-            [
-                (wanted[:, group] @ known.flatten(0, 1).T).amax(dim=-1)  # (B, N), of M * N tokens
-                for group, known in enumerate(self.tokens)
-            ],
-            dim=1,
-        )
+        if self.directions is not None:
+            wanted = torch.einsum("bgnd,gde->bgne", wanted, self.directions)
+        anywhere = torch.stack([self._anywhere(wanted[:, group], known) for group, known in enumerate(self.tokens)], 1)
         there = torch.einsum("bgnd,gmnd->bgnm", wanted, self.tokens).amax(dim=-1)  # (B, G, N)
         return on_image(1 - torch.cat([anywhere, there], dim=1), tuple(found.image.shape[-2:]))
+
+    def _anywhere(self, wanted: Tensor, known: Tensor) -> Tensor:
+        """wanted (B, N, d), known (M, N, d) -> (B, N), the largest of all M * N products, some at a time."""
+        parts = known.flatten(0, 1).split(PART)
+        return torch.stack([(wanted @ part.T).amax(dim=-1) for part in parts]).amax(dim=0)
 
 
 class Normals:
@@ -68,23 +100,20 @@ class Normals:
 
     Args:
         maps: statistics of the maps of held-out normals; `all` of them, and one by number for each fold without it.
-        tokens: (G, M, N, D), normalised over channels, of training images; None where the score compares with none.
+        neighbours: tokens of training images; None where the score compares with none.
     """
 
-    def __init__(self, maps: dict[str, StandardMaps], tokens: Tensor | None = None) -> None:
-        self.maps, self.tokens = maps, tokens
+    def __init__(self, maps: dict[str, StandardMaps], neighbours: NearestTokens | None = None) -> None:
+        self.maps, self.neighbours = maps, neighbours
 
     @classmethod
-    def of(
-        cls, maps: Tensor, patients: Sequence[str], position: Tensor | None = None, tokens: Tensor | None = None
-    ) -> Normals:
+    def of(cls, maps: Tensor, patients: Sequence[str], position: Tensor | None = None) -> Normals:
         """Statistics of held-out normal maps.
 
         Args:
             maps: (N, L, h, w).
             patients: of each.
             position: (N,) along the stack, in [0, 1]; None of images without one.
-            tokens: (G, M, N, D) of training images, to keep beside them.
 
         Raises:
             ValueError: of fewer than two maps.
@@ -96,11 +125,15 @@ class Normals:
             # of a single patient nothing is left without it: its own then
             kept = others if int(others.sum()) > 1 else torch.ones_like(others)
             found[str(fold)] = StandardMaps.of(maps[kept], None if position is None else position[kept])
-        return cls(found, tokens)
+        return cls(found)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        values = {} if self.tokens is None else {TOKENS: self.tokens.half().contiguous()}
+        values: dict[str, Tensor] = {}
+        if self.neighbours is not None:
+            values[TOKENS] = self.neighbours.tokens.half().contiguous()
+            if self.neighbours.directions is not None:
+                values[BASIS] = self.neighbours.directions.contiguous()
         for name, maps in self.maps.items():
             values |= {f"{LOCATION}.{name}": maps.location.contiguous(), f"{SPREAD}.{name}": maps.spread.contiguous()}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,4 +156,4 @@ class Normals:
             maps = {name: StandardMaps(values[f"{LOCATION}.{name}"], values[f"{SPREAD}.{name}"]) for name in names}
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: expected statistics of normal scans, got another file ({error})") from error
-        return cls(maps, values.get(TOKENS))
+        return cls(maps, NearestTokens(values[TOKENS], values.get(BASIS)) if TOKENS in values else None)

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, TokenDistance, VolumeScore
-from qfae_monai.anomaly.normals import NearestTokens, Normals
+from qfae_monai.anomaly.normals import Normals
 from qfae_monai.model.presets import model_settings
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
 from qfae_monai.networks.execution import Checkpointing
@@ -191,8 +191,8 @@ def create_scorer(
         if normals is None:
             raise ValueError("normals: expected the file of what the score knows of normal scans, got none")
         known = normals if isinstance(normals, Normals) else Normals.load(normals)
-    tokens = known.tokens if known is not None and numbers["score_neighbours"] else None
-    if numbers["score_neighbours"] and tokens is None:
+    neighbours = known.neighbours if known is not None and numbers["score_neighbours"] else None
+    if numbers["score_neighbours"] and neighbours is None:
         raise ValueError(f"{normals}: expected tokens of normal images to compare with, got none")
     return AnomalyScorer(
         create_distance(numbers, "score", weights=weights) if distance is None else distance,
@@ -204,7 +204,7 @@ def create_scorer(
         smoothing=numbers["score_smoothing"],
         layers=numbers["score_layers"],
         normals=known.maps if known is not None and numbers["score_standardised"] else None,
-        neighbours=None if tokens is None else NearestTokens(tokens),
+        neighbours=neighbours,
     )
 
 

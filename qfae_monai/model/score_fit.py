@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from qfae_monai.anomaly import AnomalyScorer, NormalImages, Normals
-from qfae_monai.anomaly.normals import MOST_TOKENS, fold_of
+from qfae_monai.anomaly.normals import MOST_TOKENS, NearestTokens, fold_of
 from qfae_monai.anomaly.painted_images import paint_lesions
 from qfae_monai.anomaly.score_choice import Scored, Way, choose_way
 from qfae_monai.model.builders import create_scorer
@@ -95,7 +95,7 @@ class ScoreFit:
         return {"settings": self.chosen, "synthetic": self.synthetic} if self.chosen else None
 
     def _fit(self) -> None:
-        scorer, tokens = self._raw_scorer()
+        scorer, neighbours = self._raw_scorer()
         normal = self._scored(scorer, self.held_out.images)
         if len(normal.image) < FEWEST:
             self.warnings.append(
@@ -115,16 +115,16 @@ class ScoreFit:
         layers = settings["score_layers"]
         if settings["score_standardised"] or settings["score_neighbours"]:
             maps = normal.maps if layers is None else normal.maps[:, layers]
-            tokens = tokens if settings["score_neighbours"] else None  # of maps that were left out
+            neighbours = neighbours if settings["score_neighbours"] else None  # of maps that were left out
             standard = settings["score_standardised"]
             fitted = Normals.of(maps, normal.patient, normal.position) if standard else Normals({})
-            Normals(fitted.maps, tokens).save(self.file)
+            Normals(fitted.maps, neighbours).save(self.file)
 
-    def _raw_scorer(self) -> tuple[AnomalyScorer, Tensor | None]:
+    def _raw_scorer(self) -> tuple[AnomalyScorer, NearestTokens | None]:
         """A scorer of all maps as they are, and the tokens that it compares with."""
-        tokens = self._tokens() if self.settings["score_neighbours"] else None
+        neighbours = NearestTokens.of(self._tokens()) if self.settings["score_neighbours"] else None
         raw = {**self.settings, "score_standardised": False, "score_layers": None}
-        return create_scorer(raw, self.distance, normals=Normals({}, tokens)).to(self.device), tokens
+        return create_scorer(raw, self.distance, normals=Normals({}, neighbours)).to(self.device), neighbours
 
     @torch.no_grad()
     def _tokens(self) -> Tensor:

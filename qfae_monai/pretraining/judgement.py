@@ -18,7 +18,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from qfae_monai.anomaly.normals import MOST_TOKENS, NearestTokens
+from qfae_monai.anomaly.normals import NearestTokens
 from qfae_monai.anomaly.painted_images import PaintedImages, paint_lesions
 from qfae_monai.anomaly.pooling import PixelPooling
 from qfae_monai.anomaly.rivals import FORWARD_BATCH, NormalImages
@@ -34,6 +34,7 @@ from qfae_monai.weights import create_vit
 logger = logging.getLogger(__name__)
 
 FEWEST = 10  # held-out images to judge by
+JUDGED_TOKENS = 12_000  # of training images, that others are compared with
 
 
 class NothingLearnedError(ValueError):
@@ -51,7 +52,7 @@ class PaintedJudgement:
     Args:
         trunk: the trained network.
         name: timm name of its architecture.
-        reference: training images, of which at most `MOST_TOKENS` tokens are compared with.
+        reference: training images, of which at most `JUDGED_TOKENS` tokens are compared with.
         held_out: normal images that were not trained on.
         level: grey in [0, 1] above which a pixel is body.
         least_gain: AUROC by which the network must be above its twin; None judges and never stops the run.
@@ -144,7 +145,7 @@ class PaintedJudgement:
     def _bank(self, trunk: VisionTransformer) -> Tensor:
         """Tokens of training images, (G, M, N, D); of many images a share that is drawn."""
         images = self.reference.images
-        most = max(1, MOST_TOKENS // trunk.patch_embed.num_patches)  # images
+        most = max(1, JUDGED_TOKENS // trunk.patch_embed.num_patches)  # images
         drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[:most].sort().values
         return torch.cat([_tokens(trunk, part).cpu() for part in images[drawn].split(FORWARD_BATCH)]).transpose(0, 1)
 

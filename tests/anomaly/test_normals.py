@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from qfae_monai.anomaly import AnomalyScorer, Normals, TokenDistance
-from qfae_monai.anomaly.normals import ALL, FOLDS, NearestTokens, fold_of
+from qfae_monai.anomaly import AnomalyScorer, Normals, TokenDistance, normals
+from qfae_monai.anomaly.normals import ALL, DIRECTIONS, FOLDS, NearestTokens, fold_of
 from qfae_monai.networks.token_decoder import Decoded
 
 PATIENTS = [f"P{number}" for number in range(30)]
@@ -23,29 +23,28 @@ def decoded(batch: int = 2, groups: int = 2) -> Decoded:
 
 def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     maps = torch.rand(30, 3, 8, 8)
-    made = Normals.of(maps, PATIENTS, torch.rand(30), torch.randn(2, 5, 16, 8))
+    made = Normals(Normals.of(maps, PATIENTS, torch.rand(30)).maps, NearestTokens.of(torch.randn(2, 5, 16, 8)))
     made.save(tmp_path / "models" / "normals.safetensors")
     read = Normals.load(tmp_path / "models" / "normals.safetensors")
     assert set(read.maps) == {ALL, *map(str, range(FOLDS))}
     torch.testing.assert_close(read.maps[ALL].spread, made.maps[ALL].spread)
-    assert read.tokens is not None
-    assert read.tokens.shape == (2, 5, 16, 8)
+    assert read.neighbours is not None
+    assert read.neighbours.tokens.shape == (2, 5, 16, 8)
 
 
 def test_a_fold_knows_nothing_of_its_own_patients() -> None:
     maps = torch.zeros(30, 1, 4, 4) + 0.01 * torch.rand(30, 1, 4, 4)
     strange = PATIENTS.index("P7")
     maps[strange] = 100
-    normals = Normals.of(maps, PATIENTS)
+    found = Normals.of(maps, PATIENTS)
     own = str(fold_of("P7"))
-    assert float(normals.maps[own].location.max()) < 1
-    assert float(normals.maps[ALL].location.max()) > 1
+    assert float(found.maps[own].location.max()) < 1
+    assert float(found.maps[ALL].location.max()) > 1
 
 
 def test_a_score_leaves_out_the_fold_that_it_is_told() -> None:
     maps = torch.rand(30, 2, 32, 32)
-    normals = Normals.of(maps, PATIENTS)
-    scorer = AnomalyScorer(TokenDistance("none"), normals=normals.maps)
+    scorer = AnomalyScorer(TokenDistance("none"), normals=Normals.of(maps, PATIENTS).maps)
     found, image = decoded(), torch.zeros(2, 1, 32, 32)
     scores = [scorer(image, found, without=without).score for without in (None, 0, 1)]
     assert len({tuple(score.tolist()) for score in scores}) == 3
@@ -67,6 +66,35 @@ def test_neighbours_are_found_anywhere_and_stand_behind_the_reconstruction() -> 
     torch.testing.assert_close(chosen.maps(torch.zeros(2, 1, 32, 32), found)[:, 0], maps[:, 1])
 
 
+def test_wide_tokens_are_compared_in_the_directions_in_which_normal_ones_lie(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wide = torch.randn(2, 40, 16, 20) @ torch.randn(20, 300)  # in 20 of 300 directions
+    strange = torch.randn(2, 2, 16, 300)  # in all of them
+    found = Decoded(torch.zeros(2, 3, 32, 32), strange, strange, strange)
+    whole, reduced = NearestTokens(wide), NearestTokens.of(wide)
+    assert reduced.tokens.shape == (2, 40, 16, DIRECTIONS)
+    torch.testing.assert_close(reduced(found), whole(found), atol=1e-4, rtol=0)
+    Normals({}, reduced).save(tmp_path / "normals.safetensors")
+    read = Normals.load(tmp_path / "normals.safetensors").neighbours
+    assert read is not None
+    torch.testing.assert_close(read(found), whole(found), atol=1e-3, rtol=0)  # in half the memory
+
+
+def test_many_tokens_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, known = decoded(), torch.randn(2, 9, 16, 8)
+    whole = NearestTokens(known)(found)
+    monkeypatch.setattr(normals, "PART", 50)
+    torch.testing.assert_close(NearestTokens(known)(found), whole)
+
+
+def test_tokens_of_earlier_models_are_whole(tmp_path: Path) -> None:
+    found, known = decoded(), torch.randn(2, 5, 16, 8)
+    save_file({"tokens": known.half()}, tmp_path / "normals.safetensors")
+    read = Normals.load(tmp_path / "normals.safetensors").neighbours
+    assert read is not None
+    torch.testing.assert_close(read(found), NearestTokens(known.half())(found))
+
+
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "normals.safetensors"
     with pytest.raises(FileNotFoundError, match="statistics of normal scans of this model, got no such file"):
@@ -76,4 +104,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         Normals.load(path)
     save_file({"location.all": torch.zeros(1, 1, 2, 2)}, path)
     with pytest.raises(ValueError, match="expected statistics of normal scans, got another file"):
+        Normals.load(path)
+    save_file({"tokens": torch.zeros(1, 2, 4, 8), "directions": torch.zeros(1, 20, 7)}, path)
+    with pytest.raises(ValueError, match=r"expected directions \(G, D, d\) of tokens"):
         Normals.load(path)

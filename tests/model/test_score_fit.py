@@ -78,8 +78,8 @@ def test_without_a_choice_the_presets_score_is_fitted(tmp_path: Path) -> None:
     assert made.record() is None
     read = Normals.load(tmp_path / NORMALS)
     assert read.maps["all"].location.shape[1] == 6  # two groups: decoded, and beside neighbours of two kinds
-    assert read.tokens is not None
-    assert read.tokens.shape == (2, 12, 16, 32)
+    assert read.neighbours is not None
+    assert read.neighbours.tokens.shape == (2, 12, 16, 32)
 
 
 def test_the_papers_score_needs_no_file(tmp_path: Path) -> None:
