@@ -33,16 +33,15 @@ def commented(text: str) -> set[str]:
     return set(re.findall(r"^([a-z_]+):.* # \S", text, re.M)) | set(re.findall(r"^# .*\n([a-z_]+):", text, re.M))
 
 
-def lines(files: list[Path]) -> dict[str, int]:
-    return {file.name: len(file.read_text().splitlines()) for file in files}
+def count_lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
 
 
 def test_there_are_few_lines_and_keys() -> None:
-    others = [file for file in FILES if file not in ROWS]
     keys = {key.split("::")[0] for file in FILES for key in top_level(file)}
-    assert sum(lines(others).values()) <= 860
+    assert sum(count_lines(file) for file in FILES if file not in ROWS) <= 905
     assert len(keys) <= 200
-    assert [name for name, count in lines(ROWS).items() if count > 15] == []
+    assert [file.name for file in ROWS if count_lines(file) > 15] == []
 
 
 def test_every_key_that_a_user_may_change_has_a_comment() -> None:
