@@ -15,7 +15,7 @@ from qfae_monai.experiments.rows import Published
 PUBLISHED_SEEDS = 5
 STUDENT = "Student's t over our seeds; the published figure is taken as exact"
 WELCH = f"Welch's t over our seeds and the {PUBLISHED_SEEDS} published ones"
-NONE = "none: a spread needs two seeds"
+NONE = "none: our seeds show no spread"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Difference:
     """Ours minus the published figure, in points of a percentage.
 
     value: of the means.
-    low, high: ends of the 95 % interval; None for a single seed.
+    low, high: ends of the 95 % interval; None for a single seed, or for seeds that are all alike.
     method: of the interval, in words.
     """
 
@@ -49,9 +49,9 @@ def published_difference(values: Sequence[float], published: Published) -> Diffe
     """
     count = len(values)
     value = statistics.fmean(values) - published.image_auroc
-    if count < 2:
+    ours = statistics.variance(values) / count if count > 1 else 0.0  # of the mean
+    if not ours:  # a single seed, or all alike: an interval would have no width of its own
         return Difference(value, None, None, NONE)
-    ours = statistics.variance(values) / count  # of the mean
     theirs = 0.0 if published.std is None else published.std**2 / PUBLISHED_SEEDS
     method = STUDENT if published.std is None else WELCH
     freedom = count - 1.0

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qfae_monai.evaluation.intervals import LEVEL
 from qfae_monai.evaluation.rendering import write_page
 from qfae_monai.experiments.difference import STUDENT, WELCH, Difference
 from qfae_monai.experiments.driver import SEEDS, check_seeds, run_experiment
@@ -14,7 +13,7 @@ from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, Published
 from qfae_monai.experiments.sizes import check_weights
 from qfae_monai.files import write_csv, write_json
 
-HEADS = ("ID", "ROW", "SEEDS", "OURS", "PUBLISHED", "DIFFERENCE")
+HEADS = ("ID", "ROW", "SEEDS", "OURS", "PUBLISHED", "DIFFERENCE (95 % INTERVAL)")
 COLUMNS = ("id", "row", "seeds", "mean", "std", "published", "published_std", "difference", "low", "high", "interval")
 UNLIKE_PAPER = (
     "The networks have the sizes of preset {}: these figures say that a table runs, not how well the paper's do."
@@ -76,11 +75,10 @@ def format_table(results: Mapping[str, Any]) -> str:
 
 def notes(results: Mapping[str, Any]) -> list[str]:
     """Sentences that have to stand below the table."""
-    level = round(100 * LEVEL)
     methods = {row["difference"]["method"] for row in results["rows"]}
     found = [] if results["preset"] == "paper" else [UNLIKE_PAPER.format(results["preset"])]
-    found += [f"{level} % intervals: {method}." for method in (STUDENT, WELCH) if method in methods]
-    return [*found, "They are over trainings, not over patients."] if methods & {STUDENT, WELCH} else found
+    found += [f"Interval: {method}." for method in (STUDENT, WELCH) if method in methods]
+    return [*found, "Intervals are over trainings, not over patients."] if methods & {STUDENT, WELCH} else found
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

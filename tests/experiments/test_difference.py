@@ -42,6 +42,7 @@ def test_one_seed_has_no_interval() -> None:
     assert str(found) == "+0.40"
 
 
-def test_equal_seeds_have_no_width() -> None:
-    found = published_difference([93.0, 93.0], Published(93.5, "Table 3"))
-    assert (found.value, found.low, found.high) == (-0.5, -0.5, -0.5)
+def test_seeds_that_are_alike_have_no_interval() -> None:
+    for std in (None, 0.5):
+        found = published_difference([93.0, 93.0], Published(93.5, "Table 5", std=std))
+        assert (found.value, found.low, found.high, found.method) == (-0.5, None, None, NONE)

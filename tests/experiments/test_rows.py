@@ -67,6 +67,7 @@ def test_every_table_is_checked() -> None:
 def test_tables_are_in_order_and_filters_choose() -> None:
     firsts = [row.tables[0] for row in load_rows(group="paper")]
     assert list(dict.fromkeys(firsts)) == ["1", "2a", "2b", "2c", "2d", "3", "4", "5", "8"]
+    assert [row.name for row in load_rows(table="8")] == ["table-8-main", "table-8-canvas", "qfae-liverct"]
     assert {table for row in load_rows(table="2") for table in row.tables} == {"2a", "2b", "2c", "2d", "3"}
     assert {row.dataset for row in load_rows(table="12")} == set(DATASETS)
     assert all(row.dataset == "rsna" for row in load_rows(dataset="rsna"))

@@ -79,7 +79,7 @@ def test_one_seed_has_no_interval_and_a_rehearsal_says_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = format_table(one([50.0], "tiny", monkeypatch, tmp_path))
-    assert "intervals" not in shown
+    assert "Interval" not in shown
     assert "sizes of preset tiny" in shown
 
 
