@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from qfae_monai.experiments.data_folders import DATA
@@ -94,11 +95,6 @@ class ExperimentRow:
         """`paper`, or the first word of the name."""
         return PAPER if self.tables else self.name.partition("-")[0]
 
-    @property
-    def command(self) -> str:
-        """Command that trains and evaluates this row over the published seeds."""
-        return f"qfae experiments run {self.name} --data DIR --output DIR"
-
     def overlays(self, layout: str = LAYOUT) -> list[str]:
         """Names of the bundle's configurations for training, in the order in which they are applied."""
         return ["train", layout, f"experiments/{self.name}"]
@@ -165,7 +161,7 @@ def read_row(path: Path) -> ExperimentRow:
 def _named_tables(table: str, rows: Sequence[ExperimentRow]) -> list[str]:
     """Tables that a number stands for: itself, or its parts `2a` to `2d`."""
     known = sorted({one for row in rows for one in row.tables}, key=_number)
-    found = [one for one in known if table in (one, one.rstrip("abcdefghijklmnopqrstuvwxyz"))]
+    found = [one for one in known if table in (one, one.rstrip(ascii_lowercase))]
     if not found:
         raise ValueError(f"--table: expected one of {', '.join(known)}, got {shown(table)}")
     return found
@@ -173,7 +169,7 @@ def _named_tables(table: str, rows: Sequence[ExperimentRow]) -> list[str]:
 
 def _number(table: str) -> tuple[int, str]:
     """`2a` after `2`, before `10`."""
-    digits = table.rstrip("abcdefghijklmnopqrstuvwxyz")
+    digits = table.rstrip(ascii_lowercase)
     return int(digits), table[len(digits) :]
 
 

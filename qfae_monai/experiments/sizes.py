@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 from qfae_monai.experiments.rows import CHANGES, ExperimentRow
 from qfae_monai.files.configurations import OWN
 from qfae_monai.model.presets import MODELS, SEEDED, model_settings
-from qfae_monai.weights import find_weights
+from qfae_monai.weights import WeightsNotFoundError, find_weights
 
 DEPTHS = {"paper": 24, "small": 12, "tiny": 4}
 """Blocks of the perceptual network, by preset."""
@@ -57,19 +56,32 @@ def needed_weights(row: ExperimentRow, preset: str = "paper") -> list[str]:
     return list(dict.fromkeys(network["name"] for network in networks if "seed" not in network))
 
 
-def check_weights(row: ExperimentRow, preset: str, settings: Mapping[str, Any]) -> None:
-    """Refuse a row whose weights are not there.
+def check_weights(rows: Sequence[ExperimentRow], preset: str, settings: Mapping[str, Any]) -> None:
+    """Refuse rows whose weights are not there.
 
     Args:
-        row, preset: what is to be run.
-        settings: of the bundle, of which `weights_dir` counts; one that names networks itself is left to the training.
+        rows, preset: what is to be run.
+        settings: of the bundle, of which `weights_dir` counts; if they name networks, the training looks for those.
 
     Raises:
-        WeightsNotFoundError: naming the file and how to get it.
+        WeightsNotFoundError: naming every network that is missing, and how to get it.
     """
-    if not any(key.startswith((f"{CHANGES}encoder", f"{CHANGES}perceptual", "encoder_weights")) for key in settings):
-        for name in needed_weights(row, preset):
-            find_weights(name, settings.get("weights_dir", Path(OWN / "models" / "pretrained")))
+    if any(key.startswith((f"{CHANGES}encoder", f"{CHANGES}perceptual", "encoder_weights")) for key in settings):
+        return
+    folder = settings.get("weights_dir", OWN / "models" / "pretrained")
+    missing: dict[str, WeightsNotFoundError] = {}
+    for name in dict.fromkeys(name for row in rows for name in needed_weights(row, preset)):
+        try:
+            find_weights(name, folder)
+        except WeightsNotFoundError as error:
+            missing[name] = error
+    if len(missing) > 1:
+        raise WeightsNotFoundError(
+            f"weights of {len(missing)} networks not found in {folder}: {', '.join(missing)}. On a connected machine, "
+            f"for each: qfae weights fetch NAME --output {folder}"
+        )
+    for alone in missing.values():
+        raise alone
 
 
 def _networks(network: Any) -> list[Mapping[str, Any]]:

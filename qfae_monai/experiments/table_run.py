@@ -49,8 +49,7 @@ def run_table(
         ValueError: as `run_experiment`.
     """
     check_seeds(seeds)
-    for row in rows:
-        check_weights(row, preset, {} if settings is None else settings)
+    check_weights(rows, preset, {} if settings is None else settings)
     found = [
         run_experiment(row, folders[row.data], output, seeds=seeds, preset=preset, layout=layout, settings=settings)
         for row in rows

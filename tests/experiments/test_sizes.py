@@ -45,11 +45,18 @@ def test_needed_weights_are_the_encoders_and_the_perceptual_network() -> None:
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
-    row = find_row("qfae-resc")
+    rows, settings = load_rows(table="5"), {"weights_dir": str(tmp_path)}
+    with pytest.raises(WeightsNotFoundError, match=f"weights of 2 networks not found in .*: {DINO}, {MAE}"):
+        check_weights(rows, "paper", settings)
     (tmp_path / f"{DINO}.safetensors").touch()
     with pytest.raises(WeightsNotFoundError, match=f"qfae weights fetch {MAE}"):
-        check_weights(row, "paper", {"weights_dir": str(tmp_path)})
-    check_weights(row, "tiny", {"weights_dir": str(tmp_path)})
+        check_weights(rows, "paper", settings)
+    (tmp_path / f"{MAE}.safetensors").touch()
+    check_weights(rows, "paper", settings)
+
+
+def test_a_rehearsal_looks_for_no_weights(tmp_path: Path) -> None:
+    check_weights(load_rows(), "tiny", {"weights_dir": str(tmp_path)})
 
 
 def test_a_preset_that_decodes_no_pixels_is_refused() -> None:
