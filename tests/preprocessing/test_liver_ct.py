@@ -85,7 +85,9 @@ def test_slices_without_canvas_follow_the_rule(variant: str, scans: Path, run: A
             assert any(np.abs(image - expected).max() <= 1 for image in images.values()), name
         else:  # upright, the liver where it was
             assert {image.shape for image in images.values()} == {(20, 24)}
-            assert any(np.array_equal(image > 0, liver.T[::-1]) for image in images.values()), name
+            upright = liver.T[::-1]
+            inside = [image[upright] for image in images.values() if not image[~upright].any()]
+            assert any((found > 0).mean() > 0.7 for found in inside), name  # a sixth is below the window
 
 
 @pytest.mark.parametrize("variant", ["published", "corrected"])
