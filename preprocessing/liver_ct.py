@@ -84,8 +84,9 @@ class LiverCT(Recipe):
     def survey(self, source: Source) -> dict[int, bool]:
         """Index of each slice with liver -> whether it has a lesion."""
         label = read_series(source.label[0]).array
-        liver, lesion = (found.any(axis=(0, 1)) for found in (_liver(source, label), _lesion(source, label)))
-        return {int(k): bool(lesion[k]) for k in np.flatnonzero(liver)}
+        lesion = _lesion(source, label)
+        slices = np.flatnonzero(_liver(source, label).any(axis=(0, 1)))
+        return {int(k): bool(lesion[:, :, k].any()) for k in slices}
 
     def plan(self, sources: Sequence[Source], surveys: Sequence[Mapping[int, bool]], seed: int) -> list[Source]:
         held_out = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_a_mask_in_colours_is_0_and_1_beside_an_image_in_colours(tmp_path: Path)
     mask = np.zeros((3, 4, 4), np.uint8)
     mask[1, 2] = (112, 123, 143, 255)  # matplotlib's bone, as BMAD's masks of BraTS2021 have it
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    item = {"image": str(tmp_path / "image.png"), "label": str(tmp_path / "mask.png")}
+    item: dict[Hashable, str] = {"image": str(tmp_path / "image.png"), "label": str(tmp_path / "mask.png")}
     read = LoadGreyImaged(colours=True)(item)
     assert read["image"].shape == (3, 3, 4)
     assert read["label"].shape == (1, 3, 4)
