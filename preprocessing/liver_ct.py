@@ -5,16 +5,18 @@ with `segmentation-N.nii` (liver is above 0, lesion is 2). Every slice with live
 maximum to 8 bits, all but the liver black, rows flipped, histogram equalised inside the liver, dark values lifted; then
 the paper's canvas (the liver at native size in the middle of 224 x 224 pixels) and bilateral filter.
 
-Published: LiTS is clipped to [-200, 250] HU and BTCV is not, and validation is drawn from LiTS slice by slice,
-166 : 1,493. Corrected: both go through the one window [-200, 250] HU, which also is the range of every slice, and
-validation is drawn by patient.
+Published: slices lie on their side, as BMAD's script saves them (rows along the first stored axis, flipped); LiTS is
+clipped to [-200, 250] HU and BTCV is not, and validation is drawn from LiTS slice by slice, 93 : 833 of those without
+and 73 : 660 of those with a lesion. Corrected: slices are upright (rows along the second stored axis, flipped); both go
+through the one window [-200, 250] HU, which also is the range of every slice, and validation is drawn by patient.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -24,6 +26,7 @@ import typer
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
+from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.series import read_series
 from qfae_monai.reading.series_files import walk
 from qfae_monai.recipes import Cut, Recipe, Source, draw, share, split_patients, stored_planes
@@ -36,7 +39,8 @@ from . import command
 BTCV, LITS = re.compile(r"img(\d+)\.nii(\.gz)?"), re.compile(r"volume-(\d+)\.nii(\.gz)?")
 BTCV_LIVER, LITS_LESION = 6, 2
 HU_LOW, HU_HIGH = -200, 250
-VALID_TO_TEST = (166, 1493)
+NORMAL_VALID_TO_TEST, ABNORMAL_VALID_TO_TEST = (93, 833), (73, 660)  # slices
+VALID_TO_TEST = (166, 1493)  # slices of both
 SIDE = 224  # pixels, of the canvas
 
 
@@ -53,8 +57,11 @@ class LiverCT(Recipe):
     canvas: bool = True
 
     name: ClassVar[str] = "liver_ct"
-    formats: ClassVar[tuple[str, ...]] = ("png8", "npy")
     surveyed: ClassVar[bool] = True
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return ("png8", "npy")
 
     def find(self, folder: Path) -> list[Source]:
         files = [path for path in walk(folder)[0] if ".nii" in path.name.lower()]
@@ -68,39 +75,44 @@ class LiverCT(Recipe):
             )
         return train + test
 
-    def survey(self, source: Source) -> list[int]:
-        """Indices of the slices with liver."""
-        liver = _liver(source, read_series(source.label[0]).array)
-        return np.flatnonzero(liver.any(axis=(0, 1))).tolist()
-
-    def plan(self, sources: Sequence[Source], surveys: Sequence[list[int]], seed: int) -> list[Source]:
-        held_out = [
-            (source.patient, k)
-            for source, ks in zip(sources, surveys, strict=True)
-            if source.split == "test"
-            for k in ks
-        ]
+    def parameters(self, names: Pseudonyms) -> dict[str, Any]:
+        values = super().parameters(names)
         if self.variant == "published":
-            names = [f"{patient}/{k:05d}" for patient, k in held_out]
-            valid = set(draw(names, share(len(names), VALID_TO_TEST)[:1], seed)[0])
-            splits = {pair: "valid" if name in valid else "test" for pair, name in zip(held_out, names, strict=True)}
+            values["pixels"] = "lying"  # outputs of earlier versions, upright, must not go on
+        return values
+
+    def survey(self, source: Source) -> dict[int, bool]:
+        """Index of each slice with liver -> whether it has a lesion."""
+        label = read_series(source.label[0]).array
+        lesion = _lesion(source, label)
+        slices = np.flatnonzero(_liver(source, label).any(axis=(0, 1)))
+        return {int(k): bool(lesion[:, :, k].any()) for k in slices}
+
+    def plan(self, sources: Sequence[Source], surveys: Sequence[Mapping[int, bool]], seed: int) -> list[Source]:
+        held_out = {
+            (source.patient, k): lesion
+            for source, slices in zip(sources, surveys, strict=True)
+            if source.split == "test"
+            for k, lesion in slices.items()
+        }
+        if self.variant == "published":
+            splits = _slice_by_slice(held_out, seed)
         else:
             patients = sorted({patient for patient, _ in held_out})
             by_patient = split_patients(patients, (0, *VALID_TO_TEST), seed) if patients else {}
             splits = {(patient, k): by_patient[patient] for patient, k in held_out}
         return [
-            replace(source, split="", slices={k: splits.get((source.patient, k), "train") for k in ks})
-            for source, ks in zip(sources, surveys, strict=True)
-            if ks
+            replace(source, split="", slices={k: splits.get((source.patient, k), "train") for k in slices})
+            for source, slices in zip(sources, surveys, strict=True)
+            if slices
         ]
 
     def cut(self, source: Source) -> Iterator[Cut]:
         pair = read_image_and_mask(source)
         assert pair.mask is not None
-        affine = pair.image.affine
-        planes = stored_planes(pair.image.array, affine, flip_rows=True)
-        livers = stored_planes(_liver(source, pair.mask), affine, flip_rows=True)
-        lesions = stored_planes(_lesion(source, pair.mask), affine, flip_rows=True)
+        views = partial(stored_planes, affine=pair.image.affine, flip_rows=True, lying=self.variant == "published")
+        planes, livers = views(pair.image.array), views(_liver(source, pair.mask))
+        lesions = views(_lesion(source, pair.mask))
         scale, clip = self._scaling(source)
         for index, split in sorted((source.slices or {}).items()):
             raw, liver, lesion = planes[index], livers[index], lesions[index]
@@ -146,6 +158,16 @@ class _Clipped:
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         return self.scale(image.clamp(HU_LOW, HU_HIGH))
+
+
+def _slice_by_slice(lesions: Mapping[tuple[str, int], bool], seed: int) -> dict[tuple[str, int], str]:
+    """(patient, slice) -> "valid" or "test", drawn from slices without and with a lesion apart."""
+    splits: dict[tuple[str, int], str] = {}
+    for abnormal, ratio in ((False, NORMAL_VALID_TO_TEST), (True, ABNORMAL_VALID_TO_TEST)):
+        names = {f"{patient}/{k:05d}": (patient, k) for (patient, k), lesion in lesions.items() if lesion == abnormal}
+        valid = set(draw(list(names), share(len(names), ratio)[:1], seed)[0])
+        splits |= {pair: "valid" if name in valid else "test" for name, pair in names.items()}
+    return splits
 
 
 def _on_canvas(

@@ -37,8 +37,11 @@ class RescOCT(Recipe):
     variant: str = "published"
 
     name: ClassVar[str] = "resc_oct"
-    formats: ClassVar[tuple[str, ...]] = ("png8", "npy")
     surveyed: ClassVar[bool] = True
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return ("png8", "npy")
 
     def find(self, folder: Path) -> list[Source]:
         sources = []

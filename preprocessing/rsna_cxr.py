@@ -43,7 +43,6 @@ class RsnaCXR(Recipe):
     people: Path | None = field(default=None, compare=False)
 
     name: ClassVar[str] = "rsna_cxr"
-    formats: ClassVar[tuple[str, ...]] = ("png8", "npy")
 
     def __post_init__(self) -> None:
         if self.variant == "corrected" and self.people is None:
@@ -52,6 +51,10 @@ class RsnaCXR(Recipe):
     def parameters(self, names: Pseudonyms) -> dict[str, Any]:
         people = names.setting("people", sha256_of_files([self.people])) if self.people else ""
         return {"variant": self.variant, "people_hmac": people}
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return ("png8", "npy")
 
     def find(self, folder: Path) -> list[Source]:
         classes = _classes(folder)

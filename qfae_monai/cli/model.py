@@ -87,6 +87,9 @@ def import_(
     config: list[str] | None = typer.Option(
         None, help="Overlay of the training: a name such as datasets/phantoms, or a file. Repeatable."
     ),
+    weights: Path | None = typer.Option(
+        None, help="Folder with the frozen networks' weights; default: models/pretrained in the bundle."
+    ),
     include_weights: bool | None = typer.Option(
         None,
         "--include-weights/--no-include-weights",
@@ -97,7 +100,7 @@ def import_(
 ) -> None:
     """Make a model folder from a checkpoint. A calibration.json beside the checkpoint is copied if it matches."""
     from qfae_monai.files import one_writer
-    from qfae_monai.files.configurations import SUFFIXES, check_trusted
+    from qfae_monai.files.configurations import SUFFIXES, check_trusted, path_text
     from qfae_monai.model.bundle import parse_settings
     from qfae_monai.model.folder import check_free
     from qfae_monai.model.importing import import_checkpoint
@@ -110,7 +113,11 @@ def import_(
             checkpoint,
             output,
             ["train", *overlays],
-            {"preset": preset, **parse_settings(set_ or [])},
+            {
+                "preset": preset,
+                **({} if weights is None else {"weights_dir": path_text(weights)}),
+                **parse_settings(set_ or []),
+            },
             include_weights=include_weights,
         )
     echo(f"{output}: a model folder; `qfae model show {output}` prints its card")

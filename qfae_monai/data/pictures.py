@@ -89,6 +89,7 @@ class LoadPictured(LoadGreyImaged):
     Args:
         keys: the image's key, then keys of masks.
         allow_missing_keys: whether masks may be absent; the image never may.
+        colours: whether the image keeps its colours, see `qfae_monai.transforms.LoadGreyImage`.
     """
 
     LOADER = LoadPicture

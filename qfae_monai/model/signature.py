@@ -47,6 +47,7 @@ def root_cause(error: BaseException) -> BaseException:
 SIGNED = (
     "model",
     "bits",
+    "colours",
     "slice_axis",
     "slice_range",
     "slice_share",
@@ -60,7 +61,7 @@ SIGNED = (
 )
 """Keys of the bundle's configurations below which everything is signed: how pixels come to be, networks, scores."""
 
-LATER = ("slice_share",)
+LATER = ("slice_share", "colours")
 """Signed where they are not null: models of earlier versions have no such key."""
 
 EQUAL = {"qfae_monai.transforms.QuickResized": "monai.transforms.Resized"}

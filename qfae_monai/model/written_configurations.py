@@ -22,6 +22,7 @@ __all__ = ["inference_configuration", "training_configuration", "write_yaml"]
 LITERAL = (
     "model",
     "bits",
+    "colours",
     "slice_axis",
     "slice_range",
     "slice_share",

@@ -48,7 +48,7 @@ class PixelSample:
         Args:
             split: of the slice.
             raw: (H, W), before, in the source's unit.
-            image: (H, W), after: uint8, or float in [0, 1].
+            image: (H, W), after: uint8, or float in [0, 1]; colours as luminance.
         """
         self.before.setdefault(split, []).append(raw[::STEP, ::STEP].ravel())
         few = image[::STEP, ::STEP]

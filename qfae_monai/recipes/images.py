@@ -1,4 +1,4 @@
-"""Slices to files: 8-bit PNG, 16-bit PNG or NPY, in BMAD's folders."""
+"""Slices to files: 8-bit PNG (grey or colours), 16-bit PNG or NPY, in BMAD's folders."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from qfae_monai.reading.lesion_values import lesion_of
 from qfae_monai.reading.masks import GRID_TOLERANCE, read_mask
 from qfae_monai.reading.series import Series, read_series
 from qfae_monai.recipes.source import Source
+from qfae_monai.transforms.images import grey
 
 __all__ = [
     "FORMATS",
@@ -23,6 +25,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_mask",
+    "luminance",
     "output_folder",
     "read_image_and_mask",
 ]
@@ -104,12 +107,16 @@ def encode(image: NDArray[Any], format: str) -> bytes:
     """Bytes of an image file.
 
     Args:
-        image: (H, W), uint8, or float in [0, 1].
-        format: "png8" (rounded to 0..255), "png16" (rounded to 0..65535) or "npy" (float32 in [0, 1]).
+        image: (H, W), uint8, or float in [0, 1]; or (H, W, 4), uint8: red, green, blue and opacity.
+        format: "png8" (rounded to 0..255), "png16" (rounded to 0..65535) or "npy" (float32 in [0, 1]); colours stay
+            colours in "png8" and become luminance in "npy", which is what is read of either.
 
     Raises:
         ValueError: when uint8 is to become 16 bits, or floats are outside of [0, 1].
     """
+    if image.ndim == 3 and format == "png8":
+        return _png(cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA))  # cv2's order
+    image = luminance(image)
     is_8_bit = image.dtype == np.uint8
     if not is_8_bit and not (float(image.min()) >= 0 and float(image.max()) <= 1):
         raise ValueError(f"expected values in [0, 1], got {image.min():g} to {image.max():g}")
@@ -126,8 +133,13 @@ def encode_mask(mask: NDArray[np.bool_], format: str) -> bytes:
     return _npy(mask.astype(np.uint8)) if format == "npy" else _png(mask.astype(np.uint8) * 255)
 
 
+def luminance(image: NDArray[Any]) -> NDArray[Any]:
+    """(H, W) of colours (H, W, 4) as every reader of this package sees them; a grey image as it is."""
+    return image if image.ndim == 2 else np.asarray(grey(Image.fromarray(image)))
+
+
 def decode(content: bytes, format: str) -> NDArray[np.float32]:
-    """(H, W), float32 in [0, 1], of what `encode` made."""
+    """(H, W), float32 in [0, 1], of what `encode` made; colours as luminance."""
     if format == "npy":
         try:
             return np.load(io.BytesIO(content), allow_pickle=False).astype(np.float32)
@@ -136,6 +148,8 @@ def decode(content: bytes, format: str) -> NDArray[np.float32]:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)  # UNCHANGED: 16 bits stay 16
     if image is None:
         raise ValueError("expected a PNG, got other bytes")
+    if image.ndim == 3:
+        image = luminance(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA))
     return image.astype(np.float32) / np.float32(TOPS[format])
 
 

@@ -50,15 +50,19 @@ class Planes:
         return float(rows), float(columns), float(slices)
 
 
-def stored_planes(array: NDArray[Any], affine: NDArray[np.float64], *, flip_rows: bool = False) -> Planes:
+def stored_planes(
+    array: NDArray[Any], affine: NDArray[np.float64], *, flip_rows: bool = False, lying: bool = False
+) -> Planes:
     """Slices across the third axis as stored: rows along the second axis, columns along the first.
 
     Args:
         array: (X, Y, Z).
         affine: (4, 4), voxel to RAS+ mm.
         flip_rows: whether the last row comes first.
+        lying: rows along the first axis and columns along the second instead, as a script saves `volume[:, :, k]`.
     """
-    volume, turned = array.transpose(1, 0, 2), affine[:, [1, 0, 2, 3]].copy()  # (Y, X, Z): rows, columns, slices
+    order = [0, 1, 2] if lying else [1, 0, 2]  # of the stored axes: rows, columns, slices
+    volume, turned = array.transpose(order), affine[:, [*order, 3]].copy()
     if flip_rows:
         turned[:3, 3] += (volume.shape[0] - 1) * turned[:3, 0]  # the last row becomes the origin
         turned[:3, 0] *= -1

@@ -83,7 +83,7 @@ class Cut:
     Attributes:
         index: of the slice in its volume, from 0.
         split: "train", "valid" or "test".
-        image: (H, W), uint8, or float in [0, 1].
+        image: (H, W), uint8, or float in [0, 1]; or (H, W, 4), uint8: red, green, blue and opacity.
         raw: (H, W), the same pixels before scaling, in the source's unit; for the histograms.
         mask: (H, W), boolean, True is lesion; None where there is no mask.
         abnormal: whether the slice is abnormal.
@@ -111,9 +111,13 @@ class Recipe(ABC):
     """Conversion of a data set to slices. A recipe is a frozen dataclass: its fields are its parameters."""
 
     name: ClassVar[str]
-    formats: ClassVar[tuple[str, ...]] = ("png8", "png16", "npy")  # 8 bits, 16 bits, float32
     surveyed: ClassVar[bool] = False
     """Whether the plan depends on what the masks hold, so that they are read before it."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """What the images may be written as: 8 bits, 16 bits, float32."""
+        return ("png8", "png16", "npy")
 
     @property
     def title(self) -> str:

@@ -13,7 +13,7 @@ from qfae_monai.privacy.identifiers import reason_of, without_identifiers
 from qfae_monai.privacy.pseudonyms import Pseudonyms
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 from qfae_monai.recipes.histograms import PixelSample
-from qfae_monai.recipes.images import FORMATS, encode, encode_mask, output_folder
+from qfae_monai.recipes.images import FORMATS, encode, encode_mask, luminance, output_folder
 from qfae_monai.recipes.records import read_record, write_record
 from qfae_monai.recipes.source import Cut, Recipe, Source
 
@@ -106,7 +106,7 @@ class Worker:
             for risk in cut.risks:
                 if risk not in risks:
                     risks[risk] = without_identifiers(risk, source.paths)
-            sample.add(cut.split, cut.raw, cut.image)
+            sample.add(cut.split, cut.raw, luminance(cut.image))
             row = self._row(cut, record, "; ".join(risks[risk] for risk in cut.risks))
             # bytes, by which a resumed run knows a complete file
             record["sizes"][row["output"]] = self._save(row["output"], encode(cut.image, self.format))
@@ -124,7 +124,8 @@ class Worker:
         file = f"{record['patient']}_{record['series']}_{cut.index:04d}{FORMATS[self.format]}"
         lesion = None if cut.mask is None else int(cut.mask.sum())
         folder = output_folder(cut.split, cut.abnormal)
-        has_mask = bool(lesion) and cut.split != "train"  # the folder says it of normal and training slices
+        # of an abnormal slice, even where resizing left nothing of its lesion: readers pair masks with images by number
+        has_mask = cut.mask is not None and cut.abnormal and cut.split != "train"
         return {
             "output": f"{folder}/{file}",
             "mask": f"{output_folder(cut.split, cut.abnormal, mask=True)}/{file}" if has_mask else "",

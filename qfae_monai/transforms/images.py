@@ -30,7 +30,7 @@ __all__ = [
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 """What a file may be, whatever its name ends in: PIL hands PostScript, for one, to a program that runs it."""
 BITS_KEY = "bits"  # in the metadata: depth that the file was stored with
-BITS_OF_MODE = {"L": 8, "I;16": 16}
+BITS_OF_MODE = {"L": 8, "RGB": 8, "I;16": 16}
 ORIENTATION = 0x0112  # EXIF: how a camera was held
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,6 +66,29 @@ def grey(img: Image.Image) -> Image.Image:
     return one if turn is None else one.transpose(turn)
 
 
+def in_colours(img: Image.Image) -> Image.Image:
+    """Red, green and blue of a PIL image whose channels differ; else one channel, as `grey` gives it.
+
+    Opacity is left aside, as the released implementation does (PIL's conversion to RGB).
+
+    Raises:
+        ValueError: as `grey`.
+
+    Example:
+        >>> in_colours(Image.new("RGBA", (4, 3), (112, 123, 143, 255))).mode, in_colours(Image.new("RGB", (4, 3))).mode
+        ('RGB', 'L')
+    """
+    one = grey(img)
+    if one.mode != "L" or img.mode == "L":
+        return one
+    three = img.convert("RGB")
+    red, green, blue = (band.tobytes() for band in three.split())
+    if red == green == blue:
+        return one
+    turn = TURNS.get(img.getexif().get(ORIENTATION, 1))
+    return three if turn is None else three.transpose(turn)
+
+
 def _one_channel(img: Image.Image) -> Image.Image:
     # a tiff whose byte order torch does not take, and how older Pillow opens a PNG of 16 bits
     if img.mode == "I;16B" or (img.mode == "I" and img.format == "PNG"):
@@ -78,10 +101,14 @@ def _one_channel(img: Image.Image) -> Image.Image:
 
 
 class LoadGreyImage(Transform):
-    """Load a png, jpeg, bmp or tiff file with MONAI's PIL reader, rows first, values as stored."""
+    """Load a png, jpeg, bmp or tiff file with MONAI's PIL reader, rows first, values as stored.
 
-    def __init__(self) -> None:
-        reader = PILReader(converter=grey, reverse_indexing=False, formats=FORMATS)
+    Args:
+        colours: whether red, green and blue are kept where they differ; else they become luminance.
+    """
+
+    def __init__(self, colours: bool = False) -> None:
+        reader = PILReader(converter=in_colours if colours else grey, reverse_indexing=False, formats=FORMATS)
         self.loader = LoadImage(reader=reader, dtype=None, ensure_channel_first=True)
         # what this reader refuses, the default ones behind it would load transposed and without a word
         self.loader.readers = [reader]
@@ -92,8 +119,8 @@ class LoadGreyImage(Transform):
             path: file of one image; what its header asks for is compared with the memory there is before it is decoded.
 
         Returns:
-            (1, H, W), integers as stored (floats for floating-point tiff), with the stored depth in `meta["bits"]`
-            where the file tells it: 8 or 16.
+            (1, H, W), or (3, H, W) in colours, integers as stored (floats for floating-point tiff), with the stored
+            depth in `meta["bits"]` where the file tells it: 8 or 16.
 
         Raises:
             ValueError: when the file is damaged, is no image, or cannot be loaded without loss.
@@ -138,13 +165,20 @@ class LoadGreyImaged(MapTransform):
     Args:
         keys: the image's key, then keys of masks.
         allow_missing_keys: whether masks may be absent; the image never may.
+        colours: as in `LoadGreyImage`, of the image; a mask has none. None is False.
     """
 
     LOADER: ClassVar[type[LoadGreyImage]] = LoadGreyImage
 
-    def __init__(self, keys: KeysCollection = ("image", "label"), allow_missing_keys: bool = True) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection = ("image", "label"),
+        allow_missing_keys: bool = True,
+        colours: bool | None = None,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.loader = self.LOADER()
+        self.image_loader = self.LOADER(colours=bool(colours))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
@@ -153,8 +187,9 @@ class LoadGreyImaged(MapTransform):
             raise KeyError(f"expected an image under the key {first!r}, got the keys {sorted(map(str, d))}")
         for key in self.key_iterator(d):
             path = d[key]
-            d[key] = path if isinstance(path, torch.Tensor) else self.loader(path)  # a radiograph comes as read
-            if d[key].shape != d[first].shape:
+            loader = self.image_loader if key == first else self.loader
+            d[key] = path if isinstance(path, torch.Tensor) else loader(path)  # a radiograph comes as read
+            if d[key].shape[1:] != d[first].shape[1:]:
                 raise ValueError(
                     f"mask {path} and image {data[first]}: expected one size, "
                     f"got {tuple(d[key].shape[1:])} and {tuple(d[first].shape[1:])} (rows, columns)"

@@ -16,6 +16,9 @@ from torch.nn import functional as F
 __all__ = ["BrightnessContrast", "CoarseNoise", "RandBrightnessContrast", "RandBrightnessContrastd", "add_coarse_noise"]
 
 
+LUMINANCE = (0.2989, 0.587, 0.114)  # of red, green and blue, as torchvision weighs them
+
+
 class BrightnessContrast(Transform):
     """Multiply by a brightness factor and blend with the image's mean by a contrast factor; each step clips to [0, 1].
 
@@ -29,13 +32,13 @@ class BrightnessContrast(Transform):
     ) -> torch.Tensor:
         """
         Args:
-            img: (1, H, W) in [0, 1].
+            img: (1 or 3, H, W) in [0, 1].
             brightness: factor; 0 is black, 1 leaves the image as it is.
             contrast: factor; 0 is the image's mean everywhere, 1 leaves the image as it is.
             contrast_first: whether the contrast is changed before the brightness.
 
         Returns:
-            (1, H, W), float32 in [0, 1], a plain tensor: metadata would double the time.
+            The same shape, float32 in [0, 1], a plain tensor: metadata would double the time.
         """
         out = convert_to_tensor(img, dtype=torch.float32, track_meta=False)
         if contrast_first:
@@ -71,8 +74,14 @@ class BrightnessContrast(Transform):
 
     @staticmethod
     def _blend(img: torch.Tensor, factor: float | torch.Tensor) -> torch.Tensor:
-        # the mean of each image alone, also in a batch
-        return (img * factor + (1 - factor) * img.mean((-3, -2, -1), keepdim=True)).clamp(0, 1)
+        return (img * factor + (1 - factor) * _mean_luminance(img)).clamp(0, 1)
+
+
+def _mean_luminance(img: torch.Tensor) -> torch.Tensor:
+    """(..., 1, 1, 1): the mean of each image alone, also in a batch; of colours that of their luminance."""
+    if img.shape[-3] == 3:
+        img = (img * img.new_tensor(LUMINANCE)[:, None, None]).sum(-3, keepdim=True)  # (..., 1, H, W)
+    return img.mean((-3, -2, -1), keepdim=True)
 
 
 class RandBrightnessContrast(Randomizable, Transform):

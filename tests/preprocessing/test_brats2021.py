@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.image import imsave
+from PIL import Image
 
 from preprocessing.brats2021 import Brats2021, app
 from qfae_monai.recipes import Source
 from tests.preprocessing.conftest import pixels
-from tests.preprocessing.phantoms import brats
+from tests.preprocessing.phantoms import AFFINE, brats
 
 EVERY = range(60, 100)
 
@@ -59,24 +62,111 @@ def test_published(cohort: Path, run: Any) -> None:
     assert {row["slice_index"] for row in made.rows if row["label"] == "1"} == {"60", "68", "76", "84", "92"}
 
 
-def test_pixels_mask_and_place(cohort: Path, run: Any) -> None:
-    made = run(app, cohort)
-    row = next(row for row in made.rows if row["label"] == "1")
-    image = pixels(made.output / row["output"])
-    mask = pixels(made.output / row["mask"])
+def stored(cohort: Path, index: int) -> list[np.ndarray]:
+    """One slice of each patient, (X, Y) as `nibabel` gives it."""
     volumes: list[Any] = [nib.load(path) for path in sorted(cohort.rglob("*_flair.nii.gz"))]
-    slices = [np.asarray(volume.dataobj)[:, :, int(row["slice_index"])].T for volume in volumes]
-    scaled = [np.rint((s - s.min()) / (s.max() - s.min()) * 255) for s in slices]
-    assert image.dtype == np.uint8
-    assert sum(np.array_equal(image, s) for s in scaled) == 1
-    assert mask.nonzero() == (np.array([3]), np.array([2]))
-    assert mask.max() == 255
+    return [volume.get_fdata()[:, :, index] for volume in volumes]
+
+
+def abnormal_one(made: Any) -> tuple[dict[str, str], Image.Image, np.ndarray]:
+    """Row, image and mask of an abnormal slice whose lesion is the voxel (x 2, y 3)."""
+    row = next(row for row in made.rows if row["label"] == "1")
     assert row["lesion_pixels"] == "1"
+    return row, Image.open(made.output / row["output"]), pixels(made.output / row["mask"])
+
+
+def test_published_pixels_are_those_that_matplotlib_saves(cohort: Path, run: Any, tmp_path: Path) -> None:
+    row, image, mask = abnormal_one(run(app, cohort))
+    expected = []
+    for number, plane in enumerate(stored(cohort, int(row["slice_index"]))):
+        # BMAD's script in one line: plt.imsave(path, flair[:, :, j], cmap="bone")
+        imsave(tmp_path / f"{number}.png", plane, cmap="bone")
+        expected.append(np.asarray(Image.open(tmp_path / f"{number}.png")))
+    assert image.mode == "RGBA"
+    assert sum(np.array_equal(np.asarray(image), one) for one in expected) == 1
+    assert (np.ptp(np.asarray(image)[..., :3].astype(int), axis=2) > 0).any()  # colours, no grey
+    # rows run along the first stored axis, of the mask, too
+    assert mask.shape == (6, 5)
+    assert mask.nonzero() == (np.array([2]), np.array([3]))
+    assert mask.max() == 255
+    affine = np.array(row["affine"].split(), dtype=float).reshape(4, 4)
+    assert np.allclose(affine @ [2, 3, 0, 1], AFFINE @ [2, 3, int(row["slice_index"]), 1])
+    assert row["spacing_mm"] == "2 3 5"
+
+
+def test_corrected_slices_are_upright_and_grey(cohort: Path, run: Any) -> None:
+    row, image, mask = abnormal_one(run(app, cohort, "--variant", "corrected"))
+    slices = [plane.T for plane in stored(cohort, int(row["slice_index"]))]
+    scaled = [np.rint((s - s.min()) / (s.max() - s.min()) * 255) for s in slices]
+    assert image.mode == "L"
+    assert sum(np.array_equal(np.asarray(image), s) for s in scaled) == 1
+    assert mask.nonzero() == (np.array([3]), np.array([2]))
     affine = np.array(row["affine"].split(), dtype=float).reshape(4, 4)
     # voxel (x 2, y 3) is column 2 of row 3
-    expected = volumes[0].affine @ [2, 3, int(row["slice_index"]), 1]
-    assert np.allclose(affine @ [3, 2, 0, 1], expected)
+    assert np.allclose(affine @ [3, 2, 0, 1], AFFINE @ [2, 3, int(row["slice_index"]), 1])
     assert row["spacing_mm"] == "3 2 5"
+
+
+def test_published_arrays_hold_what_is_read_of_the_colours(cohort: Path, run: Any) -> None:
+    colours, arrays = run(app, cohort), run(app, cohort, "--format", "npy", name="npy")
+    name = colours.rows[0]["output"]
+    luminance = np.asarray(Image.open(colours.output / name).convert("L"))
+    assert np.array_equal(np.load((arrays.output / name).with_suffix(".npy")), luminance.astype(np.float32) / 255)
+    refused = run(app, cohort, "--format", "png16", name="png16")
+    assert refused.exit_code == 2
+    assert "expected a format of brats2021, png8, npy, got 'png16'" in refused.text
+
+
+LISTS = {"train": ["00000", "00001"], "test": ["BraTS2021_00002", "00003"], "valid": ["00004", "00005"]}
+
+
+def split_file(path: Path, **sections: Any) -> Path:
+    path.write_text(json.dumps({**LISTS, **sections}))
+    return path
+
+
+def test_split_file_decides(cohort: Path, run: Any, tmp_path: Path) -> None:
+    listed = split_file(tmp_path / "lists.json", valid_abnormal=["00006"])
+    made = run(app, cohort, "--split", listed)
+    assert made.exit_code == 0, made.text
+    # 12 + 10 tumour-free slices train, 8 + 6 test, 2 + 1 validate; one abnormal patient validates by 4 slices, 5 by 5
+    assert made.counts == {("train", 0): 22, ("valid", 0): 3, ("valid", 1): 4, ("test", 0): 14, ("test", 1): 25}
+    said = "normal slices of 2 patients to train, of 2 to validation, of 2 to test; abnormal slices of the 6 others, in"
+    assert f"split file: {said} validation the 1 in the file" in made.text
+    assert not any(b"BraTS2021_" in content or b"00006" in content for content in made.files().values())
+    drawn = run(app, cohort, "--split", split_file(listed), name="drawn")
+    assert drawn.exit_code == 0, drawn.text
+    assert drawn.counts == {("train", 0): 22, ("valid", 0): 3, ("test", 0): 14, ("test", 1): 30}  # 11 : 615 of 6
+    again = run(app, cohort, "--split", split_file(listed, train=["00001", "00000"]), name="drawn")
+    assert again.exit_code == 2
+    assert "expected the settings that it was begun with" in again.text
+    assert "split_hmac" in again.text
+
+
+SPLIT_ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({"valid": ["00004", "4711"]}, "got 1 of 6 that are not there: 4711"),
+    ({"valid": ["00004", "BraTS2021_00000"]}, "each patient once in all lists, got 1 again: BraTS2021_00000"),
+    ({"valid": ["00004"]}, "and 1 not there that have some: BraTS2021_00005"),
+    ({"valid": ["00004", "00005", "00006"]}, "got 1 there that have none: BraTS2021_00006"),
+    ({"valid": "00004"}, "valid: expected a list"),
+    ({"validation": []}, "expected lists of patients by split, got a file that is not"),
+]
+
+
+@pytest.mark.parametrize(("sections", "message"), SPLIT_ERRORS)
+def test_split_file_of_other_patients(
+    sections: dict[str, Any], message: str, cohort: Path, run: Any, tmp_path: Path
+) -> None:
+    made = run(app, cohort, "--split", split_file(tmp_path / "lists.json", **sections))
+    assert made.exit_code == 2
+    assert message in made.text
+    assert "lists.json" in made.text
+
+
+def test_split_file_belongs_to_the_published_variant(cohort: Path, run: Any, tmp_path: Path) -> None:
+    made = run(app, cohort, "--split", split_file(tmp_path / "lists.json"), "--variant", "corrected")
+    assert made.exit_code == 2
+    assert "--split: expected --variant published beside it, got corrected" in made.text
 
 
 def test_corrected_keeps_small_lesions_and_mixes_nothing(cohort: Path, run: Any) -> None:

@@ -17,19 +17,23 @@ from tests.preprocessing.phantoms import livers
 
 
 def test_published_counts_follow_from_the_rule() -> None:
-    # 1,542 slices with liver in 30 volumes of BTCV, 1,659 in 28 of LiTS
+    # 1,542 slices with liver in 30 volumes of BTCV, 1,659 in 28 of LiTS, 733 of these with a lesion
     sizes = {"train": [51] * 18 + [52] * 12, "test": [59] * 21 + [60] * 7}
+    lesions = iter([True] * 733 + [False] * 926)
     sources, surveys = [], []
     for split, counts in sizes.items():
         archive = {"train": "btcv", "test": "lits"}[split]
         for number, count in enumerate(counts):
             sources.append(Source(f"{archive}{number}", f"{archive} {number}", ("x",), split=split))
-            surveys.append(list(range(count)))
+            surveys.append({k: split == "test" and next(lesions) for k in range(count)})
     planned = LiverCT().plan(sources, surveys, seed=0)
-    assert Counter(split for s in planned for split in (s.slices or {}).values()) == {
-        "train": 1542,
-        "valid": 166,
-        "test": 1493,
+    found = {source.patient: survey for source, survey in zip(sources, surveys, strict=True)}
+    assert Counter((split, found[s.patient][k]) for s in planned for k, split in (s.slices or {}).items()) == {
+        ("train", False): 1542,
+        ("valid", False): 93,
+        ("valid", True): 73,
+        ("test", False): 833,
+        ("test", True): 660,
     }
 
 
@@ -50,7 +54,7 @@ def test_published(scans: Path, run: Any) -> None:
 
 
 def recipe_in_words(hu: np.ndarray, liver: np.ndarray, clip: bool) -> np.ndarray:
-    """The published rule on one slice (rows, columns), written down plainly."""
+    """The published rule on one slice as stored, written down plainly; its rows are flipped at the end."""
     hu = hu.astype(float).clip(-200, 250) if clip else hu.astype(float)
     unit = (hu - hu.min()) / (hu.max() - hu.min())
     grey = np.floor(np.linspace(0, 1, 256) * 255)[np.minimum((unit * 256).astype(int), 255)].astype(int)
@@ -62,8 +66,9 @@ def recipe_in_words(hu: np.ndarray, liver: np.ndarray, clip: bool) -> np.ndarray
     return table[grey]
 
 
-def test_slices_without_canvas_follow_the_published_rule(scans: Path, run: Any) -> None:
-    made = run(app, scans, "--no-canvas")
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+def test_slices_without_canvas_follow_the_rule(variant: str, scans: Path, run: Any) -> None:
+    made = run(app, scans, "--no-canvas", "--variant", variant)
     assert made.exit_code == 0, made.text
     images = {row["output"]: pixels(made.output / row["output"]) for row in made.rows}
     for name, label, values, clip in (
@@ -72,14 +77,22 @@ def test_slices_without_canvas_follow_the_published_rule(scans: Path, run: Any) 
     ):
         volume: Any = nib.load(scans / name)
         mask: Any = nib.load(scans / label)
-        hu, liver = np.asarray(volume.dataobj)[:, :, 2].T, np.isin(np.asarray(mask.dataobj)[:, :, 2].T, values)
-        expected = recipe_in_words(hu, liver, clip)
-        # round-off of the published sum decides between 254 and 255, see EqualizeNonzero
-        assert any(np.abs(image - expected).max() <= 1 for image in images.values()), name
+        hu, liver = np.asarray(volume.dataobj)[:, :, 2], np.isin(np.asarray(mask.dataobj)[:, :, 2], values)  # (X, Y)
+        if variant == "published":  # rows along the first stored axis: what `imsave` makes of volume[:, :, k]
+            assert {image.shape for image in images.values()} == {(24, 20)}
+            expected = recipe_in_words(hu, liver, clip)
+            # round-off of the published sum decides between 254 and 255, see EqualizeNonzero
+            assert any(np.abs(image - expected).max() <= 1 for image in images.values()), name
+        else:  # upright, the liver where it was
+            assert {image.shape for image in images.values()} == {(20, 24)}
+            upright = liver.T[::-1]
+            inside = [image[upright] for image in images.values() if not image[~upright].any()]
+            assert any((found > 0).mean() > 0.7 for found in inside), name  # a sixth is below the window
 
 
-def test_lesion_goes_with_its_slice_onto_the_canvas(scans: Path, run: Any) -> None:
-    made = run(app, scans)
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+def test_lesion_goes_with_its_slice_onto_the_canvas(variant: str, scans: Path, run: Any) -> None:
+    made = run(app, scans, "--variant", variant)
     row = next(row for row in made.rows if row["label"] == "1")
     mask = pixels(made.output / row["mask"])
     rows, columns = np.nonzero(mask)

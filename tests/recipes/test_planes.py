@@ -39,15 +39,18 @@ def test_slices_do_not_depend_on_the_order_of_storage(codes: str, axis: int) -> 
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_stored_slices_keep_their_place(flip: bool) -> None:
+@pytest.mark.parametrize("lying", [False, True])
+def test_stored_slices_keep_their_place(flip: bool, lying: bool) -> None:
     values = np.arange(60).reshape(SHAPE)
-    planes = stored_planes(values, RAS, flip_rows=flip)
+    planes = stored_planes(values, RAS, flip_rows=flip, lying=lying)
     row, column, index = 1, 2, 3
-    assert planes[index].shape == (4, 3)
+    rows = 3 if lying else 4
+    assert planes[index].shape == ((3, 4) if lying else (4, 3))
     place = np.argwhere(values == planes[index][row, column])[0]
-    assert tuple(place) == (column, 3 - row if flip else row, index)
+    along_rows = rows - 1 - row if flip else row
+    assert tuple(place) == ((along_rows, column, index) if lying else (column, along_rows, index))
     assert np.allclose(planes.affine_of(index) @ [row, column, 0, 1], RAS @ [*place, 1])
-    assert np.allclose(planes.spacing, np.linalg.norm(RAS[:3, [1, 0, 2]], axis=0))
+    assert np.allclose(planes.spacing, np.linalg.norm(RAS[:3, [0, 1, 2] if lying else [1, 0, 2]], axis=0))
 
 
 def test_unknown_axis_is_refused() -> None:

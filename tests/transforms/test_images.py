@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,44 @@ def test_image_and_mask_to_the_network(tmp_path: Path) -> None:
     out = load({"image": tmp_path / "image.png", "label": tmp_path / "mask.png", "case": "a"})
     np.testing.assert_allclose(out["image"].numpy()[0], (GREY16 // 16) / 4095, rtol=1e-6)
     np.testing.assert_array_equal(out["label"].numpy()[0], GREY8 > 100)
+
+
+COLOURS = [
+    ["rgb.png", Image.fromarray(RGB), RGB],
+    ["rgba.png", Image.fromarray(np.dstack([RGB, GREY8])), RGB],
+    ["equal.png", Image.fromarray(np.dstack([GREY8] * 3)), GREY8[..., None]],
+    ["grey8.png", Image.fromarray(GREY8), GREY8[..., None]],
+    ["grey16.png", Image.fromarray(GREY16), GREY16[..., None]],
+]
+
+
+@pytest.mark.parametrize(("name", "stored", "expected"), COLOURS)
+def test_colours_are_kept_where_channels_differ(
+    tmp_path: Path, name: str, stored: Image.Image, expected: np.ndarray
+) -> None:
+    stored.save(tmp_path / name)
+    image = LoadGreyImage(colours=True)(tmp_path / name)
+    assert np.array_equal(np.asarray(image).transpose(1, 2, 0), expected)  # (H, W, C)
+    if image.dtype == torch.uint8:
+        # the released implementation's reading, whose three channels are equal where ours is one
+        theirs = np.asarray(Image.open(tmp_path / name).convert("RGB")).transpose(2, 0, 1)
+        assert np.array_equal(np.broadcast_to(np.asarray(image), theirs.shape), theirs)
+    scaled = ScaleBitDepthd(keys="image")({"image": image})["image"]
+    assert float(scaled.max()) == pytest.approx(expected.max() / (255 if expected.dtype == np.uint8 else 65535))
+
+
+def test_a_mask_in_colours_is_0_and_1_beside_an_image_in_colours(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "image.png")
+    mask = np.zeros((3, 4, 4), np.uint8)
+    mask[1, 2] = (112, 123, 143, 255)  # matplotlib's bone, as BMAD's masks of BraTS2021 have it
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    item: dict[Hashable, str] = {"image": str(tmp_path / "image.png"), "label": str(tmp_path / "mask.png")}
+    read = LoadGreyImaged(colours=True)(item)
+    assert read["image"].shape == (3, 3, 4)
+    assert read["label"].shape == (1, 3, 4)
+    assert read["label"].nonzero().tolist() == [[0, 1, 2]]
+    assert float(read["label"].max()) == 1
+    assert LoadGreyImaged()(item)["image"].shape == (1, 3, 4)
 
 
 def test_mask_of_other_size_is_refused_by_both_names(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ FACTORS = [(1.0, 1.0), (1.1, 0.9), (0.9, 1.1), (1.8, 1.0), (1.0, 0.0), (0.0, 1.5
 
 @pytest.mark.parametrize(("brightness", "contrast"), FACTORS)
 @pytest.mark.parametrize("contrast_first", [False, True])
-def test_equals_torchvision(brightness: float, contrast: float, contrast_first: bool) -> None:
-    image = torch.rand(1, 9, 7, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equals_torchvision(channels: int, brightness: float, contrast: float, contrast_first: bool) -> None:
+    image = torch.rand(channels, 9, 7, generator=torch.Generator().manual_seed(1))
     out = BrightnessContrast()(image, brightness=brightness, contrast=contrast, contrast_first=contrast_first)
     if contrast_first:
         expected = tv.adjust_brightness(tv.adjust_contrast(image, contrast), brightness)
