@@ -44,7 +44,10 @@ def format_rivals(table: Mapping[str, Any]) -> str:
         seconds = [number(row["training"]["seconds"], 0), number(row["scoring_seconds"], 0)]
         lines.append("| " + " | ".join([row["name"], *figures, _better(row["difference"]), *seconds]) + " |")
     counts, machine = table["counts"], table["machine"]
-    lines += ["", f"{counts['cases']} cases of {counts['patients']} patients; {machine['device']}, {_threads(machine)}."]
+    lines += [
+        "",
+        f"{counts['cases']} cases of {counts['patients']} patients; {machine['device']}, {_threads(machine)}.",
+    ]
     lines += [f"left out: {name}: {reason}" for name, reason in table["skipped"].items()]
     return "\n".join(lines)
 
@@ -82,7 +85,12 @@ def write_rivals(output: Path, table: Mapping[str, Any]) -> Path:
         if row["difference"] and row["difference"][end] is not None
     ]
     return write_page(
-        output, "rivals.html.jinja", table=table, reports=reports, threads=_threads(table["machine"]), reach=max([*bounds, 0.01])
+        output,
+        "rivals.html.jinja",
+        table=table,
+        reports=reports,
+        threads=_threads(table["machine"]),
+        reach=max([*bounds, 0.01]),
     )
 
 

@@ -74,7 +74,8 @@ class Bundle:
         Raises:
             ValueError, OSError: what was wrong with a value, a file or weights.
         """
-        with plain_errors():
+        with plain_errors(), warnings.catch_warnings(), _level(logging.ERROR):
+            warnings.filterwarnings("ignore", message="NvImgCodec")
             return self.config.get_parsed_content(key)
 
     def plain(self, key: str) -> Any:

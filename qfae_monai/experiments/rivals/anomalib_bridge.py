@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from qfae_monai.experiments.rivals.catalogue import Method
 from qfae_monai.experiments.rivals.local_weights import local_weights
-from qfae_monai.experiments.rivals.trained import Course, Detection, TrainedRival
+from qfae_monai.experiments.rivals.trained import Course, Detection, RivalFailedError, TrainedRival
 from qfae_monai.weights import WeightsNotFoundError
 
 TEXTURES = "dtd"
@@ -47,7 +47,13 @@ class AnomalibRival(TrainedRival):
     """
 
     def __init__(
-        self, method: Method, image_size: int, *, batch_size: int = 16, folders: Sequence[Path] = (), filled: bool = False
+        self,
+        method: Method,
+        image_size: int,
+        *,
+        batch_size: int = 16,
+        folders: Sequence[Path] = (),
+        filled: bool = False,
     ) -> None:
         super().__init__()
         self.method, self.image_size = method, image_size
@@ -60,15 +66,21 @@ class AnomalibRival(TrainedRival):
 
     def fit(self, images: Tensor, course: Course) -> None:
         engine = import_module("anomalib.engine").Engine
-        accelerator = "gpu" if course.device.type == "cuda" else "cpu"
+        settings = {
+            "max_epochs": 1 if self.method.once else course.epochs,
+            "accelerator": "gpu" if course.device.type == "cuda" else "cpu",
+            "devices": 1,
+            "barebones": True,  # no logs, no checkpoints
+        }
         with TemporaryDirectory() as folder, quiet_library():
-            engine(
-                default_root_dir=folder,
-                max_epochs=1 if self.method.once else course.epochs,
-                accelerator=accelerator,
-                devices=1,
-                barebones=True,
-            ).fit(model=self.module, datamodule=tensors_module(images, course.batch_size))
+            normals = tensors_module(images, course.batch_size, whole=self.method.once)
+            try:
+                engine(default_root_dir=folder, **settings).fit(model=self.module, datamodule=normals)
+            except Exception as error:  # each of the models has errors of its own
+                raise RivalFailedError(
+                    f"{self.method.name}: anomalib could not train it on images of {self.side} pixels "
+                    f"({type(error).__name__}: {error})"
+                ) from error
         self.module._trainer = None  # it holds the training images
         self.eval().cpu()
 
@@ -129,8 +141,14 @@ def textures(folders: Sequence[Path]) -> Path:
     raise WeightsNotFoundError(f"draem: expected the images of the Describable Textures Dataset in {places}, got none")
 
 
-def tensors_module(images: Tensor, batch_size: int) -> Any:
-    """A Lightning data module that hands out normal images (N, 1, S, S) in [0, 1] as anomalib's batches."""
+def tensors_module(images: Tensor, batch_size: int, *, whole: bool) -> Any:
+    """A Lightning data module that hands out normal images as anomalib's batches.
+
+    Args:
+        images: (N, 1, S, S) in [0, 1].
+        batch_size: images in a step.
+        whole: whether a last batch of fewer images is handed out, too.
+    """
     lightning = import_module("lightning.pytorch")
     batches = import_module("anomalib.data").ImageBatch
     batch_size = min(batch_size, len(images))
@@ -147,7 +165,7 @@ def tensors_module(images: Tensor, batch_size: int) -> Any:
 
         def train_dataloader(self) -> DataLoader:
             return DataLoader(
-                TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=True, collate_fn=collate
+                TensorDataset(images), batch_size=batch_size, shuffle=True, drop_last=not whole, collate_fn=collate
             )
 
     return NormalImagesModule()

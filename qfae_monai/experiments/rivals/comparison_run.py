@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import torch
 from qfae_monai.evaluation.comparison import compare
 from qfae_monai.evaluation.rivals_page import CSV_COLUMNS, MEASURES, csv_rows, write_rivals
 from qfae_monai.evaluation.run_folder import RunFolder
+from qfae_monai.experiments.rivals.anomalib_bridge import model_class
 from qfae_monai.experiments.rivals.catalogue import ANOMALIB, METHODS, QFAE, find_method
 from qfae_monai.experiments.rivals.rival_run import run_model, run_rival
 from qfae_monai.experiments.rivals.setting import Setting, of_model, planned
-from qfae_monai.experiments.rivals.trained import Course
+from qfae_monai.experiments.rivals.trained import Course, RivalFailedError
 from qfae_monai.files import write_csv, write_json
 from qfae_monai.model.runs import Data
 from qfae_monai.model.training import Say, Wishes
@@ -52,7 +54,7 @@ class Asked:
 def run_rivals(data: Data, output: Path, asked: Asked, *, say: Say = lambda _: None) -> dict[str, Any]:
     """Train and evaluate each rival in `output/NAME`, and write `rivals.json`, `rivals.csv` and `rivals.html`.
 
-    A rival whose weights are not there is left out, and named with its file; so are those whose library is not installed.
+    A rival whose weights are not there is left out, and named with its file; so is one whose library is not installed.
 
     Args:
         data: scans, or the folder that the model was trained on.
@@ -69,8 +71,7 @@ def run_rivals(data: Data, output: Path, asked: Asked, *, say: Say = lambda _: N
     """
     names = list(dict.fromkeys(asked.names))
     for name in names:
-        if name != QFAE:
-            find_method(name)
+        _check(name)
     setting = _setting(data, output, asked, say)
     course = Course(asked.epochs or setting.epochs, setting.batch_size, asked.seed, setting.device)
     rows: list[dict[str, Any]] = []
@@ -79,11 +80,12 @@ def run_rivals(data: Data, output: Path, asked: Asked, *, say: Say = lambda _: N
         say(name)
         try:
             rows.append(_row(name, setting, output, course, asked))
-        except (WeightsNotFoundError, ImportError) as error:
+        except (WeightsNotFoundError, RivalFailedError, ImportError) as error:
             skipped[name] = str(error)
             say(f"left out: {error}")
     if not rows:
-        raise ValueError(f"expected at least one rival that can be run, got none of {', '.join(names)}: {skipped}")
+        reasons = "; ".join(skipped.values())
+        raise ValueError(f"expected at least one rival that can be run, got none of {', '.join(names)}: {reasons}")
     _add_differences(rows)
     table = {
         "rows": rows,
@@ -100,6 +102,13 @@ def run_rivals(data: Data, output: Path, asked: Asked, *, say: Say = lambda _: N
     write_csv(output / "rivals.csv", CSV_COLUMNS, csv_rows(table))
     write_rivals(output / PAGE, table)
     return table
+
+
+def _check(name: str) -> None:
+    """Refuse what can't be run whatever is installed, before anything is trained."""
+    if name != QFAE and (method := find_method(name)).library == ANOMALIB:
+        with suppress(ImportError):  # it is left out, and named
+            model_class(method)
 
 
 def _setting(data: Data, output: Path, asked: Asked, say: Say) -> Setting:
@@ -120,7 +129,6 @@ def _row(name: str, setting: Setting, output: Path, course: Course, asked: Asked
     else:
         folder, method = output / name, METHODS[name]
         trained = run_rival(name, setting, folder, course, folders=asked.weights)
-        trained = trained | ({"epochs": 1} if method.once else {})
         about = {"title": method.title, "paper": method.paper, "library": method.library}
     run = RunFolder(folder)
     metrics, record = run.evaluation["metrics"], run.run

@@ -13,7 +13,7 @@ from qfae_monai.anomaly.pooling import PixelPooling, PixelReduction
 from qfae_monai.experiments.rivals.anomalib_bridge import AnomalibRival
 from qfae_monai.experiments.rivals.catalogue import OWN, find_method
 from qfae_monai.experiments.rivals.small import small_rival
-from qfae_monai.experiments.rivals.trained import TrainedRival
+from qfae_monai.experiments.rivals.trained import RivalFailedError, TrainedRival
 from qfae_monai.weights.checkpoints import read_checkpoint
 
 TOLERANCE = 1e-4  # of scores, as a share
@@ -97,10 +97,11 @@ def check_equal(trained: TrainedRival, loaded: TrainedRival, image: Tensor) -> N
         image: (B, 1, S, S), normalised, that both score.
 
     Raises:
-        RuntimeError: if their scores differ.
+        RivalFailedError: if their scores differ.
     """
     scores = [rival.eval()(image)[2] for rival in (trained, loaded)]
     if not torch.allclose(*scores, rtol=TOLERANCE, atol=TOLERANCE):
-        raise RuntimeError(
-            f"expected the same scores from a rival and from its file, got {scores[0].tolist()} and {scores[1].tolist()}"
+        raise RivalFailedError(
+            "expected the same scores from a rival and from its file, got "
+            f"{scores[0].tolist()} and {scores[1].tolist()}"
         )

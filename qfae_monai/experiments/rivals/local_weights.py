@@ -59,7 +59,9 @@ def find_in(name: str, folders: Sequence[Path]) -> Path:
             missing = missing or error
     if missing is not None:
         raise missing
-    raise WeightsNotFoundError(f"weights of {name}: expected {name}.safetensors in a folder given by --weights, got none")
+    raise WeightsNotFoundError(
+        f"weights of {name}: expected {name}.safetensors in a folder given by --weights, got none"
+    )
 
 
 def read_torchvision(url: str, folders: Sequence[Path]) -> dict[str, Tensor]:

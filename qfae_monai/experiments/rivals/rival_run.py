@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from monai.utils import set_determinism
 
 from qfae_monai.anomaly.pooling import PixelReduction
+from qfae_monai.experiments.rivals.catalogue import METHODS
 from qfae_monai.experiments.rivals.loading import check_equal, create_rival, load_rival
 from qfae_monai.experiments.rivals.setting import Setting
 from qfae_monai.experiments.rivals.trained import Course
@@ -46,6 +47,8 @@ def run_rival(
         ImportError, WeightsNotFoundError: as `create_rival`.
     """
     built = _numbers(setting)
+    if METHODS[name].once:
+        course = replace(course, epochs=1)
     rival = create_rival(name, **built, batch_size=course.batch_size, folders=folders)  # what is missing is told first
     began = {**asdict(course), "device": course.device.type, **built, **setting.settings}
     claim(folder / CLAIM, {"name": name, **{key: began[key] for key in sorted(began)}})
@@ -101,4 +104,3 @@ def _numbers(setting: Setting) -> dict[str, Any]:
     how: PixelReduction = model["score_over_pixels"]
     body = model["foreground_level"] if model["score_body"] else None
     return {"image_size": model["image_size"], "how": how, "share": model["score_share"], "body_above": body}
-

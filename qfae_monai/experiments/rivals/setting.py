@@ -132,4 +132,3 @@ def _listed(model: Path, data: Path) -> Path:
     if data.resolve() not in first.parents:
         raise ValueError(f"--data {data}: expected the scans that {model} was trained on, which has {first}")
     return own.parent
-

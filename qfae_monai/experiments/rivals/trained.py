@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -27,7 +27,11 @@ class Course:
     epochs: int
     batch_size: int = 16
     seed: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+class RivalFailedError(RuntimeError):
+    """A rival's library could not train it, or its file does not hold what it learned; the others go on."""
 
 
 class Detection(NamedTuple):
