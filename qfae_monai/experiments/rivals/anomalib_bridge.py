@@ -158,7 +158,7 @@ def tensors_module(images: Tensor, batch_size: int, *, whole: bool) -> Any:
         masks = torch.zeros(len(items), *image.shape[2:], dtype=torch.bool)
         return batches(image=image, gt_label=torch.zeros(len(items), dtype=torch.bool), gt_mask=masks)
 
-    class NormalImagesModule(lightning.LightningDataModule):  # type: ignore[misc, name-defined]
+    class NormalImagesModule(lightning.LightningDataModule):  # type: ignore[name-defined]
         """Training images alone: what is tested is scored by this package."""
 
         name, category, train_batch_size = "normals", "", batch_size

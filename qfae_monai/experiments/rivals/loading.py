@@ -99,9 +99,8 @@ def check_equal(trained: TrainedRival, loaded: TrainedRival, image: Tensor) -> N
     Raises:
         RivalFailedError: if their scores differ.
     """
-    scores = [rival.eval()(image)[2] for rival in (trained, loaded)]
-    if not torch.allclose(*scores, rtol=TOLERANCE, atol=TOLERANCE):
+    one, other = (rival.eval()(image)[2] for rival in (trained, loaded))
+    if not torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE):
         raise RivalFailedError(
-            "expected the same scores from a rival and from its file, got "
-            f"{scores[0].tolist()} and {scores[1].tolist()}"
+            f"expected the same scores from a rival and from its file, got {one.tolist()} and {other.tolist()}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any
 
 import torch
 from monai.data import DataLoader, Dataset
@@ -50,6 +50,8 @@ class ReconstructingRival(TrainedRival):
 class MeanImageRival(ReconstructingRival):
     """The mean of the normal images, whatever the image is."""
 
+    mean: Tensor
+
     def __init__(self, image_size: int, pool: PixelPooling) -> None:
         super().__init__(pool)
         self.register_buffer("mean", torch.zeros(1, 1, image_size, image_size))
@@ -58,7 +60,7 @@ class MeanImageRival(ReconstructingRival):
         self.mean = images.mean(dim=0, keepdim=True)
 
     def reconstruct(self, grey: Tensor) -> Tensor:
-        return cast(Tensor, self.mean).expand(len(grey), -1, -1, -1)
+        return self.mean.expand(len(grey), -1, -1, -1)
 
 
 class PCARival(ReconstructingRival):
@@ -66,6 +68,9 @@ class PCARival(ReconstructingRival):
 
     With fewer normal images than components there are as many components as images.
     """
+
+    mean: Tensor
+    components: Tensor
 
     def __init__(self, image_size: int, pool: PixelPooling) -> None:
         super().__init__(pool)
@@ -76,14 +81,13 @@ class PCARival(ReconstructingRival):
         flat = images.flatten(1).numpy()  # (N, S * S)
         found = PCA(min(COMPONENTS, *flat.shape), random_state=course.seed).fit(flat)
         self.mean = torch.from_numpy(found.mean_).float()
-        components = torch.zeros_like(cast(Tensor, self.components))
+        components = torch.zeros_like(self.components)
         components[: len(found.components_)] = torch.from_numpy(found.components_)
         self.components = components
 
     def reconstruct(self, grey: Tensor) -> Tensor:
-        mean, components = cast(Tensor, self.mean), cast(Tensor, self.components)
-        flat = grey.flatten(1) - mean
-        return (mean + flat @ components.T @ components).reshape(grey.shape)
+        flat = grey.flatten(1) - self.mean
+        return (self.mean + flat @ self.components.T @ self.components).reshape(grey.shape)
 
 
 class NetworkRival(ReconstructingRival):
