@@ -74,3 +74,17 @@ def test_document_lists_every_row() -> None:
     listing = (ROOT / "docs" / "paper.md").read_text().rpartition("## The listing")[2]
     shown = [line.split()[0] for line in listing.partition("ID  ")[2].splitlines()[1:] if line and line != "```"]
     assert shown == [row.name for row in load_rows()]
+
+
+def test_rivals_are_listed_and_wrong_ones_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert qfae(monkeypatch, "rivals", "--list") == 0
+    assert "dinomaly" in capsys.readouterr().out
+    assert qfae(monkeypatch, "rivals", "pca", "--data", tmp_path) == 1
+    assert "expected NAME... --data DIR -o DIR" in capsys.readouterr().err
+    place = ["--data", tmp_path, "-o", tmp_path / "out"]
+    assert qfae(monkeypatch, "rivals", "resnet", *place) == 1
+    assert "got 'resnet'" in capsys.readouterr().err
+    assert qfae(monkeypatch, "rivals", "pca", *place, "--weights", tmp_path / "none") == 1
+    assert "expected a folder of pretrained weights" in capsys.readouterr().err

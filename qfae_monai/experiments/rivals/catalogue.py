@@ -41,7 +41,7 @@ class Method:
 
 _DINO = {"encoder_name": DINOV2_SMALL}
 _DINO_FILE = f"{DINOV2_SMALL}.safetensors"
-_PATCHCORE = {"backbone": DINOV2_SMALL, "layers": ("blocks.5", "blocks.8"), "coreset_sampling_ratio": 0.1}
+_PATCHCORE = {"backbone": DINOV2_SMALL, "layers": ("blocks.5", "blocks.8"), "coreset_sampling_ratio": 0.01}
 
 _ALL = (
     Method("mean-image", "the mean of the normal images as reconstruction", library=OWN, once=True),
@@ -51,7 +51,7 @@ _ALL = (
     Method("denoising-unet", "MONAI's BasicUNet takes coarse noise away (Kascenas et al. 2022)", library=OWN),
     Method(
         "patchcore",
-        "PatchCore (Roth et al. 2022) on DINOv2 ViT-S/14, coreset of 10 %",
+        "PatchCore (Roth et al. 2022) on DINOv2 ViT-S/14, coreset of 1 %",
         "PatchCore",
         model="Patchcore",
         arguments=_PATCHCORE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -24,7 +25,7 @@ from qfae_monai.model.training import EVALUATION
 from qfae_monai.networks.grey import MEAN, STD
 from qfae_monai.weights.checkpoints import save_checkpoint
 
-NETWORK_FILE, CLAIM, TRAINED, FIGURES = "rival.pt", "settings.json", "trained.json", "evaluation.json"
+NETWORK_FILE, CLAIM, TRAINED, REPORT = "rival.pt", "settings.json", "trained.json", "report.html"
 
 
 def run_rival(
@@ -51,7 +52,8 @@ def run_rival(
         course = replace(course, epochs=1)
     rival = create_rival(name, **built, batch_size=course.batch_size, folders=folders)  # what is missing is told first
     began = {**asdict(course), "device": course.device.type, **built, **setting.settings}
-    claim(folder / CLAIM, {"name": name, **{key: began[key] for key in sorted(began)}})
+    arguments = json.dumps(METHODS[name].arguments, sort_keys=True)  # of the library
+    claim(folder / CLAIM, {"name": name, "arguments": arguments, **{key: began[key] for key in sorted(began)}})
     trained = read_json(folder / TRAINED)
     weights = next((path_text(one.resolve()) for one in folders), None)
     if trained is None:
@@ -75,7 +77,7 @@ def run_rival(
     }
     if not (folder / CALIBRATION).is_file():
         setting.bundle("evaluate", "calibrate", "rival", **settings).run("calibrating", quiet=True)
-    if not (folder / FIGURES).is_file():
+    if not (folder / REPORT).is_file():
         setting.bundle("evaluate", "rival", **settings).run("evaluating", quiet=True)
     return trained
 
@@ -89,10 +91,10 @@ def run_model(setting: Setting, folder: Path) -> Path:
     if setting.model is None:
         raise ValueError("qfae: expected a trained model to evaluate, got a plan alone")
     own = setting.model / LOCAL / EVALUATION
-    record = read_json(own / "run.json") if (own / FIGURES).is_file() else None
+    record = read_json(own / "run.json") if (own / REPORT).is_file() else None
     if record is not None and record["checkpoint"]["sha256"] == sha256_of(setting.model / NETWORK):
         return own
-    if not (folder / FIGURES).is_file():
+    if not (folder / REPORT).is_file():
         settings = {"output_dir": path_text(folder.resolve()), "run_name": "QFAE", "save_maps": False}
         setting.bundle("evaluate", **settings).run("evaluating", quiet=True)
     return folder
