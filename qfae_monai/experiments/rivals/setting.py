@@ -19,6 +19,7 @@ from qfae_monai.model.runs import DATALIST, Data
 from qfae_monai.model.training import Say, Training, Wishes
 from qfae_monai.model.trust import check_model_trusted
 from qfae_monai.networks.grey import MEAN, STD
+from qfae_monai.reading.quiet_libraries import quiet_libraries
 
 ALL_IMAGES = 10**9  # more than any training has
 
@@ -48,7 +49,8 @@ class Setting:
             ValueError: if the training section has none.
         """
         bundle = self.bundle(reference_images=ALL_IMAGES, reference_volumes=None)
-        images: Tensor = bundle.part("normal_images").images
+        with quiet_libraries():  # the training of the model said what there is to say
+            images: Tensor = bundle.part("normal_images").images
         return (images * STD + MEAN).clamp(0, 1)
 
     @property
