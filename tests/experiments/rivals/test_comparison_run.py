@@ -108,3 +108,18 @@ def test_nobody_left_is_an_error_with_the_reasons(tmp_path: Path, images: Path) 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path, images: Path) -> None:
     with pytest.raises(FileNotFoundError, match="none"):
         of_model(tmp_path / "none", images)
+
+
+@pytest.mark.slow
+def test_the_method_is_trained_beside_its_rivals_and_held_against_them(tmp_path: Path, images: Path) -> None:
+    table = run_rivals(Data(images), tmp_path, Asked(("qfae", "mean-image"), epochs=1, images=16))
+    own, rival = table["rows"]
+    assert own["difference"] is None
+    assert rival["difference"]["value"] == pytest.approx(
+        own["figures"]["image AUROC"]["value"] - rival["figures"]["image AUROC"]["value"]
+    )
+    assert (tmp_path / "model" / "model.json").is_file()
+    assert RunFolder(own["run"]).patient_of == RunFolder(rival["run"]).patient_of
+    with pytest.raises(ValueError, match="expected the scans that"):
+        of_model(tmp_path / "model", tmp_path)
+    assert of_model(tmp_path / "model", images).epochs >= 1
