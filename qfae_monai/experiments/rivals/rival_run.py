@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from qfae_monai.model.training import EVALUATION
 from qfae_monai.networks.grey import MEAN, STD
 from qfae_monai.weights.checkpoints import save_checkpoint
 
+FORWARD_BATCH = 4  # slices: nearest neighbours of all tokens take much memory
 NETWORK_FILE, CLAIM, TRAINED, REPORT = "rival.pt", "settings.json", "trained.json", "report.html"
 
 
@@ -67,19 +68,38 @@ def run_rival(
         seconds = round(time.monotonic() - start, 1)
         trained = {"images": len(images), "epochs": course.epochs, "seconds": seconds}
         write_json(folder / TRAINED, trained)
-    settings = {
-        "rival": name,
-        "rival_weights": weights,
+    settings = in_the_models_place({"name": name, **built, "frozen": weights}) | {
         "run_name": name,
         "ckpt_path": path_text((folder / NETWORK_FILE).resolve()),
         "calibration_path": path_text((folder / CALIBRATION).resolve()),
         "output_dir": path_text(folder.resolve()),
     }
     if not (folder / CALIBRATION).is_file():
-        setting.bundle("evaluate", "calibrate", "rival", **settings).run("calibrating", quiet=True)
+        setting.bundle("evaluate", "calibrate", **settings).run("calibrating", quiet=True)
     if not (folder / REPORT).is_file():
-        setting.bundle("evaluate", "rival", **settings).run("evaluating", quiet=True)
+        setting.bundle("evaluate", **settings).run("evaluating", quiet=True)
     return trained
+
+
+def in_the_models_place(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the bundle's `evaluate` and `calibrate` by which a trained rival is scored instead of the model.
+
+    Args:
+        arguments: of `load_rival`, without the file, which is `ckpt_path`.
+    """
+    return {
+        "network_def": {
+            "_target_": "qfae_monai.experiments.rivals.load_rival",
+            **arguments,
+            "weights": "@ckpt_path",
+        },
+        "scorer": None,  # the rival scores itself
+        "rivals": None,
+        "save_maps": False,
+        "forward_batch": FORWARD_BATCH,
+        # as of an evaluation: thresholds become no part of the model
+        "run": ["$@validate::evaluator.run()", "$evaluation.end_output(@output_dir)"],
+    }
 
 
 def run_model(setting: Setting, folder: Path) -> Path:
