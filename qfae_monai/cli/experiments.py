@@ -145,7 +145,9 @@ def rivals(
     names: list[str] | None = typer.Argument(None, help="Rivals of --list; qfae is the method itself."),
     data: Path | None = typer.Option(None, help="Scans, as for `qfae train`, or the folder that --model learned from."),
     output: Path | None = typer.Option(None, "-o", "--output", help="Folder of all runs, with one page of them."),
-    model: Path | None = typer.Option(None, "-m", "--model", help="Trained model; default: as `qfae train` plans it."),
+    trained: Path | None = typer.Option(
+        None, "-m", "--model", help="Trained model; default: as `qfae train` plans it."
+    ),
     weights: list[Path] | None = typer.Option(
         None, help="Folder of pretrained networks, as files; nothing is downloaded. Repeatable."
     ),
@@ -173,7 +175,7 @@ def rivals(
     for folder in weights or []:
         if not folder.is_dir():
             raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")
-    asked = Asked(tuple(names), model, tuple(weights or ()), epochs, images, seed, trust)
+    asked = Asked(tuple(names), trained, tuple(weights or ()), epochs, images, seed, trust)
     table = run_rivals(Data(data, abnormal, masks, patient), output, asked, say=echo)
     echo(format_rivals(table), lines=True)
     echo(f"page: {output / PAGE}")
