@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -99,7 +99,7 @@ class AnomalyScorer(nn.Module):
             position: (B,) of slices along their stack, in [0, 1]; None of images without one.
             without: fold of the normals that maps are not standardised by (`fold_of`); None for all normals.
         """
-        maps = self.standardised(self.maps(image, reconstruction), position, without)  # (B, L, H, W)
+        maps = self.standardised(self.maps(image, reconstruction, position), position, without)  # (B, L, H, W)
         # (B,): over the pixels of each layer, then over layers
         score = _reduce(self.over_pixels(maps, image), self.score_over_layers, dim=-1)
         anomaly_map = _reduce(maps, self.map_over_layers, dim=1)[:, None]  # (B, 1, H, W)
@@ -107,13 +107,13 @@ class AnomalyScorer(nn.Module):
         return AnomalyResult(anomaly_map if self.normals is None else anomaly_map.clamp_min(0), score)
 
     @torch.no_grad()
-    def maps(self, image: Tensor, reconstruction: Tensor | Decoded) -> Tensor:
-        """Smoothed maps of all layers that count, as they are: (B, L, H, W)."""
+    def maps(self, image: Tensor, reconstruction: Tensor | Decoded, position: Tensor | None = None) -> Tensor:
+        """Smoothed maps of all layers that count, as they are, (B, L, H, W); arguments as in `forward`."""
         if isinstance(reconstruction, Tensor):
             reconstruction, image = as_three_channels(reconstruction), as_three_channels(image)
         layers = self.distance(reconstruction, image)  # (B, L, H, W)
         if self.neighbours is not None:
-            layers = torch.cat([layers, self.neighbours(reconstruction)], dim=1)
+            layers = torch.cat([layers, self.neighbours(reconstruction, position)], dim=1)
         return self.smooth(layers if self.layers is None else layers[:, self.layers])
 
     def standardised(self, maps: Tensor, position: Tensor | None = None, without: int | None = None) -> Tensor:
@@ -125,9 +125,8 @@ class AnomalyScorer(nn.Module):
     @property
     def looks_at_position(self) -> bool:
         """Whether a slice's place along its stack changes its score."""
-        return self.normals is not None and any(
-            len(cast(StandardMaps, one).location) > 1 for one in self.normals.children()
-        )
+        by_place = () if self.normals is None else cast("Iterable[StandardMaps]", self.normals.children())
+        return getattr(self.neighbours, "places", None) is not None or any(len(one.location) > 1 for one in by_place)
 
     def over_pixels(self, maps: Tensor, image: Tensor) -> Tensor:
         """One number per map; rivals are scored by it, too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -38,67 +39,102 @@ Weights = typer.Option(None, help="Folder with the frozen networks' weights; def
 
 @app.command("list")
 def list_experiments(
-    table: str | None = typer.Option(None, help="Show only the rows of this table of the paper."),
+    table: str | None = typer.Option(None, help="Show only the rows of this table of the paper; 2 for 2a to 2d."),
     dataset: str | None = typer.Option(
         None, help="Show only the rows of this data set: brats2021, resc, rsna or liverct."
     ),
+    group: str = typer.Option("paper", help="Rows of the paper's tables, or of our own: ablation, robust; or all."),
 ) -> None:
-    """Show every row: id, table, name, data set, published image AUROC (percent) and command."""
+    """Show each row: id, table, what distinguishes it, published image AUROC (percent), data and weights it needs."""
+    from qfae_monai.experiments.data_folders import DATA
     from qfae_monai.experiments.rows import load_rows
+    from qfae_monai.experiments.sizes import needed_weights
 
-    rows = [("ID", "TABLE", "ROW", "DATA", "PUBLISHED", "COMMAND")]
-    for row in load_rows(table=table, dataset=dataset):
+    found = load_rows(table=table, dataset=dataset, group=None if group == "all" else group)
+    rows = [("ID", "TABLE", "ROW", "PUBLISHED", "DATA", "WEIGHTS")]
+    for row in found:
         figure = "-" if row.published is None else str(row.published)
-        rows.append((row.name, ", ".join(row.tables) or "-", row.row, row.dataset, figure, row.command))
+        weights = ", ".join(needed_weights(row))
+        rows.append((row.name, ", ".join(row.tables) or "-", row.row, figure, row.data, weights))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
         echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    for name in sorted({row.data for row in found}):
+        echo(f"data {name}: {DATA[name]}")
+    others = sorted({row.group for row in load_rows()} - {row.group for row in found})
+    if others and table is None:
+        echo(f"more rows: {', '.join(f'--group {name}' for name in others)}")
+    echo("run: qfae experiments run ID --data DIR --output DIR; a whole table: run --table 3")
 
 
 @app.command()
-def show(name: str = typer.Argument(help="Id from `qfae experiments list`.")) -> None:
-    """Show one row: the settings that it changes, the published AUROC, and the bundle commands that run it."""
+def show(name: str = typer.Argument(help="Id from `qfae experiments list`."), preset: str = Preset) -> None:
+    """Show one row: what it changes, the published AUROC, open settings, and the bundle commands that run it."""
+    from qfae_monai.experiments.data_folders import DATA
     from qfae_monai.experiments.rows import METADATA, find_row
+    from qfae_monai.experiments.sizes import needed_weights, row_settings
     from qfae_monai.files.configurations import read_configuration
     from qfae_monai.model.bundle import Bundle, configuration_file
 
     row = find_row(name)
     path = configuration_file(f"experiments/{row.name}")
     published = row.published
-    echo(f"{row.name}: {row.row} ({row.dataset}; table {', '.join(row.tables) or 'not known here'})")
-    echo(f"published: {f'{published} ({published.source})' if published else 'not known here'}")
+    tables = f"table {', '.join(row.tables)}" if row.tables else "a row of our own"
+    echo(f"{row.name}: {row.row} ({row.dataset}; {tables})")
+    echo(f"published: {f'{published} ({published.source})' if published else 'none, a row of our own'}")
+    echo(f"needs: data {row.data} ({DATA[row.data]}); weights {', '.join(needed_weights(row, preset)) or 'none'}")
+    if row.trained_by:
+        echo(f"trained by: {row.trained_by}, from which it differs in scoring alone")
     if row.note:
         echo(f"note: {row.note}")
+    if row.reading:
+        echo(f"open in the paper; taken here: {row.reading}")
+    for other in row.others:
+        echo(f"  another reading: --set {shlex.quote(other)}")
     for key, value in read_configuration(path).items():
         if key != METADATA:
             echo(f"  {key}: {json.dumps(value)}")
     for run_id, names in (("training", row.overlays()), ("evaluating", [*row.overlays(), "evaluate"])):
-        echo(Bundle(names, {"preset": "paper", "dataset_dir": "DIR"}).command(run_id))
+        settings = {"preset": preset, **row_settings(row, preset), "dataset_dir": "DIR"}
+        echo(Bundle(names, settings).command(run_id), lines=True)
 
 
 @app.command()
 def run(
-    name: str = typer.Argument(help="Id from `qfae experiments list`."),
-    data: Path = typer.Option(..., help="Folder of the data set."),
+    name: str | None = typer.Argument(None, help="Id from `qfae experiments list`; or a whole table by --table."),
+    table: str | None = typer.Option(None, help="Run every row of this table of the paper; 2 for 2a to 2d."),
+    data: list[str] = typer.Option(
+        ..., help="Folder of the data set; of several NAME=DIR for each, or one folder with a subfolder for each."
+    ),
     output: Path = typer.Option(..., help="Folder of all experiments; each seed gets its own folder in OUTPUT/ID."),
     seeds: str = typer.Option("42,7,13,65,91", help="Seeds, separated by commas; one training per seed."),
-    preset: str = Preset,
+    preset: str = typer.Option(
+        "paper", help="Sizes of the networks: paper, small; tiny is a rehearsal without weights."
+    ),
     layout: str = Layout,
     epochs: int | None = typer.Option(None, min=1, help="Epochs; default: the number of the preset."),
     weights: Path | None = Weights,
     set_: list[str] | None = SET,
 ) -> None:
-    """Train and evaluate a row with every seed. Start it again to continue after an interruption."""
+    """Train and evaluate a row, or all rows of a table, with every seed; start again to go on after an interruption."""
+    from qfae_monai.experiments.data_folders import find_folders
     from qfae_monai.experiments.driver import format_results, run_experiment
-    from qfae_monai.experiments.rows import find_row
+    from qfae_monai.experiments.rows import find_row, load_rows
+    from qfae_monai.experiments.table_run import format_table, run_table
 
+    if (name is None) == (table is None):
+        raise ValueError("expected an id of `qfae experiments list` or --table, one of both")
     # --epochs wins over --set max_epochs
-    given = settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
-    results = run_experiment(
-        find_row(name), data, output, seeds=parse_seeds(seeds), preset=preset, layout=layout, settings=given
-    )
-    echo(format_results(results), lines=True)
-    echo(f"written: {output / name / 'results.json'}, {output / name / 'results.csv'}")
+    changed = settings_of(set_, weights) | ({} if epochs is None else {"max_epochs": epochs})
+    given: dict[str, Any] = {"seeds": parse_seeds(seeds), "preset": preset, "layout": layout, "settings": changed}
+    rows = [find_row(name)] if name is not None else load_rows(table=table)
+    folders = find_folders(data, (row.data for row in rows))
+    if table is None:
+        echo(format_results(run_experiment(rows[0], folders[rows[0].data], output, **given)), lines=True)
+        echo(f"written: {output / rows[0].name / 'results.json'}, {output / rows[0].name / 'results.csv'}")
+    else:
+        echo(format_table(run_table(table, rows, folders, output, **given)), lines=True)
+        echo(f"written: {', '.join(str(output / f'table-{table}.{end}') for end in ('html', 'csv', 'json'))}")
 
 
 @app.command()

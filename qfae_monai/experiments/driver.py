@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qfae_monai.evaluation.merging import across_seeds
-from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, claim, claimed_inputs, find_row
+from qfae_monai.experiments.claims import claim, claimed_inputs
+from qfae_monai.experiments.difference import Difference, published_difference
+from qfae_monai.experiments.rows import LAYOUT, ExperimentRow, Published, find_row
 from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, train_once
+from qfae_monai.experiments.sizes import row_settings
 from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text
 
@@ -46,25 +49,25 @@ def run_experiment(
         those of every measure of the evaluations.
 
     Raises:
-        ValueError: if the folder was started with other settings (says which), or a seed is named twice.
+        ValueError: if the folder was started with other settings (says which), a seed is named twice, or no row fits
+            the preset.
     """
-    if len(set(seeds)) != len(seeds) or not seeds:
-        raise ValueError(f"expected different seeds, at least one, got {list(seeds)}")
-    settings = dict(settings or {})
+    check_seeds(seeds)
     folder, trainer = output / row.name, find_row(row.trained_by or row.name)
     training, scoring = trainer.overlays(layout), row.overlays(layout)
-    settings = {"preset": preset} | settings  # a setting given by name wins
-    claim(output / trainer.name / "training_settings.json", claimed_inputs(training, data, settings))
-    claim(folder / "evaluation_settings.json", claimed_inputs([*scoring, "evaluate"], data, settings))
+    # a setting given by name wins
+    to_train, to_score = ({"preset": preset, **row_settings(one, preset), **(settings or {})} for one in (trainer, row))
+    claim(output / trainer.name / "training_settings.json", claimed_inputs(training, data, to_train))
+    claim(folder / "evaluation_settings.json", claimed_inputs([*scoring, "evaluate"], data, to_score))
     found = []
     for seed in seeds:
         # the same folder unless another row trains for this one
         own, trained = folder / f"seed-{seed}", output / trainer.name / f"seed-{seed}"
-        given = settings | {"dataset_dir": path_text(data), "seed": seed}
-        train_once(trained, training, given)
-        found.append(evaluate_once(own, scoring, given, model=trained / MODEL))
+        given = {"dataset_dir": path_text(data), "seed": seed}
+        train_once(trained, training, to_train | given)
+        found.append(evaluate_once(own, scoring, to_score | given, model=trained / MODEL))
     evaluations = [folder / f"seed-{seed}" / EVALUATION for seed in seeds]
-    results = summarise(row, found, across_seeds(evaluations))
+    results = summarise(row, found, across_seeds(evaluations)) | {"preset": preset}
     write_json(folder / "results.json", results)
     write_csv(
         folder / "results.csv",
@@ -76,6 +79,12 @@ def run_experiment(
         ],
     )
     return results
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse a seed that is named twice, and no seed at all, by a ValueError."""
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ValueError(f"--seeds: expected different seeds, at least one, got {list(seeds)}")
 
 
 def summarise(
@@ -93,6 +102,7 @@ def summarise(
         "mean": statistics.fmean(values),
         "std": statistics.stdev(values) if len(values) > 1 else None,
         "published": None if row.published is None else asdict(row.published),
+        "difference": None if row.published is None else asdict(published_difference(values, row.published)),
         "measures": dict(measures),
     }
 
@@ -103,8 +113,10 @@ def format_results(results: Mapping[str, Any]) -> str:
     lines += [f"{entry['seed']:>6}  {entry['images']:>6}  {entry['image_auroc']:.2f}" for entry in results["seeds"]]
     spread = "" if results["std"] is None else f" ± {results['std']:.2f}"
     published = results["published"]
-    beside = "not known here" if published is None else f"{published['image_auroc']:.1f} ± {published['std']:.2f}"
+    beside = "none, a row of our own" if published is None else str(Published(**published))
     lines.append(f"{'mean':>6}  {'':>6}  {results['mean']:.2f}{spread}   published: {beside}")
+    if results["difference"] is not None:
+        lines.append(f"{'':>14}  difference: {Difference(**results['difference'])}")
     for name, measure in results["measures"].items():
         if measure["mean"] is not None:
             lines.append(

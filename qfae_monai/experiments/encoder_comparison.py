@@ -10,8 +10,8 @@ from typing import Any
 from qfae_monai.evaluation.encoder_table import Evaluated, encoder_table
 from qfae_monai.evaluation.evaluation_report import summarise
 from qfae_monai.evaluation.merging import merge_runs
+from qfae_monai.experiments.claims import claim, claimed_inputs
 from qfae_monai.experiments.frozen import FrozenNetwork
-from qfae_monai.experiments.rows import claim, claimed_inputs
 from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, digest, read_json, score_images, train_once
 from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qfae_monai.experiments.rows import DATASETS, LAYOUT, find_row
+from qfae_monai.experiments.rows import DATASETS, LAYOUT, Published, find_row
 from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images
+from qfae_monai.experiments.sizes import row_settings
 from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
 from qfae_monai.model.importing import import_checkpoint
@@ -55,7 +56,8 @@ def evaluate_released(
     if dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
     row = find_row(f"qfae-{dataset}")
-    given = {**SCORES_ALONE, "preset": preset, **(settings or {}), "dataset_dir": path_text(data)}
+    sized = row_settings(row, preset)
+    given = {**SCORES_ALONE, "preset": preset, **sized, **(settings or {}), "dataset_dir": path_text(data)}
     import_checkpoint(checkpoint, output / MODEL, row.overlays(layout), given)
     labels, scores = score_images(output, row.overlays(layout), given, model=output / MODEL)
     readings = {
@@ -114,7 +116,7 @@ def format_readings(readings: Mapping[str, Any]) -> str:
         )
     if published is not None:
         lines.append(f"{'published checkpoint':<22}{'':>7}  {published['checkpoint']:.1f}")
-        lines.append(f"{'published, five seeds':<22}{'':>7}  {published['image_auroc']:.1f} ± {published['std']:.2f}")
+        lines.append(f"{'published, five seeds':<22}{'':>7}  {Published(**published)}")
     return "\n".join(lines)
 
 

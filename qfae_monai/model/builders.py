@@ -109,15 +109,33 @@ def create_frozen(
     return create_vit(**own)
 
 
-def create_autoencoder(settings: Settings = "paper", *, precision: Precision = "float32") -> PlainAutoencoder:
-    """Build the autoencoder without a bottleneck of the paper's Table 1; arguments as in `create_qfae`.
+def create_autoencoder(
+    settings: Settings = "paper",
+    *,
+    weights: Weights = None,
+    frozen: bool = True,
+    block: int = -1,
+    precision: Precision = "float32",
+) -> PlainAutoencoder:
+    """Build the autoencoder without a bottleneck of the paper's Table 1.
 
     Its decoder has the grid of the encoder's patches: the number `grid` is that of queries, of which there are none.
+
+    Args:
+        settings, weights, precision: as in `create_qfae`; of one encoder.
+        frozen, block: as in `PlainAutoencoder`.
+
+    Raises:
+        ValueError, WeightsNotFoundError: as `create_qfae`.
     """
     numbers = _numbers(settings, {})
-    trunk = create_frozen(numbers["encoder"], image_size=numbers["image_size"])
+    trunks = [numbers["encoder"]] if isinstance(numbers["encoder"], Mapping) else numbers["encoder"]
+    if len(trunks) != 1:
+        raise ValueError(f"encoder: expected one without a bottleneck, got {len(trunks)}")
+    trunk = create_frozen(trunks[0], image_size=numbers["image_size"], weights=weights)
     numbers["grid"] = trunk.patch_embed.grid_size[0]
-    return PlainAutoencoder(trunk, _decoder(numbers, trunk.embed_dim, "none"), precision=precision)
+    decoder = _decoder(numbers, trunk.embed_dim, "none")
+    return PlainAutoencoder(trunk, decoder, frozen=frozen, block=block, precision=precision)
 
 
 def create_distance(

@@ -122,13 +122,13 @@ class ScoreFit:
 
     def _raw_scorer(self) -> tuple[AnomalyScorer, NearestTokens | None]:
         """A scorer of all maps as they are, and the tokens that it compares with."""
-        neighbours = NearestTokens.of(self._tokens()) if self.settings["score_neighbours"] else None
+        neighbours = NearestTokens.of(*self._tokens()) if self.settings["score_neighbours"] else None
         raw = {**self.settings, "score_standardised": False, "score_layers": None}
         return create_scorer(raw, self.distance, normals=Normals({}, neighbours)).to(self.device), neighbours
 
     @torch.no_grad()
-    def _tokens(self) -> Tensor:
-        """Tokens of training images, (G, M, N, D); of many images a share that is drawn."""
+    def _tokens(self) -> tuple[Tensor, Tensor | None]:
+        """Tokens of training images, (G, M, N, D), and where they lie; of many images a share that is drawn."""
         network = self.network
         if not isinstance(network, QFAE) or self.settings["decodes"] != "tokens":
             raise ValueError("score_neighbours: expected a network that decodes tokens, got one that decodes pixels")
@@ -136,16 +136,22 @@ class ScoreFit:
         most = max(1, MOST_TOKENS // network.num_patches)  # images
         drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))[:most].sort().values
         parts = [network(part.to(self.device)).encoded.cpu() for part in images[drawn].split(FORWARD_BATCH)]
-        return torch.cat(parts).transpose(0, 1)
+        places = self.reference.positions
+        return torch.cat(parts).transpose(0, 1), None if places is None else places[drawn]
 
     @torch.no_grad()
     def _scored(self, scorer: AnomalyScorer, images: Tensor, rows: Sequence[int] | None = None) -> Scored:
         """Maps of images that were made of the held-out ones in `rows`, (N, 1, H, W)."""
-        parts = [part.to(self.device) for part in images.split(FORWARD_BATCH)]
-        maps = torch.cat([scorer.maps(part, self.network(part)).cpu() for part in parts])
-        which = list(range(len(images))) if rows is None else rows
-        patients, positions = self.held_out.patients, self.held_out.positions
-        return Scored(images, maps, [patients[row] for row in which], None if positions is None else positions[which])
+        which = list(range(len(images))) if rows is None else list(rows)
+        patients, places = self.held_out.patients, self.held_out.positions
+        positions = None if places is None else places[which]
+        maps = []
+        for first in range(0, len(images), FORWARD_BATCH):
+            some = slice(first, first + FORWARD_BATCH)
+            part = images[some].to(self.device)
+            where = None if positions is None else positions[some].to(self.device)
+            maps.append(scorer.maps(part, self.network(part), where).cpu())
+        return Scored(images, torch.cat(maps), [patients[row] for row in which], positions)
 
     def _choose(self, scorer: AnomalyScorer, normal: Scored, normals: Normals) -> None:
         images, rows, cells = paint_lesions(

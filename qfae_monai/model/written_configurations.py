@@ -95,8 +95,8 @@ def _is_path(text: str) -> bool:
 
 
 def _with_references(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A key's content, and that of the keys of its own that it refers to."""
-    found = {key: raw[key]}
+    """A key's content, and that of the keys of its own that it refers to; values come from the model's checkpoint."""
+    found = {key: _of_checkpoint(raw[key])}
     own = read_configuration(configuration_file("inference"))
     waiting = _references(raw[key])
     while waiting:
@@ -105,6 +105,13 @@ def _with_references(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
             found[name] = raw[name]
             waiting |= _references(raw[name])
     return found
+
+
+def _of_checkpoint(content: Any) -> Any:
+    """A network's configuration that looks for its weights in no other place."""
+    if isinstance(content, dict):
+        return {key: _of_checkpoint(value) for key, value in content.items()}
+    return WRITTEN["encoder_weights"] if content == "@encoder_weights" else content
 
 
 def _references(content: Any) -> set[str]:

@@ -6,7 +6,7 @@ import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from qfae_monai.networks.encoders import LayerNorm, as_three_channels, hidden_states
+from qfae_monai.networks.encoders import LayerNorm, as_three_channels, block_index, hidden_states
 from qfae_monai.networks.execution import Checkpointing, WholeState, check_checkpointing, run_block
 from qfae_monai.networks.patches import sincos_positions, unpatchify
 from qfae_monai.networks.precision import Precision, autocast, check_precision
@@ -84,14 +84,21 @@ class PlainAutoencoder(WholeState):
         trunk: a timm vision transformer.
         decoder: takes one token a patch of the trunk's own grid.
         frozen: keep the trunk as it is (a pretrained one) instead of training it.
+        block: of the trunk whose patch tokens are decoded, negative ones counted from the end.
         precision: as in `QFAE`.
 
     Raises:
-        ValueError: if the trunk's grid of patches is not the decoder's.
+        ValueError: if the trunk's grid of patches is not the decoder's, or it has no such block.
     """
 
     def __init__(
-        self, trunk: VisionTransformer, decoder: PatchDecoder, *, frozen: bool = False, precision: Precision = "float32"
+        self,
+        trunk: VisionTransformer,
+        decoder: PatchDecoder,
+        *,
+        frozen: bool = False,
+        block: int = -1,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         check_precision(precision)
@@ -103,6 +110,7 @@ class PlainAutoencoder(WholeState):
         self.trunk = trunk.requires_grad_(not frozen)
         self.decoder = decoder
         self.frozen = frozen
+        self.block = block_index(block, len(trunk.blocks))
         self.precision = precision
 
     def train(self, mode: bool = True) -> PlainAutoencoder:
@@ -114,7 +122,8 @@ class PlainAutoencoder(WholeState):
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 1 or 3, H, W), normalised -> reconstruction: (B, 3, H, W), float32, normalised."""
         with autocast(image.device, self.precision):
-            # (B, prefix + N, D) of the last block
-            (tokens,) = hidden_states(self.trunk, as_three_channels(image), [-1])
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+                # (B, prefix + N, D)
+                (tokens,) = hidden_states(self.trunk, as_three_channels(image), [self.block])
             reconstruction = self.decoder(tokens[:, self.trunk.num_prefix_tokens :])
         return reconstruction.float()

@@ -87,6 +87,28 @@ def test_many_tokens_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
     torch.testing.assert_close(NearestTokens(known)(found), whole)
 
 
+def test_slices_are_compared_with_those_near_them_along_the_stack(tmp_path: Path) -> None:
+    found = decoded()
+    known = torch.cat([found.encoded.transpose(0, 1), torch.randn(2, 3, 16, 8)], dim=1)  # the same, then others
+    nearest = NearestTokens(known, None, torch.tensor([0.0, 0.0, 0.5, 0.6, 1.0]))
+    assert float(nearest(found, torch.tensor([0.1, 0.1])).abs().max()) < 1e-5
+    away = nearest(found, torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(away, NearestTokens(known[:, 2:4])(found))  # of five images two are near
+    torch.testing.assert_close(nearest(found), away)  # the middle, where no place is known
+    alone = NearestTokens(known[:, 4:], None, torch.tensor([1.0]))
+    torch.testing.assert_close(alone(found, torch.zeros(2)), NearestTokens(known[:, 4:])(found))  # none is near
+    Normals({}, nearest).save(tmp_path / "normals.safetensors")
+    read = Normals.load(tmp_path / "normals.safetensors").neighbours
+    assert read is not None
+    torch.testing.assert_close(read(found, torch.tensor([0.5, 0.5])), away, atol=1e-3, rtol=0)
+    image = torch.zeros(2, 1, 32, 32)
+    scorer = AnomalyScorer(TokenDistance("none"), neighbours=nearest)
+    assert scorer.looks_at_position
+    assert not AnomalyScorer(TokenDistance("none"), neighbours=alone.of(known)).looks_at_position
+    here, there = (scorer(image, found, torch.full((2,), place)).score for place in (0.1, 0.5))
+    assert bool((here < there).all())
+
+
 def test_tokens_of_earlier_models_are_whole(tmp_path: Path) -> None:
     found, known = decoded(), torch.randn(2, 5, 16, 8)
     save_file({"tokens": known.half()}, tmp_path / "normals.safetensors")
@@ -107,4 +129,7 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         Normals.load(path)
     save_file({"tokens": torch.zeros(1, 2, 4, 8), "directions": torch.zeros(1, 20, 7)}, path)
     with pytest.raises(ValueError, match=r"expected directions \(G, D, d\) of tokens"):
+        Normals.load(path)
+    save_file({"tokens": torch.zeros(1, 2, 4, 8), "places": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"expected places \(M,\) of tokens"):
         Normals.load(path)

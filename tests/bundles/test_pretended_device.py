@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 from torch import Tensor
 
+from qfae_monai.experiments.rows import find_row
+from qfae_monai.experiments.sizes import row_settings
 from tests.bundles.conftest import CONFIGS, config
-from tests.experiments.conftest import make_small
 from tests.experiments.own_weights import write_own
 from tests.pretended_device import DEVICE, PretendedDevice, pretended_device
 
@@ -39,12 +38,6 @@ TRAINING = {
     "validate::dataset": FROM_MEMORY,
     "reference_dataset": {**FROM_MEMORY, "_mode_": "callable"},
 }
-
-
-@pytest.fixture
-def shallow_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every frozen network has one block, 16 channels wide; patches and prefix tokens stay its own."""
-    monkeypatch.setattr(timm, "create_model", partial(make_small, depth=1))
 
 
 def parsed(folder: Path, *overlays: str, base: str = "train", **settings: Any) -> ConfigParser:
@@ -95,11 +88,9 @@ def test_no_configuration_is_left_out() -> None:
     assert {path.name for path in CONFIGS.iterdir() if path.is_dir()} == {"datasets", "experiments", "presets"}
 
 
-@pytest.mark.usefixtures("shallow_networks")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment(name: str, tmp_path: Path) -> None:
-    # patches of 14 and 32 pixels do not fill the 64 of `tiny`
-    own: dict[str, Any] = {"changes::image_size": 224, "changes::grid": 28} if name.startswith("encoder-") else {}
+    own = row_settings(find_row(name), "tiny")
     with pretended_device() as device:
         assert train(parsed(tmp_path, f"experiments/{name}", **own), device) == []
         score(parsed(tmp_path, f"experiments/{name}", "evaluate", **own), device)

@@ -10,7 +10,7 @@ import pytest
 
 from qfae_monai import cli
 from qfae_monai.cli.experiments import parse_seeds, settings_of
-from qfae_monai.experiments import driver
+from qfae_monai.experiments import driver, table_run
 from qfae_monai.experiments.rows import load_rows
 
 ROOT = Path(__file__).parents[2]
@@ -24,22 +24,52 @@ def qfae(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
-def test_list_shows_every_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_every_row_of_the_paper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert qfae(monkeypatch, "list") == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split() == ["ID", "TABLE", "ROW", "DATA", "PUBLISHED", "COMMAND"]
-    assert [line.split()[0] for line in lines] == [row.name for row in load_rows()]
-    assert all(f"qfae experiments run {line.split()[0]} " in line for line in lines)
+    rows = load_rows(group="paper")
+    assert header.split() == ["ID", "TABLE", "ROW", "PUBLISHED", "DATA", "WEIGHTS"]
+    assert [line.split()[0] for line in lines[: len(rows)]] == [row.name for row in rows]
+    for row, line in zip(rows, lines, strict=False):
+        assert f"  {row.published}  " in line
+        assert "vit_large_patch16_224.mae" in line
+    assert "data liverct-plain: BMAD's LiverCT, or `qfae prepare liver_ct --no-canvas`" in lines
+    assert "more rows: --group ablation, --group robust" in lines
     assert qfae(monkeypatch, "list", "--table", "5", "--dataset", "rsna") == 0
     assert "83.8 ± 0.46" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_list_shows_rows_of_our_own_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert qfae(monkeypatch, "list", "--group", "robust") == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in lines if line.startswith("robust-")] == [
+        row.name for row in load_rows(group="robust")
+    ]
+    assert not any("encoder-" in line for line in lines)
+
+
+def test_table_that_does_not_exist_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qfae(monkeypatch, "list", "--table", "6") == 1
+    assert "--table: expected one of 1, 2a, 2b, 2c, 2d, 3, 4, 5, 8, 9, 10, 11, 12, got '6'" in capsys.readouterr().err
+    assert qfae(monkeypatch, "run", "--table", "2e", "--data", tmp_path, "--output", tmp_path) == 1
+    assert "got '2e'" in capsys.readouterr().err
+    assert qfae(monkeypatch, "run", "--data", tmp_path, "--output", tmp_path) == 1
+    assert "or --table, one of both" in capsys.readouterr().err
 
 
 def test_show_says_what_a_row_changes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert qfae(monkeypatch, "show", "qfae-liverct") == 0
     output = capsys.readouterr().out
     assert "changes::score_patch_sizes: [8, 16]" in output
-    assert "published: 65.5 ± 1.96 (Table 5" in output
+    assert "published: 65.5 ± 1.96 (Tables 5, 8 and 12" in output
     assert "experiments/qfae-liverct.yaml', " in output  # before evaluate.yaml
+    assert qfae(monkeypatch, "show", "table-2b-max", "--preset", "tiny") == 0
+    output = capsys.readouterr().out
+    assert "trained by: table-2a-perceptual" in output
+    assert "another reading: --set 'changes::loss_blocks=[5, 11]'" in output
+    assert "--changes::score_blocks '[0, 1]' \\\n" in output
     assert qfae(monkeypatch, "show", "table-6") == 1
     assert "got 'table-6'" in capsys.readouterr().err
 
@@ -61,6 +91,30 @@ def test_run_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "layout": "datasets/bmad",
         "settings": {"weights_dir": "w", "batch_size": 8, "precision": "auto", "max_epochs": 3},
     }
+
+
+def test_run_of_a_table_hands_over_rows_and_folders(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def run(table: str, rows: Any, folders: dict[str, Path], output: Path, **given: Any) -> dict[str, Any]:
+        seen.update(given, table=table, rows=[row.name for row in rows], folders=folders)
+        found = [driver.summarise(row, [{"seed": 7, "images": 2, "image_auroc": 50.0}], {}) for row in rows]
+        return {"table": table, "preset": "tiny", "unit": "image AUROC in percent", "rows": found}
+
+    monkeypatch.setattr(table_run, "run_table", run)
+    data = [word for name in ("liverct", "liverct-plain") for word in ("--data", f"{name}={tmp_path}")]
+    typed = ["--seeds", "7", "--preset", "tiny", "--output", tmp_path]
+    assert qfae(monkeypatch, "run", "--table", "8", *data, *typed) == 0
+    output = capsys.readouterr().out
+    assert seen["rows"] == [row.name for row in load_rows(table="8")]
+    assert seen["folders"] == {"liverct": tmp_path, "liverct-plain": tmp_path}
+    assert (seen["preset"], seen["seeds"], seen["settings"]) == ("tiny", [7], {})
+    assert "-4.10" in output  # 50.0 - 54.1
+    assert "table-8.html" in output
+    assert qfae(monkeypatch, "run", "--table", "8", "--data", f"liverct={tmp_path}", *typed) == 1
+    assert "missing: liverct-plain (BMAD's LiverCT" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_is_refused() -> None:
@@ -88,3 +142,14 @@ def test_rivals_are_listed_and_wrong_ones_refused(
     assert "got 'resnet'" in capsys.readouterr().err
     assert qfae(monkeypatch, "rivals", "pca", *place, "--weights", tmp_path / "none") == 1
     assert "expected a folder of pretrained weights" in capsys.readouterr().err
+
+
+def test_document_has_every_row_with_its_figure() -> None:
+    text = (ROOT / "docs" / "paper.md").read_text()
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    for row in load_rows(group="paper"):
+        found = [cells for cells in shown if f"`{row.name}`" in cells]
+        assert len(found) == len([table for table in row.tables if table != "12"]), row.name
+        assert all(str(row.published) in [cell.strip("*") for cell in cells] for cells in found), row.name
+    for row in load_rows():
+        assert f"`{row.name}`" in text, row.name

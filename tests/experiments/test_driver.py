@@ -115,6 +115,7 @@ def test_mean_and_standard_deviation() -> None:
     assert results["mean"] == pytest.approx(277 / 3)
     assert results["std"] == pytest.approx(statistics.stdev(values))
     assert "92.33 ± 1.53   published: 91.8 ± 0.55" in format_results(results)
+    assert "difference: +0.53 (-2.9" in format_results(results)
     assert "0.500 ± 0.250" in format_results(results)
     assert summarise(row, found[:1], {})["std"] is None
 

@@ -33,6 +33,13 @@ def test_a_plain_autoencoder_has_its_encoders_grid(image_size: int) -> None:
     assert network(torch.zeros(1, 1, image_size, image_size)).shape == (1, 3, image_size, image_size)
 
 
+def test_autoencoder_is_frozen_and_has_one_encoder() -> None:
+    numbers = model_settings("tiny")
+    assert not any(weight.requires_grad for weight in create_autoencoder(numbers).trunk.parameters())
+    with pytest.raises(ValueError, match="encoder: expected one without a bottleneck, got 2"):
+        create_autoencoder({**numbers, "encoder": [numbers["encoder"]] * 2})
+
+
 def test_two_encoders_are_two_of_a_list() -> None:
     assert len(create_qfae("tiny", encoder=[TINY["encoder"], TINY["perceptual"]]).encoders) == 2
 

@@ -85,12 +85,15 @@ def test_no_place_of_the_machine_is_written(overlays: tuple[str, ...], tmp_path:
 
 def test_an_overlays_own_network_and_distance_are_carried(tmp_path: Path) -> None:
     encoder = {"name": "vit_tiny_patch16_224", "seed": 1, "patch_size": 8, "depth": 1, "embed_dim": 64, "num_heads": 4}
-    changes: dict[str, Any] = {"changes::grid": 8, "changes::encoder": encoder}
-    plain = make_model(tmp_path / "plain", "experiments/plain-autoencoder", **changes)
+    changes: dict[str, Any] = {"changes::grid": 8, "changes::encoder": encoder, "changes::score_blocks": [0]}
+    plain = make_model(tmp_path / "plain", "experiments/table-1-autoencoder", **changes)
     content = read_configuration(plain.path / "configs" / "inference.yaml")
     assert content["network_def"]["_target_"] == "qfae_monai.model.create_autoencoder"
-    assert content["score_distance"]["_target_"] == "torch.nn.L1Loss"
+    assert [one["name"] for one in plain.content["frozen"]] == [encoder["name"], "vit_tiny_patch16_224"]
     Model(plain.path)
+    by_mae = make_model(tmp_path / "mae", "experiments/ablation-score-mae")
+    written = read_configuration(by_mae.path / "configs" / "inference.yaml")
+    assert written["score_distance"]["_target_"] == "torch.nn.L1Loss"
 
 
 def test_frozen_networks_are_in_the_folder_or_named_by_their_hash(tmp_path: Path) -> None:
