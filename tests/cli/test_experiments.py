@@ -124,12 +124,6 @@ def test_what_cannot_be_read_is_refused() -> None:
         settings_of(["batch_size"], None)
 
 
-def test_document_lists_every_row() -> None:
-    listing = (ROOT / "docs" / "paper.md").read_text().rpartition("## The listing")[2]
-    shown = [line.split()[0] for line in listing.partition("ID  ")[2].splitlines()[1:] if line and line != "```"]
-    assert shown == [row.name for row in load_rows()]
-
-
 def test_rivals_are_listed_and_wrong_ones_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 from monai.utils import set_determinism
 
 from qfae_monai.anomaly.pooling import PixelReduction
+from qfae_monai.experiments.claims import claim
 from qfae_monai.experiments.rivals.catalogue import METHODS
 from qfae_monai.experiments.rivals.loading import check_equal, create_rival, load_rival
 from qfae_monai.experiments.rivals.setting import Setting
 from qfae_monai.experiments.rivals.trained import Course
-from qfae_monai.experiments.rows import claim
 from qfae_monai.experiments.seed_run import read_json
 from qfae_monai.files import sha256_of, write_json
 from qfae_monai.files.configurations import path_text
