@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LABEL := .venv-label/bin
 
-.PHONY: demo check-demo test tests test-fast lint docs release label-server test-label studies-given clean
+.PHONY: demo check-demo test tests test-fast lint docs release label-server test-label studies-given rivals clean
 
 demo: .venv/demo
 	$(BIN)/qfae demo --output demo
@@ -61,6 +61,14 @@ test-label: .venv-label/ready
 .venv-label/ready: deploy/monailabel/requirements.txt setup.cfg
 	test -x $(LABEL)/python || $(PYTHON) -m venv .venv-label
 	$(LABEL)/python -m pip install --quiet --requirement deploy/monailabel/requirements.txt --editable .
+	touch $@
+
+# Other methods on the same scans, through anomalib, whose packages fit beside the rest: docs/rivals.md
+rivals: .venv/rivals
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/experiments/rivals
+
+.venv/rivals: .venv/dev
+	$(BIN)/python -m pip install --quiet --editable ".[rivals]"
 	touch $@
 
 .venv/demo: setup.cfg pyproject.toml

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from qfae_monai.cli.options import SET
+from qfae_monai.cli.options import PATIENT, SET, TRUST
 from qfae_monai.screen import echo
 
 # `qfae demo`: phantoms, training, evaluation, maps and a montage, through the same bundle files as everything else.
@@ -171,3 +171,47 @@ def settings_of(pairs: list[str] | None, weights: Path | None) -> dict[str, Any]
     from qfae_monai.model.bundle import parse_settings
 
     return ({} if weights is None else {"weights_dir": path_text(weights)}) | parse_settings(pairs or [])
+
+
+# `qfae experiments rivals`: other methods on the same scans, and the method itself beside them.
+
+
+@app.command()
+def rivals(
+    names: list[str] | None = typer.Argument(None, help="Rivals of --list; qfae is the method itself."),
+    data: Path | None = typer.Option(None, help="Scans, as for `qfae train`, or the folder that --model learned from."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Folder of all runs, with one page of them."),
+    trained: Path | None = typer.Option(
+        None, "-m", "--model", help="Trained model; default: as `qfae train` plans it."
+    ),
+    weights: list[Path] | None = typer.Option(
+        None, help="Folder of pretrained networks, as files; nothing is downloaded. Repeatable."
+    ),
+    abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans for the test."),
+    masks: Path | None = typer.Option(None, help="Folder of lesion masks; a mask has the same name as its scan."),
+    patient: str | None = PATIENT,
+    epochs: int | None = typer.Option(None, min=1, help="Epochs of the rivals; default: those of the model."),
+    images: int | None = typer.Option(None, min=1, help="Images that the model is trained on; default: the plan's."),
+    seed: int = typer.Option(42, min=0, help="Random seed of the split and of every training."),
+    list_: bool = typer.Option(False, "--list", help="Show the rivals, what each needs, and those that are missing."),
+    trust: bool = TRUST,
+) -> None:
+    """Train other methods on the same normal scans, and evaluate all on the same test scans, with one page of all."""
+    if list_:
+        from qfae_monai.experiments.rivals.listing import format_methods
+
+        echo(format_methods(), lines=True)
+        return
+    if not names or data is None or output is None:
+        raise ValueError(f"expected NAME... --data DIR -o DIR, or --list, got {' '.join(names or []) or 'no name'}")
+    from qfae_monai.evaluation.rivals_page import format_rivals
+    from qfae_monai.experiments.rivals.comparison_run import PAGE, Asked, run_rivals
+    from qfae_monai.model.runs import Data
+
+    for folder in weights or []:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")
+    asked = Asked(tuple(names), trained, tuple(weights or ()), epochs, images, seed, trust)
+    table = run_rivals(Data(data, abnormal, masks, patient), output, asked, say=echo)
+    echo(format_rivals(table), lines=True)
+    echo(f"page: {output / PAGE}")

@@ -74,12 +74,13 @@ class Bundle:
         Raises:
             ValueError, OSError: what was wrong with a value, a file or weights.
         """
-        with plain_errors():
+        with plain_errors(), _without_plugin_news():
             return self.config.get_parsed_content(key)
 
     def plain(self, key: str) -> Any:
         """Plain values under a key, without building anything; raises ValueError if there are others."""
-        return resolved(self.config, key)
+        with _without_plugin_news():
+            return resolved(self.config, key)
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -118,6 +119,14 @@ class Bundle:
             if value is not None or self.known.get(key, "nested") is not None
         ]
         return " \\\n  ".join([f"python -m monai.bundle run {run_id} --config_file {named}", *words])
+
+
+@contextmanager
+def _without_plugin_news() -> Iterator[None]:
+    """MONAI looks for a plugin of its readers whenever a configuration is parsed, and tells that it is not there."""
+    with warnings.catch_warnings(), _level(logging.ERROR):
+        warnings.filterwarnings("ignore", message="NvImgCodec")
+        yield
 
 
 @contextmanager

@@ -124,6 +124,20 @@ def test_what_cannot_be_read_is_refused() -> None:
         settings_of(["batch_size"], None)
 
 
+def test_rivals_are_listed_and_wrong_ones_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert qfae(monkeypatch, "rivals", "--list") == 0
+    assert "dinomaly" in capsys.readouterr().out
+    assert qfae(monkeypatch, "rivals", "pca", "--data", tmp_path) == 1
+    assert "expected NAME... --data DIR -o DIR" in capsys.readouterr().err
+    place = ["--data", tmp_path, "-o", tmp_path / "out"]
+    assert qfae(monkeypatch, "rivals", "resnet", *place) == 1
+    assert "got 'resnet'" in capsys.readouterr().err
+    assert qfae(monkeypatch, "rivals", "pca", *place, "--weights", tmp_path / "none") == 1
+    assert "expected a folder of pretrained weights" in capsys.readouterr().err
+
+
 def test_document_has_every_row_with_its_figure() -> None:
     text = (ROOT / "docs" / "paper.md").read_text()
     shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
