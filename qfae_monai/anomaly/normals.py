@@ -190,8 +190,8 @@ class Normals:
                 values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             names = [name.removeprefix(f"{LOCATION}.") for name in values if name.startswith(f"{LOCATION}.")]
             maps = {name: StandardMaps(values[f"{LOCATION}.{name}"], values[f"{SPREAD}.{name}"]) for name in names}
-            known = (values.get(name) for name in (TOKENS, BASIS, PLACES))
-            neighbours = NearestTokens(*known) if TOKENS in values else None
+            known = values.get(TOKENS)
+            neighbours = None if known is None else NearestTokens(known, values.get(BASIS), values.get(PLACES))
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: expected statistics of normal scans, got another file ({error})") from error
         return cls(maps, neighbours)
