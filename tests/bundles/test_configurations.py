@@ -39,8 +39,8 @@ def count_lines(path: Path) -> int:
 
 def test_there_are_few_lines_and_keys() -> None:
     keys = {key.split("::")[0] for file in FILES for key in top_level(file)}
-    assert sum(count_lines(file) for file in FILES if file not in ROWS) <= 905
-    assert len(keys) <= 200
+    assert sum(count_lines(file) for file in FILES if file not in ROWS) <= 908
+    assert len(keys) <= 201
     assert [file.name for file in ROWS if count_lines(file) > 15] == []
 
 
