@@ -117,7 +117,8 @@ def model_class(method: Method) -> Any:
             models = import_module("anomalib.models")
     except ImportError as error:
         raise ImportError(
-            f"{method.name}: expected the library anomalib, got none ({error}); `make rivals` in the checkout installs it"
+            f"{method.name}: expected the library anomalib, got none ({error}); in the checkout "
+            "`make rivals` installs it"
         ) from error
     if not hasattr(models, method.model):
         try:
