@@ -80,7 +80,7 @@ class LoadPicture(LoadGreyImage):
         read = read_series(path)
         if not is_picture(read):
             raise ValueError(f"{path}: expected a single image, as the model was trained on, got a volume")
-        return picture_of(read, str(path))
+        return self.as_asked(picture_of(read, str(path)))
 
 
 class LoadPictured(LoadGreyImaged):

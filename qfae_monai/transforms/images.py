@@ -67,7 +67,7 @@ def grey(img: Image.Image) -> Image.Image:
 
 
 def in_colours(img: Image.Image) -> Image.Image:
-    """Red, green and blue of a PIL image whose channels differ; else one channel, as `grey` gives it.
+    """Red, green and blue of a PIL image of 8 bits; what `grey` gives where there is grey alone, or more bits.
 
     Opacity is left aside, as the released implementation does (PIL's conversion to RGB).
 
@@ -75,16 +75,13 @@ def in_colours(img: Image.Image) -> Image.Image:
         ValueError: as `grey`.
 
     Example:
-        >>> in_colours(Image.new("RGBA", (4, 3), (112, 123, 143, 255))).mode, in_colours(Image.new("RGB", (4, 3))).mode
+        >>> in_colours(Image.new("RGBA", (4, 3), (112, 123, 143, 255))).mode, in_colours(Image.new("L", (4, 3))).mode
         ('RGB', 'L')
     """
     one = grey(img)
     if one.mode != "L" or img.mode == "L":
         return one
     three = img.convert("RGB")
-    red, green, blue = (band.tobytes() for band in three.split())
-    if red == green == blue:
-        return one
     turn = TURNS.get(img.getexif().get(ORIENTATION, 1))
     return three if turn is None else three.transpose(turn)
 
@@ -104,10 +101,12 @@ class LoadGreyImage(Transform):
     """Load a png, jpeg, bmp or tiff file with MONAI's PIL reader, rows first, values as stored.
 
     Args:
-        colours: whether red, green and blue are kept where they differ; else they become luminance.
+        colours: whether there are three channels, red, green and blue, of every image, equal where it is grey; else
+            colours become luminance.
     """
 
     def __init__(self, colours: bool = False) -> None:
+        self.colours = colours
         reader = PILReader(converter=in_colours if colours else grey, reverse_indexing=False, formats=FORMATS)
         self.loader = LoadImage(reader=reader, dtype=None, ensure_channel_first=True)
         # what this reader refuses, the default ones behind it would load transposed and without a word
@@ -139,7 +138,11 @@ class LoadGreyImage(Transform):
         mode = img.meta.get("mode") if isinstance(img, MetaTensor) else None
         if mode in BITS_OF_MODE:
             img.meta[BITS_KEY] = BITS_OF_MODE[mode]
-        return img
+        return self.as_asked(img)
+
+    def as_asked(self, img: torch.Tensor) -> torch.Tensor:
+        """(1 or 3, H, W) with three channels where colours are asked for, so that images of both kinds make a batch."""
+        return img.expand(3, -1, -1) if self.colours else img
 
 
 def check_image_memory(path: str | PathLike) -> None:
@@ -188,7 +191,7 @@ class LoadGreyImaged(MapTransform):
         for key in self.key_iterator(d):
             path = d[key]
             loader = self.image_loader if key == first else self.loader
-            d[key] = path if isinstance(path, torch.Tensor) else loader(path)  # a radiograph comes as read
+            d[key] = loader.as_asked(path) if isinstance(path, torch.Tensor) else loader(path)  # a radiograph comes as read
             if d[key].shape[1:] != d[first].shape[1:]:
                 raise ValueError(
                     f"mask {path} and image {data[first]}: expected one size, "

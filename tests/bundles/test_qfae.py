@@ -123,26 +123,30 @@ def test_inference_needs_images_and_checkpoint_only(trained: Path, cohort: Path,
     assert {row["label"] for row in rows} == {""}
 
 
-def test_image_folders_train_and_evaluate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("colours", [None, True])
+def test_image_folders_train_and_evaluate(tmp_path: Path, colours: bool | None) -> None:
+    """Every second image is grey; of those in colours, every second one has three equal channels."""
     rng = np.random.default_rng(0)
-    for split, kind, count in (("train", "good", 4), ("valid", "good", 2), ("test", "good", 2), ("test", "Ungood", 2)):
+    for split, kind, count in (("train", "good", 4), ("valid", "good", 4), ("test", "good", 4), ("test", "Ungood", 2)):
         for number in range(count):
-            pixels = rng.integers(20, 200, (70, 80)).astype(np.uint8)
+            pixels = rng.integers(20, 200, (70, 80, 3)).astype(np.uint8)
+            lesion = np.zeros_like(pixels[..., 0])
+            lesion[10:20, 10:20] = 255 * (kind == "Ungood")
+            shown = pixels if number % 4 == 3 else np.repeat(pixels[..., :1], 3, axis=-1)
             for part in ("img", "label") if split == "test" else ("img",):
                 path = tmp_path / "data" / split / kind / part / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                lesion = np.zeros_like(pixels)
-                lesion[10:20, 10:20] = 255 * (kind == "Ungood")
-                Image.fromarray(lesion if part == "label" else pixels).save(path)
+                Image.fromarray(lesion if part == "label" else shown if number % 2 else shown[..., 0]).save(path)
     settings: dict[str, Any] = {
         "dataset_dir": tmp_path / "data",
         "model_dir": tmp_path / "model",
-        "batch_size": 2,
+        "batch_size": 4,
+        "colours": colours,
     }
     bmad = ("train", "datasets/bmad")
     run_bundle(*bmad, **settings, max_epochs=1, val_interval=1)
     run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=tmp_path / "out")
-    assert len(list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))) == 4
+    assert len(list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))) == 6
 
 
 @pytest.mark.parametrize("names", [TINY, (*TINY, "evaluate"), ("inference",)])
