@@ -99,6 +99,11 @@ def states(trunk: Any, images: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def class_tokens(trunk: Any, images: Tensor) -> Tensor:
+    """(blocks, N, D), of all blocks."""
+    return torch.cat([states(trunk, part)[:, :, 0] for part in images.split(PART)], dim=1)
+
+
 def neighbours(known: Tensor, images: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
     """Distance from the nearest of known tokens (M, P, D), as the model has it: (N, 2, S, S), anywhere and there.
 
@@ -109,7 +114,7 @@ def neighbours(known: Tensor, images: Tensor, tokens: Tensor, device: torch.devi
         device: that compares.
     """
     known, tokens = (F.layer_norm(one.float(), one.shape[-1:]) for one in (known, tokens))
-    nearest = NearestTokens.of(known[None, : max(1, MOST_TOKENS // known.shape[1])]).to(device)
+    nearest = NearestTokens.of(known[None]).to(device)
     parts = zip(images.split(PART), tokens[:, None].to(device).split(PART), strict=True)
     return torch.cat([nearest(Decoded(image, part, part, part)).cpu() for image, part in parts])
 
@@ -142,8 +147,10 @@ def figure(scores: NDArray, test: Images) -> Area:
 def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, maps of the test images and of held-out ones."""
     side = test.image.shape[-1]
-    found = [states(trunk, images.image) for images in (known, held_out, test)]
     prefix, device = trunk.num_prefix_tokens, next(trunk.parameters()).device
+    # tokens of no more training images than are compared with: of thousands they would take tens of GB
+    most = max(1, MOST_TOKENS // trunk.patch_embed.num_patches)
+    found = [states(trunk, images) for images in (known.image[:most], held_out.image, test.image)]
     for block in range(len(trunk.blocks)):
         of = [one[block][:, prefix:] for one in found]
         of_test, of_held_out = (
@@ -151,8 +158,9 @@ def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Ite
         )
         for kind, name in enumerate(("anywhere", "at the same place")):
             yield f"neighbours {name}, block {block}", of_test[:, [kind]], of_held_out[:, [kind]]
+    classes = [class_tokens(trunk, known.image), *(one[:, :, 0] for one in found[1:])] if prefix else []
     for block in range(len(trunk.blocks)) if prefix else ():
-        of = [F.normalize(one[block][:, 0].float(), dim=-1) for one in found]
+        of = [F.normalize(one[block].float(), dim=-1) for one in classes]
         far = [torch.cdist(one, of[0]).topk(NEIGHBOURS, largest=False).values.mean(1) for one in (of[2], of[1])]
         flat = [one[:, None, None, None].expand(-1, 1, side, side) for one in far]
         yield f"class token, block {block}", flat[0], flat[1]
