@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from qfae_monai.files import give_back, take
+from qfae_monai.files.typed_words import check_words
 from qfae_monai.rates import check_rate
 from qfae_monai.screen import guard_messages
 from qfae_monai.training.processes import gather, is_writer
@@ -94,10 +96,11 @@ def begin_output(output_dir: str | os.PathLike, **rates: float) -> None:
         rates: by their keys in the configuration.
 
     Raises:
-        ValueError: for a rate that no threshold can keep, an output that another run writes into, or one that cannot
-            be written to.
+        ValueError: for a word that MONAI's command line reads as text, a rate that no threshold can keep, an output
+            that another run writes into, or one that cannot be written to.
     """
     guard_messages()
+    check_words(sys.argv)
     for name, value in rates.items():
         check_rate(name, value)
     refusal = None

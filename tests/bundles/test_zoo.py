@@ -97,7 +97,7 @@ def test_readme_says_how_torchscript_is_made() -> None:
     """The zoo's own check scripts the network; a bundle that cannot be scripted has to say so."""
     text = (BUNDLE / "docs" / "README.md").read_text()
     assert [name for name in README_SECTIONS if f"## {name}\n" not in text] == []
-    assert "--use_trace true" in text
+    assert "--use_trace True" in text
     assert "exclude_verify_torchscript_list" in text
 
 
