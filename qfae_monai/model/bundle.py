@@ -183,4 +183,4 @@ def _given(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else repr(value)  # MONAI's command line reads Python, not JSON

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from fire.parser import DefaultParseValue
 
 from qfae_monai.model.bundle import Bundle, parse_settings
 
@@ -57,8 +58,15 @@ def test_what_is_wrong_is_said_and_not_where_monai_met_it() -> None:
 
 
 def test_the_command_has_every_setting() -> None:
-    command = Bundle(["train", "datasets/phantoms"], {"preset": "tiny", "slice_range": [1, 2]}).command("training")
-    words = shlex.split(command.replace("\\\n", " "))
+    settings = {
+        "preset": "tiny",
+        "slice_range": [1, 2],
+        "compile": True,
+        "changes": {"score_body": False, "score_layers": None},
+    }
+    words = shlex.split(
+        Bundle(["train", "datasets/phantoms"], settings).command("training").replace("\\\n", " "),
+    )
     assert words[:5] == ["python", "-m", "monai.bundle", "run", "training"]
-    assert words[words.index("--preset") + 1] == "tiny"
-    assert words[words.index("--slice_range") + 1] == "[1, 2]"
+    read = {key: DefaultParseValue(words[words.index(f"--{key}") + 1]) for key in settings}  # as MONAI reads it
+    assert read == settings
