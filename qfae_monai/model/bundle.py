@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import json
 import logging
@@ -9,7 +10,7 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def configuration_file(name: str | Path) -> Path:
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """KEY=VALUE of the command line; a value is JSON where it reads as that, else text.
+    """KEY=VALUE of the command line; a value is JSON or Python's where it reads as that, else text.
 
     Raises:
         ValueError: naming what is no KEY=VALUE.
@@ -170,11 +171,18 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not key or not equals:
             raise ValueError(f"--set: expected KEY=VALUE, got {pair!r}")
-        try:
-            found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
+        found[key] = _typed(value)
     return found
+
+
+def _typed(text: str) -> Any:
+    with suppress(json.JSONDecodeError):
+        return json.loads(text)
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        value = ast.literal_eval(text)  # False as text would count as true
+        if value is None or isinstance(value, bool | list | dict):
+            return value
+    return text
 
 
 def _given(value: Any) -> Any:

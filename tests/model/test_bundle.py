@@ -23,6 +23,12 @@ from qfae_monai.model.bundle import Bundle, parse_settings
         ("a=x=y", "x=y"),
         ('a="7"', "7"),
         ("a={not json", "{not json"),
+        ("a=False", False),
+        ("a=None", None),
+        ("a=[1, None, 'x']", [1, None, "x"]),
+        ("a=none", "none"),
+        ("a=1_000", "1_000"),
+        ("a=__import__('os')", "__import__('os')"),
     ],
 )
 def test_a_value_is_json_or_text(text: str, value: object) -> None:
