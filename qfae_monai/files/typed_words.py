@@ -1,4 +1,4 @@
-"""Words on MONAI's command line that mean nothing there: it reads `true`, `false` and `null` as text."""
+"""Words that mean nothing on MONAI's command line: `true`, `false` and `null` are text, and `None` is left out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 MEANT = {"true": "True", "false": "False", "null": "None", "~": "None"}
 """What a configuration of YAML says, and what `python -m monai.bundle` takes for it: Python's words alone."""
+NOTHING = "$None"
+"""The expression that sets an option to null: MONAI drops one that is None, and the configuration's value stays."""
 MONAI = ("monai", "bundle", "__main__.py")
 
 
 def check_words(command: Sequence[str]) -> None:
-    """Refuse the words of YAML on the command line of MONAI, where text such as `false` counts as true.
+    """Refuse the words of YAML on the command line of MONAI, where text such as `false` counts as true, and `None`.
 
     Other commands, `qfae ... --set` among them, read YAML.
 
@@ -37,10 +39,17 @@ def check_words(command: Sequence[str]) -> None:
         if argument.startswith("--"):
             option = name
         if not argument.startswith("--") or equals:
-            for word in _texts(DefaultParseValue(value if argument.startswith("--") else argument)):
-                if word.lower() in MEANT:
-                    meant = MEANT[word.lower()]
-                    raise ValueError(f"{option}: expected a value of Python, got the text {word!r}; write {meant}")
+            _check(option, DefaultParseValue(value if argument.startswith("--") else argument))
+
+
+def _check(option: str, value: Any) -> None:
+    if value is None:
+        raise ValueError(f"{option}: expected a value that MONAI does not leave out, got None; write '{NOTHING}'")
+    for word in _texts(value):
+        meant = MEANT.get(word.lower())
+        if meant is not None:
+            meant = f"'{NOTHING}'" if meant == "None" and isinstance(value, str) else meant
+            raise ValueError(f"{option}: expected a value of Python, got the text {word!r}; write {meant}")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -17,10 +17,10 @@ from typing import Any
 from monai.bundle import ConfigParser, run
 
 from qfae_monai.files.configurations import OWN, path_text, read_configuration
+from qfae_monai.files.typed_words import NOTHING
 from qfae_monai.model.signature import plain_errors, resolved, signature
 
 SUFFIX = ".yaml"
-NOTHING = "$None"
 MONAI_LOGGERS = ("bundle.scripts", "bundle.workflows", "bundle.config_parser", "data.nvimgcodec_pydicom_plugin")
 
 

@@ -127,7 +127,8 @@ class PaintedJudgement:
         return (
             f"{found}. Expected an AUROC more than {self.least_gain:g} above the twin's: these weights would be no "
             "better than random ones. No weights are written. Train on more scans or for longer (mae_images, "
-            "dino_images), take public weights (qfae weights fetch), or keep these with --set least_gain=null"
+            "dino_images), take public weights (qfae weights fetch), or keep these with --set least_gain=null "
+            "(on MONAI's command line: --least_gain '$None')"
         )
 
     @torch.no_grad()
