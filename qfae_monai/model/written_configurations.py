@@ -13,7 +13,8 @@ from monai.bundle import ConfigParser
 
 from qfae_monai.files import write_whole
 from qfae_monai.files.configurations import read_configuration
-from qfae_monai.model.bundle import NOTHING, configuration_file
+from qfae_monai.files.typed_words import NOTHING
+from qfae_monai.model.bundle import configuration_file
 from qfae_monai.model.signature import SIGNED, resolved
 from qfae_monai.model.trust import PLACES, WRITTEN
 
