@@ -62,6 +62,7 @@ class PaintedJudgement:
         figures: what was measured, for the card; a `summary` alone, with the reason, where nothing could be.
 
     Raises:
+        ValueError: if `least_gain` is no number.
         NothingLearnedError: from the trainer's run, with both figures and what to do.
     """
 
@@ -76,6 +77,8 @@ class PaintedJudgement:
         least_gain: float | None = 0.0,
         seed: int = 0,
     ) -> None:
+        if isinstance(least_gain, bool) or not isinstance(least_gain, int | float | None):  # known before the training
+            raise ValueError(f"least_gain: expected a number or null, got {least_gain!r}")
         self.trunk, self.name, self.reference, self.held_out = trunk, name, reference, held_out
         self.level, self.least_gain, self.seed = level, least_gain, seed
         self.figures: dict[str, Any] = {}

@@ -95,6 +95,12 @@ def test_the_least_gain_is_above_the_twin() -> None:
         judgement(seeing(), least_gain=0.9)()
 
 
+@pytest.mark.parametrize("least", ["", "$None", "0.1", True])
+def test_a_least_gain_that_is_no_number_is_refused_before_the_training(least: Any) -> None:
+    with pytest.raises(ValueError, match=r"^least_gain: expected a number or null, got "):
+        judgement(small_trunk(), least_gain=least)
+
+
 def test_null_keeps_the_network_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     found = judgement(blind(), least_gain=None)
     found()
