@@ -82,6 +82,15 @@ def test_without_a_choice_the_presets_score_is_fitted(tmp_path: Path) -> None:
     assert read.neighbours.tokens.shape == (2, 12, 16, 32)
 
 
+@pytest.mark.parametrize(("patients", "chooses"), [(4, False), (5, True)])
+def test_a_score_is_not_chosen_by_few_patients(tmp_path: Path, patients: int, chooses: bool) -> None:
+    made = fit(tmp_path, patients=patients)
+    assert bool(made.chosen) == chooses
+    told = any("at least 5 patients, got those of 4; it is the preset's" in one for one in made.warnings)
+    assert told != chooses
+    assert (tmp_path / NORMALS).is_file()
+
+
 def test_the_papers_score_needs_no_file(tmp_path: Path) -> None:
     file = tmp_path / NORMALS
     file.parent.mkdir()
