@@ -14,6 +14,7 @@ import torch
 from monai.bundle import run
 
 from qfae_monai.anomaly import OnnxDetector
+from qfae_monai.model import score_fit
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.export import read_source, write_graph
 from qfae_monai.model.folder import INFERENCE, NORMALS, ModelFolder
@@ -35,7 +36,9 @@ def model(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         common: dict[str, Any] = {"dataset_dir": cohort, "model_dir": folder / "model"}
-        run_bundle("train", **SETTINGS, **common, max_epochs=2, views=2)
+        with pytest.MonkeyPatch.context() as few:
+            few.setattr(score_fit, "FEWEST_PATIENTS", 2)  # there are two held-out heads
+            run_bundle("train", **SETTINGS, **common, max_epochs=2, views=2)
         overlays = (folder / "model" / "configs" / "training.yaml", "evaluate", "calibrate")
         run_bundle(*overlays, run_id="calibrating", preset=None, bundle_root=folder / "model", **common)
 
