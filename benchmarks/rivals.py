@@ -63,7 +63,7 @@ def test_images(dataset: Any, inferer: Any) -> Images:
     for item in dataset:
         image, patient = torch.as_tensor(item["image"]), str(item.get("patient", item["case"]))
         if image.dim() == 3:
-            images.append(image[None, :1].float())
+            images.append(image[None].float())
             labels.append(float(item["image_label"]))
             patients.append(patient)
             continue
@@ -123,7 +123,8 @@ def residuals(known: Tensor, wanted: Tensor, components: int) -> Tensor:
     """Absolute error of a reconstruction by principal components of the pixels of normal images: (N, 1, S, S)."""
     pca = PCA(components, svd_solver="full").fit(known.flatten(1).numpy())
     flat = wanted.flatten(1).numpy()
-    return torch.from_numpy(np.abs(flat - pca.inverse_transform(pca.transform(flat)))).reshape(wanted.shape)
+    apart = np.abs(flat - pca.inverse_transform(pca.transform(flat)))
+    return torch.from_numpy(apart).reshape(wanted.shape).mean(1, keepdim=True)
 
 
 def ways(maps: Tensor, held_out: Tensor, test: Images, normal: Images, above: float) -> Iterator[tuple[str, NDArray]]:

@@ -22,8 +22,8 @@ class PixelPooling(nn.Module):
     Args:
         how: `max`, `mean`, or `top`, the mean of the highest `share` of the pixels.
         share: of the pixels, in (0, 1], for `top`.
-        above: value of a normalised image above which a pixel is body; the others do not count. None where all count,
-            as they do in an image without any body.
+        above: value of a normalised image above which a pixel is body, in any of its channels; the others do not
+            count. None where all count, as they do in an image without any body.
 
     Raises:
         ValueError: for an unknown way, or a share that is not in (0, 1].
@@ -47,7 +47,7 @@ class PixelPooling(nn.Module):
         values = maps.flatten(2)  # (B, L, pixels)
         if self.above is None:
             return self._of_all(values)
-        body = (image[:, :1] > self.above).flatten(2)  # (B, 1, pixels)
+        body = (image > self.above).any(1, keepdim=True).flatten(2)  # (B, 1, pixels)
         body = body | ~body.any(dim=2, keepdim=True)
         if self.how == "mean":
             return (values * body).sum(2) / body.sum(2)

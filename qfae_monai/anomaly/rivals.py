@@ -28,7 +28,7 @@ class NormalImages:
     """Normal images to compare with, drawn from a training set and kept; read when they are first asked for.
 
     Args:
-        dataset: makes a dataset of normal images, `image` (1, H, W), preprocessed as the test images are.
+        dataset: makes a dataset of normal images, `image` (1 or 3, H, W), preprocessed as the test images are.
         max_images: how many to keep; from more they are drawn at random.
         seed: of that draw.
 
@@ -45,7 +45,7 @@ class NormalImages:
 
     @cached_property
     def items(self) -> list[dict[str, Any]]:
-        """What is known of each of M images: `image` (1, H, W), `patient` and, of slices, `position` in [0, 1]."""
+        """What is known of each of M images: `image` (1 or 3, H, W), `patient` and, of slices, `position` in [0, 1]."""
         dataset: Any = self.dataset()
         # (M,) numbers of items
         drawn = np.random.default_rng(self.seed).permutation(len(cast(Sized, dataset)))[: self.max_images]
@@ -54,13 +54,13 @@ class NormalImages:
             # a transform may have left out what says whose image it is
             item = {**dataset.data[index], **dataset[index]} if hasattr(dataset, "data") else dataset[index]
             patient = str(item.get("patient", item.get("case", index)))
-            image = torch.as_tensor(item["image"]).as_subclass(Tensor)[:1].float()
+            image = torch.as_tensor(item["image"]).as_subclass(Tensor).float()
             found.append({"image": image, "patient": patient, "position": item.get("position")})
         return found
 
     @cached_property
     def images(self) -> Tensor:
-        """(M, 1, H, W)."""
+        """(M, 1 or 3, H, W)."""
         return torch.stack([item["image"] for item in self.items])
 
     @property
@@ -109,7 +109,7 @@ class Rival(ABC):
 
     @abstractmethod
     def learn(self, images: Tensor) -> Tensor:
-        """Normal images (M, 1, H, W) -> what is kept of them."""
+        """Normal images (M, 1 or 3, H, W) -> what is kept of them."""
 
     @abstractmethod
     def compare(self, image: Tensor, learned: Tensor, position: Tensor | None) -> AnomalyResult:
@@ -132,7 +132,7 @@ class MeanImage(Rival):
         self.scorer, self.network = scorer, network
 
     def learn(self, images: Tensor) -> Tensor:
-        return images.mean(dim=0, keepdim=True)  # (1, 1, H, W)
+        return images.mean(dim=0, keepdim=True)  # (1, 1 or 3, H, W)
 
     def compare(self, image: Tensor, learned: Tensor, position: Tensor | None) -> AnomalyResult:
         stand_in = self.network.stand_in if isinstance(self.network, QFAE) else _as_it_is
@@ -169,10 +169,10 @@ class MeanDistance(PooledRival):
     """|image - mean of the normal images|: anatomy that stands still and a lesion's brightness need nothing more."""
 
     def learn(self, images: Tensor) -> Tensor:
-        return images.mean(dim=0, keepdim=True)  # (1, 1, H, W)
+        return images.mean(dim=0, keepdim=True)  # (1, 1 or 3, H, W)
 
     def distance(self, image: Tensor, learned: Tensor) -> Tensor:
-        return (image[:, :1] - learned).abs()
+        return (image - learned).abs().mean(1, keepdim=True)
 
 
 class NearestNeighbours(PooledRival):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ MEANT = {"true": "True", "false": "False", "null": "None", "~": "None"}
 """What a configuration of YAML says, and what `python -m monai.bundle` takes for it: Python's words alone."""
 NOTHING = "$None"
 """The expression that sets an option to null: MONAI drops one that is None, and the configuration's value stays."""
+FLAG = re.compile(r"--?[A-Za-z_]")  # as MONAI's command line, fire's, knows an option
+WORDS = re.compile(r"(?<![\w./-])(?:true|false|null|~)(?![\w./-])", re.IGNORECASE)
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 MONAI = ("monai", "bundle", "__main__.py")
 
 
@@ -27,7 +31,7 @@ def check_words(command: Sequence[str]) -> None:
     Example:
         >>> check_words(["site-packages/monai/bundle/__main__.py", "run", "--save_maps", "false"])
         Traceback (most recent call last):
-        ValueError: --save_maps: expected a value of Python, got the text 'false'; write False
+        ValueError: --save_maps: expected a value of Python, got the text 'false'; write False, or for a text "'false'"
     """
     if not command or Path(command[0]).parts[-3:] != MONAI:
         return
@@ -35,30 +39,23 @@ def check_words(command: Sequence[str]) -> None:
 
     option = ""
     for argument in command[1:]:
+        flag = FLAG.match(argument)
         name, equals, value = argument.partition("=")
-        if argument.startswith("--"):
+        if flag:
             option = name
-        if not argument.startswith("--") or equals:
-            _check(option, DefaultParseValue(value if argument.startswith("--") else argument))
+        if not flag or equals:
+            _check(option, value if flag else argument, DefaultParseValue(value if flag else argument))
 
 
-def _check(option: str, value: Any) -> None:
+def _check(option: str, typed: str, value: Any) -> None:
     if value is None:
         raise ValueError(f"{option}: expected a value that MONAI does not leave out, got None; write '{NOTHING}'")
-    for word in _texts(value):
+    bare = QUOTED.sub("", typed)  # what is quoted is meant as text
+    inside = isinstance(value, list | tuple | dict)
+    for word in WORDS.findall(bare) if inside else [bare.strip()] if isinstance(value, str) else []:
         meant = MEANT.get(word.lower())
-        if meant is not None:
-            meant = f"'{NOTHING}'" if meant == "None" and isinstance(value, str) else meant
-            raise ValueError(f"{option}: expected a value of Python, got the text {word!r}; write {meant}")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value of lists and dictionaries, names aside."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
+        if meant is None or word == meant:
+            continue
+        meant = meant if inside or meant != "None" else f"'{NOTHING}'"
+        expected = f"expected a value of Python, got the text {word!r}"
+        raise ValueError(f"{option}: {expected}; write {meant}, or for a text \"'{word}'\"")

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, run
 
 from qfae_monai.files.configurations import OWN, path_text, read_configuration
@@ -21,6 +22,7 @@ from qfae_monai.files.typed_words import NOTHING
 from qfae_monai.model.signature import plain_errors, resolved, signature
 
 SUFFIX = ".yaml"
+PYTHONS = ("True", "False", "None")
 MONAI_LOGGERS = ("bundle.scripts", "bundle.workflows", "bundle.config_parser", "data.nvimgcodec_pydicom_plugin")
 
 
@@ -178,10 +180,9 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, Any]:
 def _typed(text: str) -> Any:
     with suppress(json.JSONDecodeError):
         return json.loads(text)
-    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-        value = ast.literal_eval(text)  # False as text would count as true
-        if value is None or isinstance(value, bool | list | dict):
-            return value
+    if text in PYTHONS or text[:1] in ("[", "{"):  # the text False would count as true
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return ast.literal_eval(text)
     return text
 
 
@@ -191,4 +192,5 @@ def _given(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)  # MONAI's command line reads Python, not JSON
+    """A value as MONAI's command line reads it: Python, not JSON."""
+    return value if isinstance(value, str) and DefaultParseValue(value) == value else repr(value)

@@ -39,3 +39,10 @@ def test_bodies_of_different_size_in_a_batch_are_pooled_each_by_itself() -> None
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"score_share must be in \(0, 1\], got"):
         PixelPooling("top", share=share)
+
+
+def test_a_body_of_colours_is_in_any_of_their_channels() -> None:
+    image = torch.full((1, 3, 1, 2), -1.0)
+    image[0, 2, 0, 1] = 1.0  # blue
+    maps = torch.tensor([[[[5.0, 2.0]]]])
+    assert PixelPooling("max", above=0.0)(maps, image).item() == 2.0

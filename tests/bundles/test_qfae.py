@@ -18,6 +18,7 @@ from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 from PIL import Image
 
 from qfae_monai.files import LOCK
+from qfae_monai.model.bundle import Bundle
 from tests.bundles.conftest import CONFIGS, TINY, config, run_bundle, same, weights
 
 load = nib.Nifti1Image.from_filename
@@ -147,6 +148,10 @@ def test_image_folders_train_and_evaluate(tmp_path: Path, colours: bool | None) 
     run_bundle(*bmad, **settings, max_epochs=1, val_interval=1)
     run_bundle(*bmad, "evaluate", run_id="evaluating", **settings, output_dir=tmp_path / "out")
     assert len(list(csv.DictReader((tmp_path / "out" / "slices.csv").open()))) == 6
+    bundle = Bundle(["train", "datasets/bmad"], {**settings, "preset": "tiny"})
+    normal = bundle.part("normal_images").images  # what scores are fitted to and rivals learn from
+    assert normal.shape[1] == (3 if colours else 1)
+    assert any(torch.equal(normal[0], item["image"]) for item in bundle.part("reference_dataset")())
 
 
 @pytest.mark.parametrize("names", [TINY, (*TINY, "evaluate"), ("inference",)])

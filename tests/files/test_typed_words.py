@@ -22,12 +22,13 @@ CONFIG = ["--config_file", "['train.yaml','datasets/bmad.yaml']"]
         (["--run_record::duplicates", "null"], "--run_record::duplicates", "null", "'$None'"),
         (["--slice_range", "[3,null]"], "--slice_range", "null", "None"),
         (["--changes", "{score_body: true, dim: 16}"], "--changes", "true", "True"),
-        (["--score_fit#choose", "'true'"], "--score_fit#choose", "true", "True"),
+        (["-compile=false"], "-compile", "false", "False"),
+        (["-x", "false"], "-x", "false", "False"),
     ],
 )
 def test_words_that_monai_reads_as_text_are_refused(typed: list[str], option: str, word: str, meant: str) -> None:
     with pytest.raises(
-        ValueError, match=re.escape(f"{option}: expected a value of Python, got the text '{word}'; write {meant}")
+        ValueError, match=re.escape(f"{option}: expected a value of Python, got the text '{word}'; write {meant}, or")
     ):
         check_words([PROGRAM, "run", "training", *CONFIG, *typed])
 
@@ -49,6 +50,7 @@ def test_words_that_monai_reads_as_text_are_refused(typed: list[str], option: st
             "--slice_range",
             "[3,None]",
         ],
+        [PROGRAM, "run", "training", "--name", "'null'", "--changes", "{a: 'true', b: null.gz}", "--level", "-3"],
         [PROGRAM, "run", "training", "--score_consensus", "none", "--dataset_dir", "/data/null/true.nii.gz"],
         ["bin/qfae", "train", "SCANS", "--set", "least_gain=null", "--name", "null"],
         [],

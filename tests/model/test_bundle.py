@@ -28,6 +28,8 @@ from qfae_monai.model.bundle import Bundle, parse_settings
         ("a=[1, None, 'x']", [1, None, "x"]),
         ("a=none", "none"),
         ("a=1_000", "1_000"),
+        ("a={{}}", "{{}}"),
+        ("a='x'", "'x'"),
         ("a=__import__('os')", "__import__('os')"),
     ],
 )
@@ -68,7 +70,10 @@ def test_the_command_has_every_setting() -> None:
         "preset": "tiny",
         "slice_range": [1, 2],
         "compile": True,
-        "changes": {"score_body": False, "score_layers": None},
+        "changes": {"score_body": False, "score_layers": None, "name": "false"},
+        "patient_pattern": "false",
+        "log_dir": "knee #2",
+        "run_name": "7",
     }
     words = shlex.split(
         Bundle(["train", "datasets/phantoms"], settings).command("training").replace("\\\n", " "),

@@ -18,7 +18,7 @@ from qfae_monai.model.folder import LOCAL, MANIFEST, TRAINING, ModelFolder
 from qfae_monai.model.runs import DATALIST, Data
 from qfae_monai.model.training import Say, Training, Wishes
 from qfae_monai.model.trust import check_model_trusted
-from qfae_monai.networks.grey import MEAN, STD
+from qfae_monai.networks.grey import MEAN, STD, luminance
 from qfae_monai.reading.quiet_libraries import quiet_libraries
 
 ALL_IMAGES = 10**9  # more than any training has
@@ -51,7 +51,7 @@ class Setting:
         bundle = self.bundle(reference_images=ALL_IMAGES, reference_volumes=None)
         with quiet_libraries():  # the training of the model said what there is to say
             images: Tensor = bundle.part("normal_images").images
-        return (images * STD + MEAN).clamp(0, 1)
+        return (luminance(images) * STD + MEAN).clamp(0, 1)
 
     @property
     def image_size(self) -> int:

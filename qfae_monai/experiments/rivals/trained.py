@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qfae_monai.networks.grey import MEAN, STD
+from qfae_monai.networks.grey import MEAN, STD, luminance
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class TrainedRival(nn.Module, ABC):
             Picture (B, 1, S, S), normalised: the image itself where the rival makes none; map (B, 1, S, S), the score
             at every pixel where it has none; score (B,).
         """
-        found = self.detect((image[:, :1] * STD + MEAN).clamp(0, 1))
+        found = self.detect((luminance(image) * STD + MEAN).clamp(0, 1))
         score = found.score.reshape(-1).float()  # (B,)
         if found.anomaly_map is None:
             anomaly_map = score[:, None, None, None].expand_as(image[:, :1]).clone()
         else:
             anomaly_map = resized(found.anomaly_map.float(), image.shape[-1])
-        picture = image[:, :1] if found.picture is None else (found.picture - MEAN) / STD
+        picture = luminance(image) if found.picture is None else (found.picture - MEAN) / STD
         return picture, anomaly_map, score
 
 
