@@ -20,7 +20,7 @@ MONAI = ("monai", "bundle", "__main__.py")
 def check_words(command: Sequence[str]) -> None:
     """Refuse the words of YAML on the command line of MONAI, where text such as `false` counts as true, and `None`.
 
-    Other commands, `qfae ... --set` among them, read YAML.
+    `qfae ... --set` reads both YAML's words and Python's, and other commands have no such words.
 
     Args:
         command: a process's arguments, its program first.

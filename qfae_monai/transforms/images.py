@@ -191,9 +191,8 @@ class LoadGreyImaged(MapTransform):
         for key in self.key_iterator(d):
             path = d[key]
             loader = self.image_loader if key == first else self.loader
-            d[key] = (
-                loader.as_asked(path) if isinstance(path, torch.Tensor) else loader(path)
-            )  # a radiograph comes as read
+            read = isinstance(path, torch.Tensor)  # as a radiograph comes
+            d[key] = loader.as_asked(path) if read else loader(path)
             if d[key].shape[1:] != d[first].shape[1:]:
                 raise ValueError(
                     f"mask {path} and image {data[first]}: expected one size, "
