@@ -30,12 +30,15 @@ def score_uses_reconstruction(configuration: Mapping[str, Any]) -> bool:
         configuration: of `run.json`, by names such as `model::score_layers`.
 
     >>> groups = {"model::score_neighbours": True, "model::target_blocks::0": [2], "model::target_blocks::1": [4]}
-    >>> [score_uses_reconstruction({**groups, "model::score_layers": maps}) for maps in (None, [1, 2], [2, 3])]
-    [True, True, False]
+    >>> some = (None, [1, 2], [2, 3], "neighbours")
+    >>> [score_uses_reconstruction({**groups, "model::score_layers": maps}) for maps in some]
+    [True, True, False, False]
     """
     layers = configuration.get("model::score_layers")
     if not configuration.get("model::score_neighbours") or not layers:
         return True
+    if layers == "neighbours":
+        return False
     decoded = sum(name.startswith("model::target_blocks::") for name in configuration)  # maps
     return min(layers) < decoded
 

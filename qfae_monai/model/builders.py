@@ -12,7 +12,7 @@ from torch import nn
 
 from qfae_monai.anomaly import AnomalyScorer, PerceptualLoss, TokenDistance, VolumeScore
 from qfae_monai.anomaly.normals import Normals
-from qfae_monai.model.presets import model_settings
+from qfae_monai.model.presets import model_settings, score_layers
 from qfae_monai.networks import QFAE, FrozenViT, PatchDecoder, PlainAutoencoder, QFormer
 from qfae_monai.networks.execution import Checkpointing
 from qfae_monai.networks.grey import normalized
@@ -220,7 +220,7 @@ def create_scorer(
         share=numbers["score_share"],
         body_above=normalized(numbers["foreground_level"]) if numbers["score_body"] else None,
         smoothing=numbers["score_smoothing"],
-        layers=numbers["score_layers"],
+        layers=score_layers(numbers),
         normals=known.maps if known is not None and numbers["score_standardised"] else None,
         neighbours=neighbours,
     )

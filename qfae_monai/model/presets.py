@@ -9,6 +9,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+NEIGHBOURS = "neighbours"
+
 PAPER: dict[str, Any] = {
     "image_size": 224,  # pixels, of the square that the networks see
     "encoder": {"name": "vit_large_patch14_reg4_dinov2.lvd142m"},  # arguments of `create_vit`, or a list of such
@@ -38,7 +40,7 @@ PAPER: dict[str, Any] = {
     "score_blocks": [11, 15, 19],
     "score_patch_sizes": [16, 32, 56],  # pixels
     "score_consensus": "product",
-    "score_layers": None,  # numbers of the maps that count, of those of `distance` and of neighbours; null for all
+    "score_layers": None,  # numbers of the maps that count, `neighbours` for those of neighbours, null for all
     "score_smoothing": 0.0,  # pixels, standard deviation of a Gaussian
     "score_standardised": False,  # whether maps are standardised by those of held-out normals
     "score_neighbours": False,  # whether the distance from the nearest normal tokens is one more map
@@ -98,6 +100,7 @@ DINOV2_SMALL: dict[str, Any] = PAPER | {
     "perceptual": None,  # tokens are compared as they are
     "score_standardised": True,
     "score_neighbours": True,
+    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less, on all scans of docs/real-data.md
     "score_over_pixels": "mean",
     "score_body": True,
 }
@@ -111,6 +114,7 @@ TINY_TOKENS: dict[str, Any] = TINY | {
     "perceptual": None,
     "score_standardised": True,
     "score_neighbours": True,
+    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less, on all scans of docs/real-data.md
     "score_over_pixels": "mean",
     "score_body": True,
 }
@@ -165,6 +169,30 @@ def model_settings(preset: str, changes: Mapping[str, Any] | None = None) -> dic
     if unknown:
         raise ValueError(f"changes: expected names of {', '.join(PAPER)}; got {', '.join(map(repr, unknown))}")
     return copy.deepcopy(MODELS[preset] | dict(changes or {}))
+
+
+def score_layers(settings: Mapping[str, Any]) -> list[int] | None:
+    """Numbers of the maps that a score is made of: those of the reconstruction come first, then those of neighbours.
+
+    Args:
+        settings: all numbers of a model.
+
+    Returns:
+        None for all; so, too, for `neighbours` where none are compared with.
+
+    Raises:
+        ValueError: for another word.
+
+    >>> score_layers(model_settings("tiny_tokens")), score_layers(model_settings("tiny"))
+    ([1, 2], None)
+    """
+    layers = settings["score_layers"]
+    if not isinstance(layers, str):
+        return layers
+    if layers != NEIGHBOURS:
+        raise ValueError(f"score_layers: expected numbers of maps, {NEIGHBOURS!r} or null, got {layers!r}")
+    groups = len(settings["target_blocks"])  # a map of the reconstruction each, and two of neighbours
+    return list(range(groups, 3 * groups)) if settings["score_neighbours"] else None
 
 
 def training_setting(preset: str, name: str) -> Any:

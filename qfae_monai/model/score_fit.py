@@ -17,6 +17,7 @@ from qfae_monai.anomaly.painted_images import paint_lesions
 from qfae_monai.anomaly.score_choice import Scored, Way, choose_way
 from qfae_monai.model.builders import create_scorer
 from qfae_monai.model.folder import NORMALS
+from qfae_monai.model.presets import score_layers
 from qfae_monai.networks import QFAE
 from qfae_monai.networks.grey import normalized
 from qfae_monai.training.processes import is_writer
@@ -123,7 +124,7 @@ class ScoreFit:
                 f"of other folds, got {len(set(normal.patient))} in one; the thresholds are too low"
             )
         settings = {**self.settings, **self.chosen}
-        layers = settings["score_layers"]
+        layers = score_layers(settings)
         if settings["score_standardised"] or settings["score_neighbours"]:
             maps = normal.maps if layers is None else normal.maps[:, layers]
             neighbours = neighbours if settings["score_neighbours"] else None  # of maps that were left out
@@ -203,12 +204,12 @@ def layer_sets(maps: int, groups: int, neighbours: bool) -> list[list[int]]:
         neighbours: whether there are maps of neighbours.
 
     >>> layer_sets(6, 2, True)
-    [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3], [0, 1, 4, 5], [0, 1], [2, 3], [4, 5]]
+    [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3], [0, 1, 4, 5], [0, 1], [2, 3], [2, 3, 4, 5], [4, 5]]
     """
     if not neighbours:
         return [list(range(maps))]
     decoded, anywhere, there = (list(range(first, first + groups)) for first in range(0, maps, groups))
-    return [list(range(maps)), decoded + anywhere, decoded + there, decoded, anywhere, there]
+    return [list(range(maps)), decoded + anywhere, decoded + there, decoded, anywhere, anywhere + there, there]
 
 
 def _is_published(way: Way) -> bool:

@@ -13,6 +13,7 @@ import torch
 from qfae_monai.anomaly import NormalImages, Normals
 from qfae_monai.model import ScoreFit, create_distance, create_qfae, create_scorer, model_settings
 from qfae_monai.model.folder import NORMALS
+from qfae_monai.model.presets import score_layers
 from qfae_monai.networks.grey import MEAN, STD
 
 SIDE = 32
@@ -77,9 +78,27 @@ def test_without_a_choice_the_presets_score_is_fitted(tmp_path: Path) -> None:
     made = fit(tmp_path, choose=False)
     assert made.record() is None
     read = Normals.load(tmp_path / NORMALS)
-    assert read.maps["all"].location.shape[1] == 6  # two groups: decoded, and beside neighbours of two kinds
+    assert read.maps["all"].location.shape[1] == 4  # two groups, neighbours of two kinds
     assert read.neighbours is not None
     assert read.neighbours.tokens.shape == (2, 12, 16, 32)
+
+
+@pytest.mark.parametrize(("changes", "maps"), [({"score_layers": None}, 6), ({"score_neighbours": False}, 2)])
+def test_the_reconstruction_is_scored_where_it_is_asked_for(
+    tmp_path: Path, changes: dict[str, object], maps: int
+) -> None:
+    settings = {**TOKENS, **changes}
+    made = fit(tmp_path, settings, choose=False)
+    read = Normals.load(tmp_path / NORMALS)
+    assert read.maps["all"].location.shape[1] == maps
+    images = torch.stack([item["image"] for item in heads(4)])
+    found = create_scorer(settings, normals=read)(images, made.network(images))
+    assert torch.isfinite(found.score).all()
+
+
+def test_another_word_for_the_maps_of_a_score_is_refused() -> None:
+    with pytest.raises(ValueError, match="score_layers: expected numbers of maps, 'neighbours' or null, got 'all'"):
+        score_layers({**TOKENS, "score_layers": "all"})
 
 
 @pytest.mark.parametrize(("patients", "chooses"), [(4, False), (5, True)])
