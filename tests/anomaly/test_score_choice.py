@@ -36,6 +36,18 @@ def test_a_lesion_that_one_pixel_shows_is_found_by_the_peak() -> None:
     assert len(tried) == 2 * 4 * 2  # standardised or not, four poolings, body or all
 
 
+@pytest.mark.parametrize(("darker", "without_peak", "mean"), [(6, 0, False), (4, 5, True), (0, 0, True)])
+def test_a_peak_is_taken_where_it_leaves_a_third_of_the_errors(darker: int, without_peak: int, mean: bool) -> None:
+    """Of 100 painted images the mean misses those that are darker as a whole, and both those without a peak."""
+    torch.manual_seed(0)
+    normal, painted = (0.5 + 0.01 * torch.rand(100, 1, SIDE, SIDE) for _ in range(2))
+    painted += 0.05
+    painted[: darker + without_peak] -= 0.1
+    painted[without_peak:, 0, 8, 8] = 2.5
+    way, _ = choose(normal, painted, [[0]])
+    assert (way.settings["score_over_pixels"] == "mean") == mean
+
+
 def test_a_change_of_everything_is_found_by_the_mean() -> None:
     torch.manual_seed(0)
     way, _ = choose(torch.rand(40, 1, SIDE, SIDE), 0.2 + torch.rand(40, 1, SIDE, SIDE), [[0]])
