@@ -17,6 +17,7 @@ from qfae_monai.screen import echo
 
 
 def train(
+    context: typer.Context,
     scans: Path = typer.Argument(help="Normal scans: a folder, data list, prepared folder or BIDS data set."),
     output: Path = typer.Option(..., "-o", "--output", help="Model folder to write."),
     abnormal: Path | None = typer.Option(None, help="Folder of abnormal scans for the test."),
@@ -28,7 +29,7 @@ def train(
     plan: Path | None = typer.Option(None, help="Plan file to use instead of a new plan; see --plan-only."),
     plan_only: bool = typer.Option(False, "--plan-only", help="Write the plan and the split, and stop."),
     weights: list[Path] | None = typer.Option(
-        None, help="Folder of pretrained weights; default: QFAE_WEIGHTS (environment variable). Repeatable."
+        None, help="Folder of pretrained weights, also a plan's; default: QFAE_WEIGHTS (environment). Repeatable."
     ),
     images: int | None = typer.Option(
         None, min=1, help="Total number of images (slices) to train on; default: the plan's."
@@ -61,7 +62,9 @@ def train(
     grouped = group_duplicates or None
     wishes = Wishes(tuple(folders), images, held_out, false_positive_rate, seed, include_weights, grouped)
     data = Data(scans, abnormal, masks, patient, image, volume, tuple(include or ()))
-    training = Training(data, output, wishes, plan=plan, say=echo)
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    named = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    training = Training(data, output, wishes, plan=plan, named=named, say=echo)
     if plan_only or show_command:
         steps = training.steps(training.plan())
         if show_command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -181,20 +181,48 @@ class Plan:
         self._changes()
 
     @classmethod
-    def read(cls, path: Path) -> Plan:
+    def read(cls, path: Path, weights: Sequence[Path] = ()) -> Plan:
         """The plan in a YAML or JSON file.
+
+        Args:
+            path: of the file.
+            weights: at most one folder, which counts in the place of the plan's where it asks for weights.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: naming file and key, if a key is unknown, missing, twice there or has a value that is none.
+            ValueError: naming file and key, if a key is unknown, missing, twice there or has a value that is none; for
+                several folders of weights.
         """
+        if len(weights) > 1:
+            raise ValueError(f"--weights: expected one folder beside a plan, got {', '.join(map(str, weights))}")
         content = read_configuration(path)
         _check_repeats(path)  # YAML keeps the last of two in silence
         checked(content, _RECORD, path, what=WHAT)
+        why = {}
+        if weights and (other := content["weights"]) is not None:
+            content = {**content, "weights": str(weights[0].absolute())}
+            why = {"weights": f"given in the place of the plan's {other}"}
         try:
-            return cls(**{**LATER, **content})  # the file's own values win
+            return cls(**{**LATER, **content}, why=why)  # the file's own values win
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(f"{path}: {str(error).removeprefix('plan: ')}") from None
+
+    def refuse_beside(self, names: Collection[str]) -> None:
+        """Refuse wishes that the plan has an answer to.
+
+        Args:
+            names: of the wishes that were given beside it.
+
+        Raises:
+            ValueError: that names the first of them and the plan's key.
+        """
+        for name in names:
+            key = {"images": "epochs"}.get(name, name)
+            if key in SCHEMA and key != "weights":
+                option, value = name.replace("_", "-"), _plain(getattr(self, key))
+                raise ValueError(
+                    f"--{option}: expected none beside a plan, whose {key} {value} counts; change it there"
+                )
 
     def values(self) -> dict[str, Any]:
         """Value by key, in the order of the file."""

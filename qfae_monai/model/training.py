@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,17 +63,29 @@ class Training:
         output: folder of the model.
         wishes: what else was asked for.
         plan: that a user wrote; None to make one.
+        named: wishes that were given in so many words, which a plan must not have its own answer to.
         say: called with sentences for the screen.
 
     Raises:
-        ValueError: if the output holds another model, or a training of other scans or wishes.
+        ValueError: if the output holds another model, or a training of other scans or wishes; if a wish and the plan
+            are about the same.
     """
 
     def __init__(
-        self, data: Data, output: Path, wishes: Wishes, *, plan: Path | None = None, say: Say = lambda _: None
+        self,
+        data: Data,
+        output: Path,
+        wishes: Wishes,
+        *,
+        plan: Path | None = None,
+        named: Collection[str] = (),
+        say: Say = lambda _: None,
     ) -> None:
         self.data, self.output, self.wishes, self.say = data, output, wishes, say
-        self.given = None if plan is None else Plan.read(plan)
+        self.given = None
+        if plan is not None:
+            self.given = Plan.read(plan, wishes.weights)
+            self.given.refuse_beside(named)
         self.local = output / LOCAL
         self._check_same()
 
@@ -218,8 +230,8 @@ def train(
         image: shell pattern of the scans to take where several kinds lie together.
         volume: of series that have several; `all` makes a scan of each.
         include: kinds that are no scans, and are wanted all the same.
-        plan: file to follow instead of a new plan.
-        weights: folders of pretrained weights.
+        plan: file to follow instead of a new plan; what it has an answer to is no wish beside it.
+        weights: folders of pretrained weights; beside a plan one, which counts in the place of its own.
         say: called with sentences on what is found and planned.
         wishes: `images`, `held_out`, `false_positive_rate`, `seed`, `include_weights`, `group_duplicates`, as in
             `Wishes`.
@@ -233,7 +245,8 @@ def train(
     ill, lesions = (None if path is None else Path(path) for path in (abnormal, masks))
     data = Data(Path(scans), ill, lesions, patient, image, volume, tuple(include))
     wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
-    return Training(data, Path(output), wanted, plan=None if plan is None else Path(plan), say=say).run()
+    given = None if plan is None else Path(plan)
+    return Training(data, Path(output), wanted, plan=given, named=list(wishes), say=say).run()
 
 
 def chosen_score(model: Path) -> dict[str, Any]:

@@ -41,6 +41,19 @@ def test_a_plan_is_written_shown_and_taken_back(
     assert not (tmp_path / "other" / "models").exists()
 
 
+def test_what_a_plan_answers_is_not_asked_for_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], normals: Path, tmp_path: Path
+) -> None:
+    assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "model", "--plan-only", "--images", 8) == 0
+    plan = ("--plan", tmp_path / "model" / "training" / "plan.yaml", "--plan-only")
+    capsys.readouterr()
+    for option, value, key in (("images", 8, "epochs 1"), ("seed", 42, "seed 42"), ("held-out", 0.5, "held_out 0.2")):
+        assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "other", *plan, f"--{option}", value) == 1
+        error = capsys.readouterr().err
+        assert f"error: --{option}: expected none beside a plan, whose {key} counts; change it there" in error
+        assert not (tmp_path / "other").exists()
+
+
 def test_weights_are_looked_for_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, normals: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from functools import partial
@@ -114,6 +115,30 @@ def test_a_plan_is_followed_and_its_unknown_keys_are_refused(cohort_folders: Pat
         with pytest.raises(ValueError, match=rf"own\.yaml: .*{expected}"):
             Training(Data(cohort_folders / "normal"), tmp_path / "third", Wishes(), plan=own)
     assert not (tmp_path / "third").exists()
+
+
+def test_weights_beside_a_plan_count_in_the_place_of_its_own(cohort_folders: Path, tmp_path: Path) -> None:
+    """A plan that is handed on names a folder that is not there."""
+    planned, own = tmp_path / "plan.yaml", tmp_path / "own.yaml"
+    planned.write_text(text := begin(cohort_folders, tmp_path / "first").plan().text())
+    for key, value in {
+        "preset": "dinov2_small",
+        "encoder": "vit_small_patch14_dinov2.lvd142m",
+        "image_size": "224",
+        "weights": "models/none",
+    }.items():
+        text = re.sub(rf"^{key}: .*", f"{key}: {value}", text, flags=re.MULTILINE)
+    own.write_text(text)
+    here, other = tmp_path / "here", tmp_path / "other"
+    data, said = Data(cohort_folders / "normal"), list[str]()
+    training = Training(data, tmp_path / "second", Wishes(weights=(here,)), plan=own, say=said.append)
+    (_, bundle), _ = training.steps(training.plan())
+    assert bundle.plain("weights_dir") == str(here)
+    assert f"weights {here}: given in the place of the plan's models/none" in said
+    with pytest.raises(ValueError, match=r"--weights: expected one folder beside a plan, got .*here, .*other"):
+        Training(data, tmp_path / "third", Wishes(weights=(here, other)), plan=own)
+    random = Training(data, tmp_path / "third", Wishes(weights=(here,)), plan=planned)
+    assert random.plan().weights is None
 
 
 def test_kept_views_of_a_plan_are_trained_from_and_removed(cohort_folders: Path, tmp_path: Path) -> None:
