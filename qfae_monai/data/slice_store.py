@@ -40,7 +40,8 @@ class StoredSlices(VolumeSlices):
         """
         Args:
             path: file of one volume: `image` (N, H, W) float32, `slice_index` and `position` (N,) and, where known,
-                `label` (N, H, W) boolean and `image_label` (N,); the counts of slices left out are its metadata.
+                `label` (N, H, W) boolean, `image_label` (N,) and `lesion_position` (K,); the counts of slices left out
+                are its metadata.
 
         Raises:
             FileNotFoundError: when there is no such file.
@@ -110,7 +111,7 @@ class SliceStore:
 def _write(slices: VolumeSlices, path: Path) -> None:
     tensors = {
         name: tensor
-        for name in ("image", "slice_index", "position", "label", "image_label")
+        for name in ("image", "slice_index", "position", "label", "image_label", "lesion_position")
         if (tensor := getattr(slices, name)) is not None
     }
     with whole_file(path, on_disk=True) as partial:
@@ -122,13 +123,15 @@ def _check(tensors: dict[str, torch.Tensor], path: Path) -> None:
     image, index = tensors.get("image"), tensors.get("slice_index")
     whole = image is not None and index is not None and image.ndim == 3 and len(image) == len(index)
     expected: dict[str, tuple[torch.Size, torch.dtype]] = {}
-    if image is not None and index is not None:
+    ill = tensors.get("lesion_position", torch.zeros(0))
+    if image is not None and index is not None and ill.ndim == 1:
         expected = {
             "image": (image.shape, torch.float32),
             "slice_index": (index.shape, torch.int64),
             "position": (index.shape, torch.float32),
             "label": (image.shape, torch.bool),
             "image_label": (index.shape, torch.int64),
+            "lesion_position": (ill.shape, torch.float32),
         }
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if not whole or "position" not in tensors or any(expected.get(name) != came for name, came in found.items()):

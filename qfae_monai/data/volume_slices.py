@@ -18,6 +18,9 @@ from qfae_monai.transforms.volume_check import CheckVolumed, source_name
 __all__ = ["SliceCutter", "VolumeSlices"]
 
 
+LESION = "with a lesion"
+
+
 @dataclass
 class VolumeSlices:
     """N slices of one volume, in memory or mapped from a file.
@@ -28,6 +31,7 @@ class VolumeSlices:
         position: (N,) float32, its place along the stack, in [0, 1], from the first slice with foreground to the last.
         label: (N, H, W) boolean, True is lesion; None where it is not known or not kept.
         image_label: (N,) int64, 1 abnormal, 0 normal, of the slice; None where it is not known.
+        lesion_position: (K,) float32, places of those that were left out for a lesion; None where that is not known.
         skipped: how many slices were left out, by reason.
     """
 
@@ -36,6 +40,7 @@ class VolumeSlices:
     position: torch.Tensor
     label: torch.Tensor | None = None
     image_label: torch.Tensor | None = None
+    lesion_position: torch.Tensor | None = None
     skipped: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -98,15 +103,20 @@ class SliceCutter:
         visible, inside = self.choice(slices)  # (slices,) booleans
         reasons = self._reasons(visible, inside, label)
         # (N,) slice numbers
-        wanted = torch.tensor([index for index, reason in enumerate(reasons) if reason is None], dtype=torch.int64)
+        wanted, ill = (
+            torch.tensor([index for index, reason in enumerate(reasons) if reason == given], dtype=torch.int64)
+            for given in (None, LESION)
+        )
+        places = places_along(visible).cpu()  # (slices,)
         # copies of their own, or they would keep the whole volume in memory
         lesion = None if label is None else label[0].movedim(self.axis, 0)[wanted].contiguous()  # (N, H, W)
         return VolumeSlices(
             image=slices[wanted].contiguous(),
             slice_index=wanted,
-            position=places_along(visible).cpu()[wanted],
+            position=places[wanted],
             label=None if self.normal_only else lesion,
             image_label=None if lesion is None else lesion.flatten(1).any(1).to(torch.int64),
+            lesion_position=places[ill],
             skipped=dict(Counter(reason for reason in reasons if reason is not None)),
         )
 
@@ -150,7 +160,7 @@ class SliceCutter:
                 reasons.append("empty")
             # axis 0 of the label is its channel
             elif self.normal_only and label is not None and label.select(self.axis + 1, index).any():
-                reasons.append("with a lesion")
+                reasons.append(LESION)
             else:
                 reasons.append(None)
         return reasons
