@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -145,6 +146,16 @@ def figure(scores: NDArray, test: Images) -> Area:
     return area(value, test.patient, np.stack([1 - labels, labels], 1), ranked.auroc, ranked.separation)
 
 
+def within_patients(scores: NDArray, test: Images) -> str:
+    """AUROC of each of the first patients that have normal and abnormal slices."""
+    labels, patients, found = np.array(test.label), np.array(test.patient), []
+    for patient in dict.fromkeys(test.patient):
+        rows = patients == patient
+        if len(set(labels[rows])) == 2:
+            found.append(f"{patient} {roc_auc_score(labels[rows], scores[rows]):.3f}")
+    return ", ".join(found[:10])
+
+
 def rival_maps(known: Images, held_out: Images, test: Images, trunk: Any) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, maps of the test images and of held-out ones."""
     side = test.image.shape[-1]
@@ -197,7 +208,9 @@ def scored(model: Path, data: Path, weights: Path | None) -> dict[tuple[str, str
         with torch.no_grad():
             own.append(scorer(image, network(image), where).score.cpu())
         of_mean.append(mean(image, where).score.cpu())
-    found = {("QFAE", ""): figure(torch.cat(own).numpy(), test)}
+    scores = torch.cat(own).numpy()
+    print(f"  AUROC within each patient: {within_patients(scores, test) or 'none has both classes'}")
+    found = {("QFAE", ""): figure(scores, test)}
     found["mean image, through the same score", ""] = figure(torch.cat(of_mean).numpy(), test)
     above = normalized(bundle.plain("model")["foreground_level"])
     for name, maps, of_held_out in rival_maps(known, held_out, test, network.encoders[0].trunk):

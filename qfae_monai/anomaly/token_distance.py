@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import Any
 
 from monai.utils import LossReduction
@@ -64,5 +65,5 @@ class TokenDistance(_Loss):
 
 def on_image(patches: Tensor, size: tuple[int, ...]) -> Tensor:
     """Values of a square grid of patches, (B, G, N), bilinearly on an image's pixels: (B, G, H, W)."""
-    side = round(patches.shape[-1] ** 0.5)
+    side = isqrt(int(patches.shape[-1]))
     return F.interpolate(patches.unflatten(-1, (side, side)), size=size, mode="bilinear", align_corners=False)

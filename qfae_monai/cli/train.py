@@ -29,7 +29,7 @@ def train(
     plan: Path | None = typer.Option(None, help="Plan file to use instead of a new plan; see --plan-only."),
     plan_only: bool = typer.Option(False, "--plan-only", help="Write the plan and the split, and stop."),
     weights: list[Path] | None = typer.Option(
-        None, help="Folder of pretrained weights, also a plan's; default: QFAE_WEIGHTS (environment). Repeatable."
+        None, help="Folder of pretrained weights; default: the plan's, or QFAE_WEIGHTS (environment). Repeatable."
     ),
     images: int | None = typer.Option(
         None, min=1, help="Total number of images (slices) to train on; default: the plan's."
@@ -55,7 +55,8 @@ def train(
         from qfae_monai.model.runs import Data
         from qfae_monai.model.training import Training, Wishes
 
-    folders = weights or [Path(text) for text in os.environ.get("QFAE_WEIGHTS", "").split(os.pathsep) if text]
+    known = [Path(text) for text in os.environ.get("QFAE_WEIGHTS", "").split(os.pathsep) if text]
+    folders = weights or ([] if plan else known)  # a plan says where its weights are
     for folder in weights or []:
         if not folder.is_dir():
             raise FileNotFoundError(f"--weights {folder}: expected a folder of pretrained weights, got no such folder")

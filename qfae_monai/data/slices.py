@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from os import PathLike
 from typing import Any
 
-import torch
 from joblib import Parallel, delayed
 from monai.data import Dataset
 from tqdm import tqdm
@@ -24,8 +23,6 @@ from qfae_monai.reading.quiet_libraries import quiet_headers
 __all__ = ["SliceDataset"]
 
 logger = logging.getLogger(__name__)
-
-APART = 0.1  # of the stack: slices that far from one another show other anatomy
 
 READERS = 4
 """Volumes read at a time, at most: with one for each of many cores, none might find the memory that it needs."""
@@ -103,29 +100,7 @@ class SliceDataset(Dataset):
         if not slices:
             raise ValueError(f"expected slices from {len(data)} volumes, got none: {reasons}")
         logger.info("%d slices from %d volumes; skipped: %s", len(slices), len(data), reasons)
-        if unseen := unseen_places(slices.volumes):
-            logger.warning("%s", unseen)
         super().__init__(slices, transform)
-
-
-def unseen_places(volumes: Iterable[VolumeSlices]) -> str:
-    """A sentence on places along the stack where every slice has a lesion; empty where there are none.
-
-    What is normal there is not in the training, so that a healthy slice looks unusual, too.
-    """
-    kept, ill = [], []  # (N,) and (K,) of each volume
-    for volume in volumes:
-        kept.append(volume.position)
-        ill.append(volume.position[:0] if volume.lesion_position is None else volume.lesion_position)
-    normal, places = torch.cat(kept), torch.cat(ill).sort().values
-    far = places[(places[:, None] - normal).abs().amin(1) > APART]  # some normal slice is there: else it was refused
-    if not len(far):
-        return ""
-    return (
-        f"{len(far)} of {len(places)} slices with a lesion lie farther than {APART:g} of the stack from any slice "
-        f"without one, between {far[0]:.2f} and {far[-1]:.2f} of the way: what is normal there cannot be learned from "
-        "these scans, and a healthy slice there will look abnormal; add scans that are normal there"
-    )
 
 
 class _ListedSlices(Sequence[dict[str, Any]]):

@@ -186,12 +186,12 @@ class Plan:
 
         Args:
             path: of the file.
-            weights: at most one folder, which counts in the place of the plan's where it asks for weights.
+            weights: at most one folder, which counts in the place of the plan's.
 
         Raises:
             FileNotFoundError: if there is no such file.
             ValueError: naming file and key, if a key is unknown, missing, twice there or has a value that is none; for
-                several folders of weights.
+                several folders of weights, or one where the plan asks for none.
         """
         if len(weights) > 1:
             raise ValueError(f"--weights: expected one folder beside a plan, got {', '.join(map(str, weights))}")
@@ -199,7 +199,9 @@ class Plan:
         _check_repeats(path)  # YAML keeps the last of two in silence
         checked(content, _RECORD, path, what=WHAT)
         why = {}
-        if weights and (other := content["weights"]) is not None:
+        if weights:
+            if (other := content["weights"]) is None:
+                raise ValueError(f"--weights {weights[0]}: expected none beside a plan without weights ({path})")
             content = {**content, "weights": str(weights[0].absolute())}
             why = {"weights": f"given in the place of the plan's {other}"}
         try:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from qfae_monai.files import one_writer, read_object, write_json, write_whole
-from qfae_monai.files.configurations import path_text
+from qfae_monai.files.configurations import path_text, read_configuration
 from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.duplicates import grouped
-from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, NETWORK, PLAN, check_free
+from qfae_monai.model.folder import CALIBRATION, FIGURES, LOCAL, MANIFEST, PLAN, TRAINING, check_free
 from qfae_monai.model.plan import Plan
 from qfae_monai.model.planning import make_plan
 from qfae_monai.model.runs import DATALIST, Data, key_beside
@@ -24,7 +24,6 @@ from qfae_monai.model.scan import Found
 from qfae_monai.model.split import Split, split, write_datalist
 from qfae_monai.model.writer import keep_figures, update_model
 from qfae_monai.reading.volume_choice import Choice
-from qfae_monai.training.training_record import read_training
 
 STARTED = "started.json"
 EVALUATION = "evaluation"
@@ -122,7 +121,7 @@ class Training:
             resume = last_resumable(self.local)
             resumed = {} if resume is None else {"resume": path_text(resume)}
             yield "training", Bundle(names, settings | resumed)
-        settings = {**settings, "changes": {**settings["changes"], **chosen_score(self.output)}}
+        settings = {**settings, "changes": {**settings["changes"], **written_score(self.output)}}
         if not (self.output / CALIBRATION).is_file():
             yield "calibrating", Bundle([*names, "evaluate", "calibrate"], settings)
         if content.get("test") and not (self.output / FIGURES).is_file():
@@ -246,14 +245,25 @@ def train(
     data = Data(Path(scans), ill, lesions, patient, image, volume, tuple(include))
     wanted = Wishes(weights=tuple(map(Path, weights)), **wishes)
     given = None if plan is None else Path(plan)
-    return Training(data, Path(output), wanted, plan=given, named=list(wishes), say=say).run()
+    return Training(
+        data,
+        Path(output),
+        wanted,
+        plan=given,
+        named=[name for name, value in wishes.items() if value is not None],
+        say=say,
+    ).run()
 
 
-def chosen_score(model: Path) -> dict[str, Any]:
-    """Settings by which a training fitted its score to normal scans, by name; none where it has none of its own."""
-    found = read_training(model / NETWORK)
-    score = None if found is None else found.get("score")
-    return {} if score is None else dict(score["settings"])
+def written_score(model: Path) -> dict[str, Any]:
+    """How a finished model scores, by the names of its settings; nothing before it is finished.
+
+    What a training chose, and the preset's numbers of the version that it was finished with.
+    """
+    if not (model / TRAINING).is_file():
+        return {}
+    numbers = read_configuration(model / TRAINING)["model"]
+    return {name: value for name, value in numbers.items() if name.startswith("score_")}
 
 
 def last_resumable(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from qfae_monai.training.checkpoints import CheckpointLoader, ResumeCheckpoint, 
 from qfae_monai.training.epochs import EpochLengthCheck, EpochSeed, StepSchedule, every
 from qfae_monai.training.held_out_check import HeldOutCheck
 from qfae_monai.training.memory_advice import OutOfMemoryAdvice
+from qfae_monai.training.place_check import PlaceCheck
 from qfae_monai.training.processes import (
     check_shares,
     join_processes,
@@ -32,6 +33,7 @@ __all__ = [
     "EpochSeed",
     "HeldOutCheck",
     "OutOfMemoryAdvice",
+    "PlaceCheck",
     "ReconstructionPrepareBatch",
     "ResumeCheckpoint",
     "SectionCheck",

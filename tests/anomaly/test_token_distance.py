@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from qfae_monai.anomaly import TokenDistance
+from qfae_monai.anomaly.token_distance import on_image
 from qfae_monai.networks.token_decoder import Decoded
 
 
@@ -26,3 +27,11 @@ def test_the_scalar_is_the_mean_square_and_the_pictures_error() -> None:
     assert float(TokenDistance()(found, image)) == pytest.approx(1.5)
     with pytest.raises(ValueError, match="reduction must be 'mean' or 'none', got 'sum'"):
         TokenDistance("sum")
+
+
+def test_values_of_patches_are_traced_onto_the_image() -> None:
+    """As TorchScript does it, where sizes are tensors."""
+    patches = torch.rand(1, 2, 16)
+    traced = torch.jit.trace(lambda one: on_image(one, (8, 8)), patches, check_trace=False)
+    assert torch.equal(traced(patches), on_image(patches, (8, 8)))
+    assert traced(patches).shape == (1, 2, 8, 8)

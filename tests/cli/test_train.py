@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def test_weights_are_looked_for_where_the_environment_says(
     assert seen[0].weights == (tmp_path / "own",)
     assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "model", "--weights", normals) == 0
     assert seen[1].weights == (normals,)
+
+
+def test_a_plan_says_itself_where_its_weights_are(
+    monkeypatch: pytest.MonkeyPatch, normals: Path, tmp_path: Path
+) -> None:
+    assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "model", "--plan-only", "--images", 8) == 0
+    plan = tmp_path / "model" / "training" / "plan.yaml"
+    monkeypatch.setenv("QFAE_WEIGHTS", os.pathsep.join(map(str, (tmp_path / "one", tmp_path / "two"))))
+    assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "second", "--plan", plan, "--plan-only") == 0
+    assert "weights: null" in (tmp_path / "second" / "training" / "plan.yaml").read_text()
+    refused = ("--plan", plan, "--weights", normals, "--plan-only")
+    assert code_of(monkeypatch, "train", normals, "-o", tmp_path / "third", *refused) == 1
 
 
 def test_an_interruption_says_how_to_go_on(

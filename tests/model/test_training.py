@@ -137,8 +137,8 @@ def test_weights_beside_a_plan_count_in_the_place_of_its_own(cohort_folders: Pat
     assert f"weights {here}: given in the place of the plan's models/none" in said
     with pytest.raises(ValueError, match=r"--weights: expected one folder beside a plan, got .*here, .*other"):
         Training(data, tmp_path / "third", Wishes(weights=(here, other)), plan=own)
-    random = Training(data, tmp_path / "third", Wishes(weights=(here,)), plan=planned)
-    assert random.plan().weights is None
+    with pytest.raises(ValueError, match=r"--weights .*here: expected none beside a plan without weights .*plan\.yaml"):
+        Training(data, tmp_path / "third", Wishes(weights=(here,)), plan=planned)
 
 
 def test_kept_views_of_a_plan_are_trained_from_and_removed(cohort_folders: Path, tmp_path: Path) -> None:
