@@ -80,7 +80,8 @@ def combine(
         only: names of the combinations to keep; none for all.
 
     Raises:
-        ValueError: if a network or option is named twice, or a name is that of no combination.
+        ValueError: if a network or option is named twice, a name is that of no combination, or `only` keeps none of an
+            option's.
     """
     for what, names in (
         ("--encoder", [one.name for one in encoders]),
@@ -94,7 +95,10 @@ def combine(
     chosen = [one for one in plain if not robust_on or one.name in robust_on]
     found = plain + [Combination(one.encoder, one.perceptual, options) for one in chosen for options in robust]
     _check_names("--only", only, [one.name for one in found])
-    return [one for one in found if not only or one.name in only]
+    kept = [one for one in found if not only or one.name in only]
+    if unused := [options for options in robust if options not in {one.robust for one in kept}]:
+        raise ValueError(f"--robust {unused[0]}: expected it in a combination of --only, got {', '.join(only)}")
+    return kept
 
 
 def compare_encoders(

@@ -115,6 +115,10 @@ BAD = [
     (["--encoder", "ibot=missing.safetensors"], "no such file: missing.safetensors"),
     (["--encoder", "dino=twice.safetensors"], "--encoder: expected each name once"),
     (["--only", "dino+clip"], "--only: expected one of"),
+    (
+        ["--robust", "corruption", "--only", "dino+mae"],
+        "--robust corruption: expected it in a combination of --only, got dino+mae",
+    ),
     (["--robust", "prayer"], "robust-prayer"),
     (["--config", "datasets/none"], "none.yaml: expected a configuration of ["),
     (["--with", "dino"], "--with: expected NAME:KEY=VALUE"),
