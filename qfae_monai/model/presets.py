@@ -100,7 +100,7 @@ DINOV2_SMALL: dict[str, Any] = PAPER | {
     "perceptual": None,  # tokens are compared as they are
     "score_standardised": True,
     "score_neighbours": True,
-    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less, on all scans of docs/real-data.md
+    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less on real scans: docs/real-data.md
     "score_over_pixels": "mean",
     "score_body": True,
 }
@@ -114,7 +114,7 @@ TINY_TOKENS: dict[str, Any] = TINY | {
     "perceptual": None,
     "score_standardised": True,
     "score_neighbours": True,
-    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less, on all scans of docs/real-data.md
+    "score_layers": NEIGHBOURS,  # the reconstruction's maps beside them found less on real scans: docs/real-data.md
     "score_over_pixels": "mean",
     "score_body": True,
 }
