@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,6 +19,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 TIMEOUT_MS = 120_000  # a busy processor draws slowly
+VOXEL = re.compile(r"\d+, \d+, \d+")
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Visit:
 
     def slice(self) -> int:
         """Under the crosshair, along the axis of the scores."""
-        return int(self.text("at-voxel").split(", ")[2])
+        # waits for three numbers: a click is answered when the browser has the time
+        return int(self.page.locator("#at-voxel", has_text=VOXEL).inner_text().split(", ")[2])
 
     def canvas(self) -> NDArray[np.int16]:
         """What the canvas shows now: (rows, columns, 3)."""
