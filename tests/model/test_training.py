@@ -117,6 +117,21 @@ def test_a_plan_is_followed_and_its_unknown_keys_are_refused(cohort_folders: Pat
     assert not (tmp_path / "third").exists()
 
 
+def test_a_finished_model_goes_on_with_the_score_it_was_finished_with(cohort_folders: Path, tmp_path: Path) -> None:
+    """The preset's may be another one since."""
+    training = begin(cohort_folders, tmp_path / "model")
+    plan = training.plan()
+    configuration = tmp_path / "model" / "configs" / "training.yaml"
+    configuration.parent.mkdir()
+    configuration.write_text("model: {dim: 8, score_layers: null, score_over_pixels: top, score_share: 0.2}\n")
+    (tmp_path / "model" / MANIFEST).write_text("{}")
+    ((run_id, bundle),) = training.steps(plan)
+    changes = bundle.plain("changes")
+    assert run_id == "calibrating"
+    assert (changes["score_layers"], changes["score_over_pixels"], changes["score_share"]) == (None, "top", 0.2)
+    assert "dim" not in changes
+
+
 def test_weights_beside_a_plan_count_in_the_place_of_its_own(cohort_folders: Path, tmp_path: Path) -> None:
     """A plan that is handed on names a folder that is not there."""
     planned, own = tmp_path / "plan.yaml", tmp_path / "own.yaml"
