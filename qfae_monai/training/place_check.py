@@ -38,7 +38,8 @@ class PlaceCheck:
 
     def __call__(self) -> None:
         """Look, and say what was found."""
-        found = unseen_places(getattr(self.dataset.data, "volumes", ()))
+        listed = getattr(self.dataset, "data", None)  # any dataset of torch trains, too
+        found = unseen_places(getattr(listed, "volumes", ()))
         self.warnings = [found] if found else []
         if found and is_writer():
             logger.warning(found)

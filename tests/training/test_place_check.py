@@ -46,7 +46,8 @@ def test_places_where_all_slices_have_lesions_are_told(
         assert re.search(told, check.warnings[0])
 
 
-def test_single_images_have_no_places() -> None:
-    check = PlaceCheck(SimpleNamespace(data=[{"image": torch.zeros(1, 2, 2)}]))
+@pytest.mark.parametrize("dataset", [SimpleNamespace(data=[{"image": torch.zeros(1, 2, 2)}]), [torch.zeros(1, 2, 2)]])
+def test_single_images_have_no_places(dataset: object) -> None:
+    check = PlaceCheck(dataset)
     check()
     assert check.warnings == []
