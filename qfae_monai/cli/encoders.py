@@ -67,6 +67,10 @@ def compare(
     check_trusted([file for file in (*files, *overlays) if isinstance(file, Path)], trusted=trust)
     networks = {role: [*built_in(overlays, role, given), *named[role]] for role in ROLES}
     combinations = combine(networks["encoder"], networks["perceptual"], robust, robust_on=robust_on, only=only)
+    for role in ROLES:
+        used = {getattr(one, role).name for one in combinations}
+        if unused := [one.name for one in named[role] if one.name not in used]:
+            echo(f"left out by --only: --{role} {', '.join(unused)}")
     table = compare_encoders(combinations, budget, output, progress=echo)
     text = format_encoders(table)
     write_whole(output / "encoders.md", text)

@@ -101,12 +101,14 @@ def import_(
     """Make a model folder from a checkpoint. A calibration.json beside the checkpoint is copied if it matches."""
     from qfae_monai.files import one_writer
     from qfae_monai.files.configurations import SUFFIXES, check_trusted, path_text
-    from qfae_monai.model.bundle import parse_settings
+    from qfae_monai.model.bundle import Bundle, parse_settings
     from qfae_monai.model.folder import check_free
     from qfae_monai.model.importing import import_checkpoint
 
     overlays = [Path(name) if name.endswith(SUFFIXES) else name for name in config or []]
     check_trusted([name for name in overlays if isinstance(name, Path)], trusted=trust)
+    settings = parse_settings(set_ or [])
+    Bundle(["train", *overlays]).check_known(settings)
     check_free(output)
     with one_writer(output):
         import_checkpoint(
@@ -116,7 +118,7 @@ def import_(
             {
                 "preset": preset,
                 **({} if weights is None else {"weights_dir": path_text(weights)}),
-                **parse_settings(set_ or []),
+                **settings,
             },
             include_weights=include_weights,
         )

@@ -16,6 +16,7 @@ from qfae_monai.experiments.seed_run import EVALUATION, MODEL, evaluate_once, tr
 from qfae_monai.experiments.sizes import row_settings
 from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
 
 SEEDS = (42, 7, 13, 65, 91)
 """Of the published runs."""
@@ -55,6 +56,7 @@ def run_experiment(
     check_seeds(seeds)
     folder, trainer = output / row.name, find_row(row.trained_by or row.name)
     training, scoring = trainer.overlays(layout), row.overlays(layout)
+    Bundle([*scoring, "evaluate"]).check_known(settings or {})
     # a setting given by name wins
     to_train, to_score = ({"preset": preset, **row_settings(one, preset), **(settings or {})} for one in (trainer, row))
     claim(output / trainer.name / "training_settings.json", claimed_inputs(training, data, to_train))

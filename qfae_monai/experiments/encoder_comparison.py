@@ -15,7 +15,7 @@ from qfae_monai.experiments.frozen import FrozenNetwork
 from qfae_monai.experiments.seed_run import EVALUATED, EVALUATION, MODEL, digest, read_json, score_images, train_once
 from qfae_monai.files import write_csv, write_json
 from qfae_monai.files.configurations import path_text
-from qfae_monai.model.bundle import configuration_file
+from qfae_monai.model.bundle import Bundle, configuration_file
 
 POOLED = "pooled"  # takes a fold's place in the folders, so no fold may be called so
 DATALIST = "dataset.json"
@@ -30,9 +30,14 @@ class Combination:
     robust: str | None = None
 
     @property
+    def parts(self) -> list[str]:
+        """Names of encoder and perceptual network, and of the options where there are any."""
+        return [self.encoder.name, self.perceptual.name, *([] if self.robust is None else [self.robust])]
+
+    @property
     def name(self) -> str:
         """encoder+perceptual, with +robust where there are options."""
-        return "+".join(part for part in (self.encoder.name, self.perceptual.name, self.robust) if part is not None)
+        return "+".join(self.parts)
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ def compare_encoders(
             folder was started with other settings.
     """
     # all before the first training, which takes hours
+    _check_budget(budget, combinations)
     prepared = [_prepare(one, fold, budget, output) for one in combinations for fold in budget.data]
     for number, (one, fold, overlays) in enumerate(prepared):
         for seed in budget.seeds:
@@ -134,6 +140,20 @@ def compare_encoders(
     write_json(output / "encoders.json", table)
     write_csv(output / "encoders.csv", CSV_COLUMNS, map(_csv_row, table["rows"]))
     return table
+
+
+def _check_budget(budget: Budget, combinations: Sequence[Combination]) -> None:
+    """Refuse settings and names that would change nothing, before a folder remembers them."""
+    options = [f"experiments/robust-{one.robust}" for one in combinations if one.robust]
+    networks = [network for one in combinations for network in (one.encoder, one.perceptual)]
+    files = [network.overlay_file(fold.resolve().name) for network in networks for fold in budget.data]
+    own = [file for file in files if file is not None and file.is_file()]
+    bundle = Bundle(list(dict.fromkeys([*budget.overlays, *options, *own, "evaluate"])))
+    bundle.check_known(budget.settings)
+    parts = dict.fromkeys(name for one in combinations for name in one.parts)
+    _check_names("--with", list(budget.own), list(parts))
+    for settings in budget.own.values():
+        bundle.check_known(settings, "--with")
 
 
 def _check_names(option: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -150,8 +170,8 @@ def _prepare(one: Combination, fold: Path, budget: Budget, output: Path) -> tupl
     """Write the combination's overlay for a fold: names of all configurations, in order."""
     place = output / "runs" / one.name / fold.resolve().name
     content = one.encoder.settings(fold.resolve().name) | one.perceptual.settings(fold.resolve().name)
-    for name in (one.encoder.name, one.perceptual.name, one.robust):
-        content |= budget.own.get(name or "", {})
+    for name in one.parts:
+        content |= budget.own.get(name, {})
     overlays: list[str | Path] = [*budget.overlays]
     if one.robust is not None:
         overlays.append(f"experiments/robust-{one.robust}")

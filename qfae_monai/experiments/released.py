@@ -21,6 +21,7 @@ from qfae_monai.experiments.seed_run import MODEL, percent_auroc, score_images
 from qfae_monai.experiments.sizes import row_settings
 from qfae_monai.files import write_json
 from qfae_monai.files.configurations import path_text
+from qfae_monai.model.bundle import Bundle
 from qfae_monai.model.importing import import_checkpoint
 
 CAP = 9999  # images
@@ -56,6 +57,7 @@ def evaluate_released(
     if dataset not in DATASETS:
         raise ValueError(f"expected a data set of {', '.join(DATASETS)}, got {dataset!r}")
     row = find_row(f"qfae-{dataset}")
+    Bundle([*row.overlays(layout), "evaluate"]).check_known(settings or {})
     sized = row_settings(row, preset)
     given = {**SCORES_ALONE, "preset": preset, **sized, **(settings or {}), "dataset_dir": path_text(data)}
     import_checkpoint(checkpoint, output / MODEL, row.overlays(layout), given)

@@ -56,8 +56,12 @@ class Bundle:
     def __contains__(self, key: str) -> bool:
         return key in self.config
 
-    def check_known(self, settings: Iterable[str]) -> None:
+    def check_known(self, settings: Iterable[str], option: str = "--set") -> None:
         """Refuse names that a user gave and no configuration has: a typing error would change nothing, silently.
+
+        Args:
+            settings: keys.
+            option: that they were given by.
 
         Raises:
             ValueError: naming the first, and a key like it.
@@ -67,7 +71,7 @@ class Bundle:
             if top not in self.known:
                 like = difflib.get_close_matches(top, list(self.known), n=1)
                 raise ValueError(
-                    f"--set: expected a key of the configuration, got {key!r}"
+                    f"{option}: expected a key of the configuration, got {key!r}"
                     f"{f'; there is {like[0]!r}' if like else ''}"
                 )
 

@@ -65,6 +65,19 @@ def compared(folds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return output
 
 
+def test_networks_that_are_left_out_are_named(
+    folds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qfae_monai.experiments.encoder_comparison.compare_encoders", stop)
+    result = CliRunner().invoke(app, arguments(folds, tmp_path / "out", "--only", "dino+random"))
+    assert "left out by --only: --perceptual mae" in result.output
+    assert "--encoder" not in result.output
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_one_table_holds_all_patients_of_all_folds(compared: Path) -> None:
     table = json.loads((compared / "encoders.json").read_text())
     assert [row["name"] for row in table["rows"]] == NAMES
@@ -122,6 +135,12 @@ BAD = [
     (["--robust", "prayer"], "robust-prayer"),
     (["--config", "datasets/none"], "none.yaml: expected a configuration of ["),
     (["--with", "dino"], "--with: expected NAME:KEY=VALUE"),
+    (["--with", "dinno:max_angle=3"], "--with: expected one of random, mae, dino, got dinno"),
+    (
+        ["--with", "dino:max_angel=3"],
+        "--with: expected a key of the configuration, got 'max_angel'; there is 'max_angle'",
+    ),
+    (["--set", "max_angel=3"], "--set: expected a key of the configuration, got 'max_angel'; there is 'max_angle'"),
     (["--data", "nowhere"], "no such folder: nowhere"),
     (["--seeds", "1,1"], "expected different seeds"),
 ]

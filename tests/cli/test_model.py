@@ -71,6 +71,7 @@ def test_bad_input_is_one_line(
         ),
         (["import", model_copy / NETWORK, "-o", out, "--config", "datasets/none"], "none.yaml"),
         (["import", model_copy / NETWORK, "-o", out, "--set", "bits"], "KEY=VALUE"),
+        (["import", model_copy / NETWORK, "-o", out, "--set", "slice_axes=2"], "there is 'slice_axis'"),
     ):
         assert code_of(monkeypatch, "model", *arguments) == 1, arguments
         error = capsys.readouterr().err

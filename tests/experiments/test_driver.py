@@ -104,6 +104,10 @@ def test_other_settings_are_refused_by_name(images: Path, straight: Path) -> Non
         run_row(images, straight, max_epochs=3)
     with pytest.raises(ValueError, match="different seeds"):
         run_experiment(find_row("qfae-resc"), images, straight, seeds=(1, 1))
+    with pytest.raises(ValueError, match="got 'max_epoch'; there is 'max_epochs'"):
+        run_experiment(find_row("qfae-resc"), images, straight, settings={"max_epoch": 3})
+    with pytest.raises(ValueError, match="got 'max_epoch'; there is 'max_epochs'"):
+        evaluate_released("resc", RELEASED, images, straight, settings={"max_epoch": 3})
     assert not (straight / "qfae-resc").exists()
 
 
