@@ -20,7 +20,7 @@ LARGE = {
     "changes::encoder": {**ENCODER, "name": "vit_large_patch14_reg4_dinov2"},
     "changes::perceptual": {**PERCEPTUAL, "name": "vit_large_patch16_224"},
 }
-# as `qfae train` plans with DINOv2 ViT-S/14 for both
+# DINOv2 ViT-S/14 for both, pixels decoded
 DINOV2_SMALL = {
     "preset": "tiny",
     "changes::image_size": 112,

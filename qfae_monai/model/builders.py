@@ -64,6 +64,7 @@ def create_qfae(
             blocks=numbers["encoder_blocks"],
             output_dim=dim,
             additional_block=numbers["additional_block"],
+            normalised=numbers["encoder_norm"],
             target_blocks=numbers["target_blocks"],
         )
         for trunk in trunks

@@ -148,6 +148,7 @@ def network_changes(
             changes["loss_patch_sizes"] = [scale * patch for scale in _loss_scales(perceptual)]
             changes["score_patch_sizes"] = [patch, 2 * patch]
             changes["grid"] = image_size // DECODER_PATCH
+            changes["encoder_norm"] = encoder != IN_HOUSE  # hidden states of public networks may be small
     unit = side_unit(preset, encoder, perceptual, weights)
     if image_size % unit:
         raise ValueError(f"image_size: expected a multiple of {unit} with {encoder} and {perceptual}, got {image_size}")

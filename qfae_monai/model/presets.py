@@ -15,6 +15,7 @@ PAPER: dict[str, Any] = {
     "image_size": 224,  # pixels, of the square that the networks see
     "encoder": {"name": "vit_large_patch14_reg4_dinov2.lvd142m"},  # arguments of `create_vit`, or a list of such
     "encoder_blocks": [-2, -4],  # whose states are concatenated
+    "encoder_norm": False,  # whether they are normalised over channels: those of DINOv2 ViT-S/14 are small
     "additional_block": None,  # one more trained block behind the encoder: num_heads, mlp_ratio
     "dim": 768,  # width of queries and decoder
     "decodes": "pixels",  # or the encoder's own `tokens`

@@ -91,6 +91,7 @@ class FrozenViT(nn.Module):
         blocks: blocks whose states are used, concatenated along the token axis in this order.
         output_dim: width of the trainable linear projection shared by all states; None leaves the trunk's width.
         additional_block: arguments of one more trainable block before the projection (`num_heads`, `mlp_ratio`).
+        normalised: whether tokens are normalised over their channels, before that block.
         target_blocks: groups of blocks whose normalised patch tokens, averaged over a group, are to be decoded.
 
     Raises:
@@ -104,6 +105,7 @@ class FrozenViT(nn.Module):
         blocks: Sequence[int] = (-2, -4),
         output_dim: int | None = None,
         additional_block: Mapping[str, float] | None = None,
+        normalised: bool = False,
         target_blocks: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__()
@@ -112,6 +114,7 @@ class FrozenViT(nn.Module):
         self.target_blocks = tuple(tuple(block_index(block, depth) for block in group) for group in target_blocks)
         decoded = dict.fromkeys(block for group in self.target_blocks for block in group)  # in order, each once
         self.read = (*self.blocks, *(block for block in decoded if block not in self.blocks))
+        self.normalised = normalised
         self.trunk = trunk.requires_grad_(False).eval()
         self._rounded = RoundedOnce[VisionTransformer]()
         self.additional_block: nn.Module = nn.Identity()
@@ -161,7 +164,9 @@ class FrozenViT(nn.Module):
 
     def project(self, states: Tensor) -> Tensor:
         """What is trained behind the trunk: `states` -> tokens (B, num_tokens, output_dim)."""
-        return self.projection(self.additional_block(states[:, : self.num_tokens]))
+        tokens = states[:, : self.num_tokens]
+        tokens = F.layer_norm(tokens, tokens.shape[-1:]) if self.normalised else tokens
+        return self.projection(self.additional_block(tokens))
 
     def target(self, states: Tensor) -> Tensor:
         """`states` -> what is to be decoded: (B, groups, N, D), float32."""

@@ -89,6 +89,14 @@ def test_another_encoder_can_be_decoded(tmp_path: Path) -> None:
         network_changes("dinov2_small", SMALL, SMALL, tmp_path, 224)
 
 
+def test_pixels_are_decoded_from_normalised_tokens_of_a_public_encoder(tmp_path: Path) -> None:
+    in_house(tmp_path, "mae.safetensors", 0.7)
+    in_house(tmp_path, "dino.safetensors", 0.7)
+    assert network_changes("tiny", SMALL, SMALL, tmp_path, 112)["encoder_norm"]
+    assert not network_changes("tiny", "in-house", "in-house", tmp_path, 64)["encoder_norm"]
+    assert "encoder_norm" not in network_changes("small", SMALL, SMALL, tmp_path, 224)  # as published
+
+
 def in_house(folder: Path, name: str, auroc: float | None, **sizes: int) -> None:
     """A file with a card, as pretraining writes it."""
     made = {"name": "vit_tiny_patch16_224", "image_size": 64, "patch_size": 8, "embed_dim": 128, "num_heads": 4}

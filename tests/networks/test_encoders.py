@@ -63,6 +63,17 @@ def test_trunk_stays_frozen_and_the_rest_trains() -> None:
     assert all(parameter.grad is not None for parameter in others)
 
 
+def test_normalised_tokens_reach_the_projection_at_one_scale() -> None:
+    """Hidden states of some frozen networks are so small that queries would attend to all alike."""
+    trunk = tiny_trunk()
+    encoder, plain = (FrozenViT(trunk, blocks=(1,), output_dim=16, normalised=how) for how in (True, False))
+    plain.projection.load_state_dict(encoder.projection.state_dict())
+    states = encoder.states(torch.rand(2, 1, 32, 32))
+    torch.testing.assert_close(encoder.project(100 * states), encoder.project(10 * states), rtol=0, atol=1e-3)
+    torch.testing.assert_close(encoder.project(states), plain.project(torch.nn.LayerNorm(24)(states)))
+    assert not torch.allclose(encoder.project(states), plain.project(states), atol=0.1)
+
+
 def test_no_block_after_the_last_one_needed_runs() -> None:
     trunk = tiny_trunk()
     ran: list[int] = []
