@@ -31,7 +31,7 @@ from qfae_monai.anomaly.standard_maps import StandardMaps
 from qfae_monai.experiments.frozen import read_architecture
 from qfae_monai.model import create_distance, create_qfae
 from qfae_monai.model.bundle import Bundle
-from qfae_monai.model.presets import SEEDED
+from qfae_monai.model.presets import TINY
 from qfae_monai.networks.encoders import as_three_channels, hidden_states
 from qfae_monai.networks.grey import normalized
 from qfae_monai.networks.token_decoder import Decoded
@@ -52,9 +52,6 @@ HOW = {
     "max": (False, PixelPooling("max")),
 }
 """Whether maps are standardised, and their pooling over pixels."""
-
-Batch = tuple[list[Tensor], Tensor]
-"""The encoder's states and the images that they are of."""
 
 
 class Figures(NamedTuple):
@@ -106,10 +103,9 @@ def perceptual(network: dict[str, Any], loss: list[int], score: list[int]) -> di
 
 def choices(mae: Path | None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Name of each choice, and the settings of its distances."""
-    random = {**SEEDED, "seed": 11, "bias_std": 0.3, "embed_dim": 64}  # the preset `tiny` has it
     early, late = (perceptual(DINOV2, list(at), list(at)) for at in ((2, 4), (7, 9)))
     yield "none: tokens are decoded", [{"image_size": SIDE}]
-    yield "seeded random, 1 block", [perceptual(random, [0], [0])]
+    yield "seeded random, 1 block", [perceptual(TINY["perceptual"], [0], [0])]
     yield "DINOv2, blocks 2, 4", [early]
     if mae is not None:
         architecture = read_architecture(mae)
